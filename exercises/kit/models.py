@@ -1,0 +1,167 @@
+"""The trained models of the lessons: a tiny T5, a tiny BLIP, or real checkpoints of the same classes by choice.
+
+`load_t5()` and `load_blip()` give the tiny models from `exercises/models`, without any network, unless the environment
+variable T5_CHECKPOINT or BLIP_CHECKPOINT names another checkpoint: a local folder, or a name on the Hugging Face Hub
+such as google/flan-t5-small or Salesforce/blip-image-captioning-base, which may then be downloaded.
+transformers is imported when the first model is loaded.
+"""
+
+import copy
+import functools
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from exercises.kit.number_words import in_words, number_pairs
+from exercises.kit.scenes import paint, painted, scene, scenes
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+__all__ = [
+    "blip_evaluator",
+    "checkpoint",
+    "in_words",
+    "load_blip",
+    "load_t5",
+    "number_pairs",
+    "paint",
+    "painted",
+    "scene",
+    "scenes",
+    "t5_evaluator",
+    "tiny_blip",
+    "tiny_blip_folder",
+    "tiny_blip_processor",
+    "tiny_t5",
+    "tiny_t5_folder",
+    "tiny_t5_tokenizer",
+]
+
+FOLDER = Path(__file__).resolve().parent.parent / "models"
+
+
+def tiny_t5_folder() -> str:
+    """Return the path of the tiny T5's folder."""
+    return str(FOLDER / "tiny_t5")
+
+
+def tiny_blip_folder() -> str:
+    """Return the path of the tiny BLIP's folder."""
+    return str(FOLDER / "tiny_blip")
+
+
+def tiny_t5() -> tuple[nn.Module, Any]:
+    """Return the tiny T5, float32 and in eval mode, and its tokenizer: new copies at each call."""
+    return copy.deepcopy(_loaded(load_t5, tiny_t5_folder()))
+
+
+def tiny_blip() -> tuple[nn.Module, Any]:
+    """Return the tiny BLIP, float32 and in eval mode, and its processor: new copies at each call."""
+    return copy.deepcopy(_loaded(load_blip, tiny_blip_folder()))
+
+
+@functools.cache
+def _loaded(load: Callable[[str], tuple[nn.Module, Any]], folder: str) -> tuple[nn.Module, Any]:
+    """Load once what is then copied: a copy takes a sixth of the time."""
+    return load(folder)
+
+
+def tiny_t5_tokenizer() -> Any:
+    """Return the tiny T5's tokenizer alone."""
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(tiny_t5_folder(), local_files_only=True)
+
+
+def tiny_blip_processor() -> Any:
+    """Return the tiny BLIP's processor alone."""
+    from transformers import BlipProcessor
+
+    return BlipProcessor.from_pretrained(tiny_blip_folder(), local_files_only=True)
+
+
+def load_t5(name: str | None = None) -> tuple[nn.Module, Any]:
+    """Return a `T5ForConditionalGeneration` in eval mode and its tokenizer.
+
+    name: a folder or a name on the hub; None takes T5_CHECKPOINT, and without that the tiny T5.
+    Raises OSError if it cannot be loaded.
+    """
+    from transformers import AutoTokenizer, T5ForConditionalGeneration
+
+    source = checkpoint(name, "T5_CHECKPOINT", tiny_t5_folder())
+    with quiet_progress(source["local_files_only"]):
+        return T5ForConditionalGeneration.from_pretrained(**source), AutoTokenizer.from_pretrained(**source)
+
+
+def load_blip(name: str | None = None) -> tuple[nn.Module, Any]:
+    """Return a `BlipForConditionalGeneration` in eval mode and its processor; as `load_t5`, with BLIP_CHECKPOINT."""
+    from transformers import BlipForConditionalGeneration, BlipProcessor
+
+    source = checkpoint(name, "BLIP_CHECKPOINT", tiny_blip_folder())
+    with quiet_progress(source["local_files_only"]):
+        return BlipForConditionalGeneration.from_pretrained(**source), BlipProcessor.from_pretrained(**source)
+
+
+def checkpoint(name: str | None, variable: str, default: str) -> dict[str, Any]:
+    """Return the arguments of `from_pretrained` for the name, else the environment variable, else the default.
+
+    Only a name that is no folder, and does not look like a path, may reach for the network.
+    """
+    chosen = os.path.expanduser(name or os.environ.get(variable) or default)
+    if os.path.isdir(chosen):
+        return {"pretrained_model_name_or_path": chosen, "local_files_only": True}
+    if chosen.startswith((".", "/")) or "\\" in chosen or chosen.count("/") > 1:
+        raise FileNotFoundError(f"there is no folder {chosen!r} to load a checkpoint from")
+    return {"pretrained_model_name_or_path": chosen, "local_files_only": False}
+
+
+@contextmanager
+def quiet_progress(quiet: bool = True) -> Iterator[None]:
+    """Show no progress bars inside if `quiet`: what loads from a folder in a blink needs none, a download does."""
+    from transformers.utils import logging
+
+    hidden = quiet and logging.is_progress_bar_enabled()
+    if hidden:
+        logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if hidden:
+            logging.enable_progress_bar()
+
+
+def t5_evaluator(pairs: Sequence[tuple[str, str]], tokenizer: Any = None) -> Callable[[nn.Module], float]:
+    """Return a function that gives a T5's exact-match fraction on (prompt, expected) pairs, generated in one batch."""
+    tokenizer = tokenizer or tiny_t5_tokenizer()
+    prompts, expected = zip(*pairs, strict=True)
+    inputs = tokenizer(list(prompts), padding=True, return_tensors="pt")
+
+    def evaluate(model: nn.Module) -> float:
+        return _exact(model, inputs, tokenizer, expected)
+
+    return evaluate
+
+
+def blip_evaluator(pairs: Sequence[tuple["Image", str]], processor: Any = None) -> Callable[[nn.Module], float]:
+    """Return a function that gives a BLIP's exact-match fraction on (image, caption) pairs, generated in one batch."""
+    processor = processor or tiny_blip_processor()
+    images, expected = zip(*pairs, strict=True)
+    inputs = processor(images=list(images), return_tensors="pt")
+
+    def evaluate(model: nn.Module) -> float:
+        return _exact(model, inputs.to(model.dtype), processor, expected)
+
+    return evaluate
+
+
+def _exact(model: nn.Module, inputs: Any, decoder: Any, expected: Sequence[str]) -> float:
+    with torch.no_grad():  # not inference_mode, in which quanto cannot unpack int4 and int2
+        ids = model.generate(**inputs, do_sample=False, num_beams=1, max_new_tokens=24)
+    texts = decoder.batch_decode(ids, skip_special_tokens=True)
+    return sum(text == wanted for text, wanted in zip(texts, expected, strict=True)) / len(expected)

@@ -1,0 +1,245 @@
+"""What only the process that runs a function can see: `student.probe(arguments_after, "downcast", x, dtype)`.
+
+A probe calls the function with the arguments and returns data.  It holds no expected value.
+"""
+
+import contextlib
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.overrides import TorchFunctionMode
+
+
+def arguments_after(function: Callable[..., Any], *args: Any) -> tuple[Any, list[Any]]:
+    """Return what the function returns, and its arguments as they are after the call."""
+    result = function(*args)
+    return result, list(args)
+
+
+class _Conversions(TorchFunctionMode):
+    """Note the dtypes of results that no tensor among the operands had; a reinterpretation of bits is no conversion."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dtypes: set[torch.dtype] = set()
+
+    def __torch_function__(self, function: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
+        result = function(*args, **(kwargs or {}))
+        if isinstance(result, torch.Tensor) and function is not torch.Tensor.view:
+            operands = {operand.dtype for operand in args if isinstance(operand, torch.Tensor)}
+            self.dtypes |= {result.dtype} - operands
+        return result
+
+
+def converted_to(function: Callable[..., Any], *args: Any) -> tuple[Any, set[torch.dtype]]:
+    """Return what the function returns, and the dtypes to which torch converted a tensor, or in which it made one."""
+    with _Conversions() as seen:
+        result = function(*args)
+    return result, seen.dtypes
+
+
+def returns_same_object(function: Callable[..., Any], model: torch.nn.Module, *args: Any, **keywords: Any) -> bool:
+    """Return whether the function returns the very model that it was given."""
+    return function(model, *args, **keywords) is model
+
+
+def frozen_afterwards(function: Callable[..., Any], model: torch.nn.Module, *args: Any, **keywords: Any) -> Any:
+    """Return what the function returns after quanto's freeze: the codes that its weights would be stored as."""
+    from optimum import quanto
+
+    result = function(model, *args, **keywords)
+    quanto.freeze(result)
+    return result
+
+
+def noted_qtypes(
+    function: Callable[..., Any], model: torch.nn.Module, *args: Any, **keywords: Any
+) -> dict[str, tuple[str, str]]:
+    """Return the names of the weights' and activations' qtypes that quanto's modules in the returned model note."""
+    from optimum import quanto
+
+    def name(qtype: Any) -> str:
+        return "" if qtype is None else qtype.name
+
+    named = function(model, *args, **keywords).named_modules()
+    found = {path: module for path, module in named if isinstance(module, quanto.QModuleMixin)}
+    return {path: (name(module.weight_qtype), name(module.activation_qtype)) for path, module in found.items()}
+
+
+def error_of(function: Callable[..., Any], model: torch.nn.Module, *args: Any, **keywords: Any) -> tuple[str, Any]:
+    """Return the whole text of the ValueError that the function raises ("" if none), and the model afterwards."""
+    try:
+        function(model, *args, **keywords)
+    except ValueError as error:
+        return str(error), model
+    return "", model
+
+
+def error_text(function: Callable[..., Any], *args: Any, **keywords: Any) -> str:
+    """Return the whole text of the ValueError that the function raises, "" if none."""
+    try:
+        function(*args, **keywords)
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
+def shares_storage(function: Callable[..., Any], model: torch.nn.Module, *args: Any, **keywords: Any) -> bool:
+    """Return whether the model that the function returns has a parameter or buffer in a storage of the given one's."""
+
+    def storages(owner: torch.nn.Module) -> set[int]:
+        tensors = [*owner.parameters(), *owner.buffers()]
+        return {tensor.untyped_storage().data_ptr() for tensor in tensors if type(tensor) in _PLAIN} - {0}
+
+    before = storages(model)
+    return bool(before & storages(function(model, *args, **keywords)))
+
+
+_PLAIN = (torch.Tensor, torch.nn.Parameter, torch.nn.Buffer)
+
+
+def saved_files(
+    function: Callable[..., Any], model: torch.nn.Module, *below: str
+) -> tuple[dict[str, bytes], list[str]]:
+    """Call function(model, folder) for a new folder, and return its files by path, and what else lies there but folders.
+
+    The folder exists and is empty; with `below`, names of folders inside each other, it does not exist yet.
+    """
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as above:
+        folder = Path(above, *below)
+        function(model, folder)
+        found = sorted(path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir())
+        plain = [path for path in found if path.is_file() and not path.is_symlink()]
+        files = {path.relative_to(folder).as_posix(): path.read_bytes() for path in plain}
+        return files, [path.name for path in found if path not in plain]
+
+
+def loaded_from(function: Callable[..., Any], build: Callable[[], Any], files: dict[str, bytes]) -> Any:
+    """Return function(build, folder) for a new folder with these files."""
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        for name, content in files.items():
+            path = Path(folder, name)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+        return function(build, Path(folder))
+
+
+# Torch's default dtype: every probe sets it to `before`, and back at its end whatever the function left behind.
+
+
+@contextlib.contextmanager
+def _default(dtype: torch.dtype) -> Iterator[None]:
+    old = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(old)
+
+
+def made_around(manager: Callable[..., Any], before: torch.dtype, *dtypes: torch.dtype) -> list[torch.Tensor]:
+    """Enter manager(dtype) for each dtype, one inside the other, and leave them again; return a new tensor of each stage."""
+    with _default(before):
+        return [torch.ones(2), *_stages(manager, list(dtypes))]
+
+
+def _stages(manager: Callable[..., Any], dtypes: list[torch.dtype]) -> list[torch.Tensor]:
+    with manager(dtypes[0]):
+        made = [torch.nn.Linear(1, 1).weight.detach().fill_(1 / 3)]
+        made += _stages(manager, dtypes[1:]) if dtypes[1:] else []
+    return [*made, torch.tensor([1 / 3])]
+
+
+def made_after_exception(manager: Callable[..., Any], before: torch.dtype, *dtypes: torch.dtype) -> torch.Tensor:
+    """Raise inside manager(dtype), for each dtype inside the one before, and return a tensor that is made afterwards."""
+    with _default(before):
+        with contextlib.suppress(ZeroDivisionError), contextlib.ExitStack() as stack:
+            for dtype in dtypes:
+                stack.enter_context(manager(dtype))
+            raise ZeroDivisionError
+        return torch.tensor([1 / 3])
+
+
+def entered(manager: Callable[..., Any], before: torch.dtype, dtype: torch.dtype) -> str:
+    """Enter manager(dtype), where torch's default is `before`, and return "entered"."""
+    with _default(before), manager(dtype):
+        return "entered"
+
+
+def made_after_refusal(manager: Callable[..., Any], before: torch.dtype, dtype: torch.dtype) -> torch.Tensor:
+    """Try to enter manager(dtype), and return a tensor that is made after the TypeError, or inside without one."""
+    with _default(before):
+        try:
+            with manager(dtype):
+                return torch.tensor([1 / 3])
+        except TypeError:
+            return torch.tensor([1 / 3])
+
+
+def under_default(function: Callable[..., Any], before: torch.dtype, *args: Any) -> Any:
+    """Return what the function returns where torch's default dtype is `before`."""
+    with _default(before):
+        return function(*args)
+
+
+def made_after(function: Callable[..., Any], before: torch.dtype, *args: Any) -> torch.Tensor:
+    """Call the function where torch's default dtype is `before`, and return a tensor made after it returned or raised."""
+    with _default(before):
+        with contextlib.suppress(Exception):
+            function(*args)
+        return torch.tensor([1 / 3])
+
+
+def built(function: Callable[..., Any], build: Any, dtype: torch.dtype) -> tuple[int, bool]:
+    """Return how often function(build, dtype) called a kit's `Builder`, and whether it returned what that built last."""
+    with _default(torch.float32):
+        result = function(build, dtype)
+    return build.calls, bool(build.models) and result is build.models[-1]
+
+
+# Models as they are afterwards, and what they were given.
+
+
+def parameters_stay(function: Callable[..., Any], model: torch.nn.Module, *args: Any) -> bool:
+    """Return whether the model binds the same Parameter objects to the same names after the call."""
+    before = dict(model.named_parameters(remove_duplicate=False))
+    function(model, *args)
+    after = dict(model.named_parameters(remove_duplicate=False))
+    return before.keys() == after.keys() and all(after[name] is parameter for name, parameter in before.items())
+
+
+def modes_after(function: Callable[..., Any], model: torch.nn.Module, *args: Any) -> tuple[str, dict[str, bool]]:
+    """Return the type of what the function raised ("" if nothing), and the training flag of every module afterwards."""
+    raised = ""
+    try:
+        function(model, *args)
+    except Exception as error:
+        raised = type(error).__name__
+    return raised, {name: module.training for name, module in model.named_modules()}
+
+
+def hooks_after(function: Callable[..., Any], model: torch.nn.Module, *args: Any) -> int:
+    """Return how many forward hooks there are, in the model and for all modules, after the function returned or raised."""
+    with contextlib.suppress(Exception):
+        function(model, *args)
+    everywhere = torch.nn.modules.module
+    tables = [everywhere._global_forward_hooks, everywhere._global_forward_pre_hooks]
+    for module in model.modules():
+        tables += [module._forward_hooks, module._forward_pre_hooks]
+    return sum(map(len, tables))
+
+
+def float_dtypes_given(function: Callable[..., Any], part: str, model: torch.nn.Module, *args: Any) -> set[torch.dtype]:
+    """Return the dtypes of the float tensors that the model's module `part` is called with while the function runs."""
+    seen: set[torch.dtype] = set()
+
+    def note(module: torch.nn.Module, given: tuple, named: dict[str, Any]) -> None:
+        tensors = [value for value in (*given, *named.values()) if isinstance(value, torch.Tensor)]
+        seen.update(tensor.dtype for tensor in tensors if tensor.is_floating_point())
+
+    model.get_submodule(part).register_forward_pre_hook(note, with_kwargs=True)
+    function(model, *args)
+    return seen

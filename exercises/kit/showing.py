@@ -1,0 +1,151 @@
+"""Read values without asking them, and show them in short texts that can be told apart."""
+
+from itertools import islice
+from typing import Any
+
+import torch
+from torch import Tensor
+
+_CONTAINERS = (list, tuple, dict, set, frozenset)
+_BASES = (bool, int, float, complex, str, bytes, *_CONTAINERS)
+_PACKED = (torch.float4_e2m1fn_x2,)  # two numbers in a byte, which torch does not convert
+_SHOWN = 20  # elements of a container that are shown
+SMALL = 8  # tensors of at most this many elements are shown whole
+
+
+def base_type(value: Any) -> type:
+    """The builtin type that a value counts as, Tensor for tensors and parameters, else its own type."""
+    kind = type(value)
+    if issubclass(kind, Tensor):
+        return Tensor if _is_plain_tensor(kind) else kind
+    return next((base for base in _BASES if issubclass(kind, base)), kind)
+
+
+def _is_plain_tensor(kind: type) -> bool:
+    if kind in (Tensor, torch.nn.Parameter):
+        return True
+    own = kind.__mro__[: kind.__mro__.index(Tensor)]
+    names = ("__torch_function__", "__torch_dispatch__")
+    return not any(name in vars(part) for part in own if part is not torch.nn.Parameter for name in names)
+
+
+def plain(value: Any) -> Any:
+    """The value itself as its base type, read by the base type's own methods; containers one level deep."""
+    kind = base_type(value)
+    if kind is Tensor:
+        with torch._C.DisableTorchFunctionSubclass():
+            return Tensor.detach(value)
+    if kind is int:
+        return int.__int__(value)
+    if kind is float:
+        return float.__float__(value)
+    if kind is complex:
+        return complex(complex.real.__get__(value), complex.imag.__get__(value))
+    if kind is str:
+        return str.__str__(value)
+    if kind in (bytes, list, tuple):
+        return kind.__getitem__(value, slice(None))
+    if kind is dict:
+        return dict(dict.items(value))
+    if kind in (set, frozenset):
+        return frozenset(kind.__iter__(value))
+    return value
+
+
+def comparable(tensor: Tensor) -> Tensor:
+    """The numbers in a dtype in which each compares exactly: float64, int64, complex128; packed ones as bytes."""
+    tensor = (tensor if tensor.layout == torch.strided else tensor.to_dense()).cpu()
+    if tensor.dtype == torch.uint64:
+        return tensor.contiguous().view(torch.int64)
+    if tensor.dtype in _PACKED:
+        return tensor.contiguous().view(torch.uint8).long()
+    if tensor.is_complex():
+        return tensor.to(torch.complex128)
+    return tensor.double() if tensor.is_floating_point() else tensor.long()
+
+
+def show_type(value: Any) -> str:
+    """Name of a value's type: float, Tensor, numpy.float32."""
+    kind = base_type(value)
+    if kind is Tensor:
+        return "Tensor"
+    module = type.__dict__["__module__"].__get__(kind)
+    name = type.__dict__["__name__"].__get__(kind)
+    return f"{module}.{name}" if module.partition(".")[0] in ("numpy", "torch") else name
+
+
+def show_typed(value: Any) -> str:
+    """Type and value, for a message about types: int 3, float 3.0, None."""
+    if value is None:
+        return "None"
+    kind = base_type(value)
+    if kind is Tensor:
+        return f"Tensor, {show(value)}"
+    return f"{show_type(value)} {show(value)}" if kind in _BASES else show(value)
+
+
+def show_number(element: Tensor) -> str:
+    """One element: exactly where that is short, else in the fewest digits that its own dtype tells apart."""
+    number = comparable(element).item()
+    dtype = element.dtype
+    if not isinstance(number, float) or dtype == torch.float64 or len(repr(number)) <= 8:
+        return repr(number if dtype != torch.bool else bool(number))
+    for digits in range(1, 18):
+        short = float(f"{number:.{digits}g}")
+        if torch.tensor(short, dtype=torch.float32).to(dtype).double().item() == number:
+            return repr(short)
+    return repr(number)
+
+
+def show(value: Any, limit: int = 100) -> str:
+    """A text of at most `limit` characters: large tensors by shape and dtype, unknown objects by type."""
+    text = _show(value, 4)
+    return text if len(text) <= limit else text[: limit - 3] + "..."
+
+
+def _show(value: Any, depth: int) -> str:
+    kind = base_type(value)
+    if kind is Tensor:
+        return _show_tensor(plain(value))
+    if value is None or kind in (torch.dtype, torch.device):
+        return repr(value)
+    if kind is int and int.bit_length(value) > 256:
+        return f"an int of {int.bit_length(value)} bits"
+    if kind in (str, bytes):
+        return repr(plain(value)[:200])
+    if kind in _CONTAINERS:
+        return _show_container(plain(value), kind, depth - 1) if depth else "..."
+    return repr(plain(value)) if kind in _BASES else f"an object of type {show_type(value)}"
+
+
+def _show_container(value: Any, kind: type, depth: int) -> str:
+    first = list(islice(value, _SHOWN))
+    if kind is dict:
+        parts = [f"{_show(key, depth)}: {_show(value[key], depth)}" for key in first]
+    else:
+        parts = [_show(part, depth) for part in first]
+    if kind in (set, frozenset):
+        parts.sort()
+    text = ", ".join(parts) + (", ..." if len(value) > _SHOWN else "")
+    if kind is tuple:
+        return f"({text},)" if len(value) == 1 else f"({text})"
+    if kind is list:
+        return f"[{text}]"
+    if kind is dict or (kind is set and parts):
+        return f"{{{text}}}"
+    return f"{kind.__name__}({{{text}}})" if parts else f"{kind.__name__}()"
+
+
+def _show_tensor(tensor: Tensor) -> str:
+    if tensor.numel() > SMALL or tensor.device.type != "cpu" or tensor.layout != torch.strided:
+        place = "" if tensor.device.type == "cpu" else f" on {tensor.device.type}"
+        return f"a tensor of shape {tuple(tensor.shape)}, {tensor.dtype}{place}"
+    default = tensor.dtype in (torch.float32, torch.int64, torch.bool)
+    empty = "" if tensor.numel() else f", shape {tuple(tensor.shape)}"
+    return f"tensor({_nested(tensor)}{'' if default else f', dtype={tensor.dtype}'}{empty})"
+
+
+def _nested(tensor: Tensor) -> str:
+    if tensor.dim() == 0:
+        return show_number(tensor)
+    return "[" + ", ".join(_nested(part) for part in tensor.unbind(0)) + "]"

@@ -1,0 +1,141 @@
+"""Toys for casting, building and running in a dtype: tensors that insist on theirs, models that tell how they were run.
+
+As in `toys`, every function returns a new model that depends on its arguments alone and leaves torch's global random
+state as it was. Unless stated, forward takes `x`, float of shape (batch, width).
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from exercises.kit import models, variants
+from exercises.kit.toys import mlp, seeded
+
+
+class Pinned(nn.Module):
+    """A linear layer in the default dtype beside tensors whose dtypes the code names itself.
+
+    Parameter `thirds` (width,) in the default dtype, `table` (width,) always float32; buffers `steps` in the default
+    dtype, `position_ids` int64.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(width, width)
+        self.thirds = nn.Parameter(torch.tensor([number / 3 for number in range(width)]))
+        self.table = nn.Parameter(torch.randn(width, dtype=torch.float32))
+        self.register_buffer("steps", torch.linspace(0, 1, width))
+        self.register_buffer("position_ids", torch.arange(width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.linear(x * self.thirds) + self.table.to(x.dtype)
+
+
+def pinned(seed: int = 0, width: int = 16) -> nn.Module:
+    """Return a `Pinned`, made under whatever default dtype holds."""
+    with seeded(seed):
+        return Pinned(width)
+
+
+def one_storage(seed: int = 0, width: int = 16) -> nn.Module:
+    """Return an `Mlp` of three layers whose weights 0 and 1 are two parameters with one storage, and 2 equals them."""
+    model = mlp([width] * 4, seed)
+    model.layers[1].weight = nn.Parameter(model.layers[0].weight.data)
+    model.layers[2].weight = nn.Parameter(model.layers[0].weight.data.clone())
+    return model
+
+
+class Amplifier(nn.Module):
+    """A leaf that multiplies by `gain` while a condition holds: "training", "evaluating" or "recording" gradients."""
+
+    def __init__(self, condition: str, gain: float) -> None:
+        super().__init__()
+        self.condition, self.gain = condition, gain
+
+    def forward(self, x: Tensor) -> Tensor:
+        holds = {
+            "training": self.training,
+            "evaluating": not self.training,
+            "recording": torch.is_grad_enabled(),
+        }
+        return x * self.gain if holds[self.condition] else x
+
+
+class Amplified(nn.Module):
+    """A linear layer, then an `Amplifier`."""
+
+    def __init__(self, condition: str, gain: float, width: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(width, width)
+        self.amplifier = Amplifier(condition, gain)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.amplifier(self.linear(x))
+
+
+def amplified(
+    condition: str, gain: float = 2.0**20, training: bool = True, seed: int = 0, width: int = 16
+) -> nn.Module:
+    """Return an `Amplified` in training or eval mode; with the default gain float16 overflows while it amplifies."""
+    with seeded(seed):
+        return Amplified(condition, gain, width).train(training)
+
+
+def blip_in_mixed_modes(fails: bool = False) -> nn.Module:
+    """Return the tiny BLIP with some submodules in training mode; if it fails, its decoder raises RuntimeError."""
+    model, _ = models.tiny_blip()
+    model.vision_model.encoder.layers[0].train()
+    model.text_decoder.bert.training = True
+    if fails:
+        model.text_decoder.register_forward_pre_hook(_fail)
+    return model
+
+
+def _fail(module: nn.Module, arguments: Any) -> None:
+    raise RuntimeError("this toy was told to fail here")
+
+
+def blip_variant_in(dtype: torch.dtype, seed: int) -> nn.Module:
+    """Return `tiny_blip_variant(seed)` cast to `dtype`."""
+    return variants.tiny_blip_variant(seed).to(dtype)
+
+
+def blip_with_first(dtype: torch.dtype) -> nn.Module:
+    """Return the tiny BLIP whose first parameter is an integer, its first float parameter in `dtype`, the rest float32."""
+    model, _ = models.tiny_blip()
+    model.count = nn.Parameter(torch.tensor(3), requires_grad=False)
+    embeddings = model.vision_model.embeddings
+    embeddings.class_embedding = nn.Parameter(embeddings.class_embedding.data.to(dtype))
+    return model
+
+
+def blip_that_decodes(seed: int, settings: dict[str, Any]) -> nn.Module:
+    """Return `tiny_blip_variant(seed)` with these settings in its generation configs; its text decoder's is the one used."""
+    model = variants.tiny_blip_variant(seed)
+    for part in (model, model.text_decoder):
+        for name, value in settings.items():
+            setattr(part.generation_config, name, value)
+    return model
+
+
+def tiny_blip_alone() -> nn.Module:
+    """Return the tiny BLIP without its processor."""
+    return models.tiny_blip()[0]
+
+
+class BesideIntegers(nn.Module):
+    """A model beside an int64 buffer `position_ids` of shape (1, 64)."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+        self.register_buffer("position_ids", torch.arange(64).unsqueeze(0))
+
+    def forward(self, *args: Any, **keywords: Any) -> Any:
+        return self.model(*args, **keywords)
+
+
+def beside_integers(model: nn.Module) -> nn.Module:
+    """Return a `BesideIntegers` around the model."""
+    return BesideIntegers(model)

@@ -1,0 +1,694 @@
+# %% [markdown]
+# # Quantization theory
+#
+# A cast to bfloat16 keeps one number for one number, each in half the bytes. Quantization goes further: it stores small
+# integers, and beside them the few numbers that say what an integer stands for. In this lesson you write the
+# arithmetic by hand, let the library quanto do it to a whole model, count the bytes that are really stored, and
+# measure what it costs in quality. At the end you decide for each model when a cast is enough and when to quantize.
+
+# %%
+import copy
+import json
+import math
+from collections.abc import Callable
+from fnmatch import fnmatch
+from pathlib import Path
+
+import torch
+from optimum import quanto
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from exercises.kit import models, pictures, toys
+
+# %% [markdown]
+# ## One scale and one zero point
+#
+# Linear quantization draws a straight line between floats and integer codes:
+#
+# $$x \approx \text{scale}\cdot(q - \text{zero\_point}).$$
+#
+# `scale` is the step between two codes, a positive float. `zero_point` is the code of 0.0, an integer. The *affine* form
+# puts the smallest value on the smallest code and the largest on the largest. The *symmetric* form fixes the zero
+# point at 0 and needs the scale alone; quanto uses it for 8-bit weights.
+#
+# Zero itself has to have a code: padding, ReLU and bias-free layers produce exact zeros, and an error there would be
+# added everywhere. So the range is widened to contain 0 before it is divided.
+
+
+# %% tags=["core"]
+def scale_and_zero_point(tensor: Tensor, dtype: torch.dtype = torch.int8) -> tuple[float, int]:
+    """Map the range of `tensor`, widened to contain 0, onto the whole range of `dtype`.
+
+    tensor: float, any shape.  dtype: int8 or uint8.  The range is taken in float64: the width of a float16
+    tensor's range may exceed float16.  The zero point is an int inside the dtype's range, rounded to nearest.
+    All zeros give (1.0, 0).  ValueError if the tensor is empty or not finite.
+    >>> scale_and_zero_point(tensor([-28.25, 100.0, 226.75]))
+    (1.0, -100)
+    >>> scale_and_zero_point(tensor([51.0, 127.5]), torch.uint8)
+    (0.5, 0)
+    """
+    if tensor.numel() == 0 or not tensor.isfinite().all():
+        raise ValueError("the range of an empty tensor, or of one with inf or nan, is not defined")
+    # YOUR CODE HERE
+    raise NotImplementedError()
+
+
+# %% [markdown]
+# With scale and zero point given, quantizing is five steps in a fixed order: divide, round, shift, clamp, cast. `round`
+# goes to the even neighbour at a tie, as everywhere in torch. The clamp comes *before* the cast, because a cast of a
+# number outside the range is undefined: on most machines 128 wraps to -128, the largest value becomes the smallest.
+
+
+# %% tags=["core"]
+def linear_quantize(tensor: Tensor, scale: float, zero_point: int, dtype: torch.dtype = torch.int8) -> Tensor:
+    """Return the codes of `tensor`: divide by scale, round half to even, shift by zero_point, clamp, cast.
+
+    tensor: float, any shape.  dtype: int8 or uint8, of which the codes are; same shape.  Values outside the range,
+    infinities too, get the nearest end of it.  At an exact tie you may also shift first.  ValueError on nan.
+    >>> linear_quantize(tensor([0.25, 0.75, 1.25, -100.0, 100.0]), 0.5, -2)
+    tensor([-2, 0, 0, -128, 127], dtype=torch.int8)
+    >>> linear_quantize(tensor([-4.0, 1.0, inf]), 1.0, 3, torch.uint8)
+    tensor([0, 4, 255], dtype=torch.uint8)
+    """
+    if tensor.isnan().any():
+        raise ValueError("nan has no code")
+    # YOUR CODE HERE
+    raise NotImplementedError()
+
+
+# %% [markdown]
+# Back again: subtract, then multiply. The subtraction must not happen in 8 bits. Here is what int8 does to it, with the
+# numbers of the sequel course (scale 3.5, zero point -70), where 127 should become 3.5 · 197 = 689.5:
+
+# %% tags=["active-ipynb"]
+# code_127 = torch.tensor([127], dtype=torch.int8)
+# print("in int8:   ", 3.5 * (code_127 - -70))
+# print("in float32:", 3.5 * (code_127.float() - -70))
+
+
+# %% tags=["core"]
+def linear_dequantize(q: Tensor, scale: float, zero_point: int) -> Tensor:
+    """Return the float32 values that codes stand for: scale * (q - zero_point).
+
+    q: int8 or uint8, any shape; same shape.  The subtraction is exact, then one product.
+    >>> linear_dequantize(tensor([127, -70, -128], dtype=torch.int8), 0.5, -70)
+    tensor([98.5, 0.0, -29.0])
+    >>> linear_dequantize(tensor([0, 255], dtype=torch.uint8), 2.0, 200)
+    tensor([-400.0, 110.0])
+    """
+    # YOUR CODE HERE
+    raise NotImplementedError()
+
+
+# %% [markdown]
+# Both ways in one line each, on the course's matrix. A quarter of the bytes, and no element is off by more than half
+# a step:
+
+# %% tags=["active-ipynb"]
+# course_matrix = torch.tensor([[191.6, -13.5, 728.6], [92.14, 295.5, -184.0], [0.0, 684.6, 245.5]])
+# step, zero_code = scale_and_zero_point(course_matrix)
+# course_codes = linear_quantize(course_matrix, step, zero_code)
+# restored_matrix = linear_dequantize(course_codes, step, zero_code)
+# print(f"scale {step:.7f}, zero point {zero_code}\n{course_codes}")
+# print(f"largest error {(restored_matrix - course_matrix).abs().max():.3f}, half a step {step / 2:.3f}")
+
+# %% [markdown]
+# ## A whole model with quanto
+#
+# `quanto.quantize(model, weights=quanto.qint8)` replaces every Linear and Conv2d by a quantized twin, *in place*. The
+# twins still hold float weights, which they quantize again at each call: nothing is smaller yet, but one could still
+# calibrate or train. `quanto.freeze(model)` then throws the floats away and keeps the codes. Embeddings and norms stay
+# float.
+#
+# **If you come from the course** (quanto 0.0.11, transformers 4.35, torch 2.1), this is new:
+# - The package `quanto` became `optimum-quanto`: `from optimum import quanto`.
+# - Types are quanto's own, `quanto.qint8` or its name `"qint8"`; `torch.int8` and `"int8"` are a KeyError.
+# - fp16 runs on a CPU today, and `from_pretrained` keeps the checkpoint's dtype.
+# - flan-t5's `lm_head` is tied to its embedding today; the course's version held two matrices. `freeze` unties it.
+
+
+# %% tags=["core"]
+def quantize_model(
+    model: nn.Module,
+    weights: str | quanto.qtype = "qint8",
+    activations: str | quanto.qtype | None = None,
+    exclude: str | list[str] | None = None,
+) -> nn.Module:
+    """Quantize the model with quanto, in place and not frozen, and return the same object.
+
+    weights, activations: a quanto qtype or its name.  exclude: a glob on qualified names, or a list of them; what
+    matches stays float.  ValueError, the model unchanged, for anything else (torch.int8, "int8", weights=None).
+    >>> [type(layer).__name__ for layer in quantize_model(toys.mlp(), exclude="*.1").layers]
+    ['QLinear', 'Linear']
+    >>> quantize_model(toys.mlp(), "qint4").layers[0].weight_qtype.name
+    'qint4'
+    """
+    for qtype in [weights] if activations is None else [weights, activations]:
+        if qtype not in quanto.qtypes and not isinstance(qtype, quanto.qtype):
+            raise ValueError(f"{qtype} is no quantized type; quanto knows {', '.join(quanto.qtypes)}")
+    # YOUR CODE HERE
+    raise NotImplementedError()
+
+
+# %% tags=["core"]
+def quantize_and_freeze(model: nn.Module, weights: str | quanto.qtype = "qint8") -> nn.Module:
+    """Quantize the model's weights, freeze it, and return the same object.
+
+    weights and ValueError as in `quantize_model`.  Frozen weights hold codes, no floats.
+    >>> layer = quantize_and_freeze(toys.mlp_from([torch.diag(torch.full((16,), 254.0))])).layers[0]
+    >>> layer.weight._data[0, :3], layer.weight._scale[0]
+    (tensor([127, 0, 0], dtype=torch.int8), tensor([2.0]))
+    """
+    # YOUR CODE HERE
+    raise NotImplementedError()
+
+
+# %% [markdown]
+# What did `freeze` do? Nothing to the answers, which are equal bit for bit, and everything to the weight. Its `dtype`
+# still says float32, the type in which it takes part in sums; the codes are inside.
+
+# %% tags=["active-ipynb"]
+# looked_at, some_input = toys.mlp(), toys.random_input(4, 16)
+# with torch.no_grad():
+#     answer_float = looked_at(some_input)
+#     quanto.quantize(looked_at, weights=quanto.qint8)
+#     print("quantized:", type(looked_at.layers[0]).__name__, type(looked_at.layers[0].weight).__name__)
+#     answer_quantized = looked_at(some_input)
+#     quanto.freeze(looked_at)
+#     answer_frozen = looked_at(some_input)
+# frozen_weight = looked_at.layers[0].weight
+# print("frozen:   ", type(frozen_weight).__name__, frozen_weight.dtype, frozen_weight._data.dtype, frozen_weight._scale.shape)
+# print("same answer after freeze:", torch.equal(answer_quantized, answer_frozen))
+# print("largest change of the answer:", (answer_frozen - answer_float).abs().max().item())
+
+# %% [markdown]
+# A frozen model refuses two things that a float model allows, so copy and cast *before* you quantize. And two calls that
+# look right are refused by name:
+
+# %% tags=["active-ipynb"]
+# attempts = {
+#     "copy.deepcopy(frozen)": lambda: copy.deepcopy(looked_at),
+#     "frozen.to(torch.bfloat16)": lambda: looked_at.to(torch.bfloat16),
+#     "quantize(weights=torch.int8)": lambda: quanto.quantize(toys.mlp(), weights=torch.int8),
+#     'quantize(weights="int8")': lambda: quanto.quantize(toys.mlp(), weights="int8"),
+# }
+# for attempted_call, attempt in attempts.items():
+#     try:
+#         attempt()
+#     except Exception as error:
+#         print(f"{attempted_call:30} {type(error).__name__}: {str(error)[:70]}")
+
+
+# %% tags=["core"]
+def is_frozen(model: nn.Module) -> bool:
+    """Tell whether the model has quantized layers and all of them are frozen.
+
+    A layer is quantized if its weights have a qtype: quanto's modules (`quanto.QModuleMixin`) keep it in `weight_qtype`,
+    which is None for a layer norm, and answer `frozen`.
+    >>> model = toys.mlp()
+    >>> before = is_frozen(model)
+    >>> quanto.quantize(model, weights="qint8")
+    >>> between = is_frozen(model)
+    >>> quanto.freeze(model)
+    >>> before, between, is_frozen(model)
+    (False, False, True)
+    """
+    # YOUR CODE HERE
+    raise NotImplementedError()
+
+
+# %% [markdown]
+# ## The bytes that are really stored
+#
+# How small did it become? `get_memory_footprint` of transformers cannot tell: it multiplies the number of elements by the
+# size of the outward dtype, float32. It even *rises*, because freezing gave `lm_head` a matrix of its own:
+
+# %% tags=["active-ipynb"]
+# footprint_model, _ = models.tiny_t5()
+# print("float32:  ", footprint_model.get_memory_footprint(), "lm_head tied:", footprint_model.lm_head.weight is footprint_model.shared.weight)
+# quanto.quantize(footprint_model, weights=quanto.qint8)
+# print("quantized:", footprint_model.get_memory_footprint(), "lm_head tied:", footprint_model.lm_head.weight is footprint_model.shared.weight)
+# quanto.freeze(footprint_model)
+# print("frozen:   ", footprint_model.get_memory_footprint(), "lm_head tied:", footprint_model.lm_head.weight is footprint_model.shared.weight)
+
+# %% [markdown]
+# So count what is stored. A quantized weight is a tensor made of tensors; `__tensor_flatten__()` is torch's protocol for
+# such types and returns their names (and some metadata): `_data` and `_scale` for qint8, `_shift` too for qint4, whose
+# `_data` is again a packed tensor with a `_data` inside. A plain tensor lies in a storage, `untyped_storage()`, which may
+# be shared (tied weights) or larger than the tensor (a view).
+
+
+# %% tags=["core"]
+def stored_bytes(model: nn.Module) -> int:
+    """Count the bytes that the model really stores in its parameters and buffers.
+
+    Codes, scales and shifts of quantized weights count, whatever their inner tensors are called; buffers too, saved or not.
+    Each storage counts once, with all its bytes.  Float and unfrozen models as well.
+    >>> model = toys.mlp([256, 32], bias=False)
+    >>> stored_bytes(model)
+    32768
+    >>> quanto.quantize(model, weights="qint4"); quanto.freeze(model)
+    >>> stored_bytes(model)
+    4616
+    """
+    # YOUR CODE HERE
+    raise NotImplementedError()
+
+
+# %% tags=["core"]
+def module_sizes(model: nn.Module) -> dict[str, int]:
+    """Return the stored bytes of every module and all that is below it, by qualified name; "" is the whole model.
+
+    Counted as in `stored_bytes`; a module that holds nothing has 0.  A storage counts where it first appears in
+    `named_modules()`, for that module and those above it: a tied matrix counts once, and the sizes add up.
+    >>> module_sizes(toys.mlp([16, 16], bias=False))
+    {'': 1024, 'layers': 1024, 'layers.0': 1024}
+    >>> sizes = module_sizes(toys.tied(vocabulary=32, width=16))
+    >>> sizes["embedding"], sizes["lm_head"], sizes[""]
+    (2048, 0, 3264)
+    """
+    # YOUR CODE HERE
+    raise NotImplementedError()
+
+
+# %% [markdown]
+# With these two, the course's own table. Shapes alone decide bytes, so the full-size models are built on the *meta* device,
+# which knows shapes and dtypes and holds no data; quanto works there too. flan-t5-small in the course's version kept
+# `lm_head` apart from the embedding; to get its number, untie it first. After freezing there is no difference: `lm_head`
+# has become codes of its own.
+
+# %% tags=["active-ipynb"]
+# from transformers import GPTNeoXConfig, GPTNeoXForCausalLM, T5Config, T5ForConditionalGeneration
+#
+#
+# def flan_t5(d_model=512, d_ff=1024, layers=8, heads=6, vocabulary=32128):
+#     sizes_of_t5 = dict(d_model=d_model, d_kv=64, d_ff=d_ff, num_layers=layers, num_heads=heads, vocab_size=vocabulary)
+#     with torch.device("meta"):
+#         return T5ForConditionalGeneration(T5Config(**sizes_of_t5, feed_forward_proj="gated-gelu"))
+#
+#
+# def pythia(hidden=1024, layers=24, heads=16):
+#     sizes_of_pythia = dict(hidden_size=hidden, num_hidden_layers=layers, num_attention_heads=heads, intermediate_size=4 * hidden)
+#     with torch.device("meta"):
+#         return GPTNeoXForCausalLM(GPTNeoXConfig(**sizes_of_pythia, vocab_size=50304))
+#
+#
+# flan_today, flan_then, pythia_410m = flan_t5(), flan_t5(), pythia()
+# flan_then.lm_head.weight = nn.Parameter(torch.empty_like(flan_then.lm_head.weight))
+# named_meta_models = {"flan-t5-small, today": flan_today, "flan-t5-small, course": flan_then, "Pythia-410m": pythia_410m}
+# print(f"{'':24}{'float32':>15}{'quantized':>15}{'frozen':>15}")
+# for meta_name, on_meta in named_meta_models.items():
+#     meta_bytes = [stored_bytes(on_meta)]
+#     quanto.quantize(on_meta, weights=quanto.qint8)
+#     meta_bytes.append(stored_bytes(on_meta))
+#     quanto.freeze(on_meta)
+#     meta_bytes.append(stored_bytes(on_meta))
+#     print(f"{meta_name:24}" + "".join(f"{count:15,}" for count in meta_bytes))
+# flan_sizes = module_sizes(flan_today)
+# print(f"embedding's share of the frozen flan-t5-small: {flan_sizes['shared'] / flan_sizes['']:.0%}")
+
+# %% [markdown]
+# The course's notebook says 307,844,608 and 126,828,680 for flan-t5-small. The embedding, which quanto does not touch, is
+# half of what is left. For Pythia-410m it says 1,621,336,096 and 561,919,272: today's class keeps one more rotary buffer
+# of 32 bytes.
+#
+# **Does it fit?** The same count answers for models that no machine here could load. A model fits where its weights fit;
+# what it computes with comes on top.
+
+# %% tags=["active-ipynb"]
+# candidates = {
+#     "flan-t5-small": lambda: flan_t5(),
+#     "flan-t5-base": lambda: flan_t5(d_model=768, d_ff=2048, layers=12, heads=12),
+#     "flan-t5-large": lambda: flan_t5(d_model=1024, d_ff=2816, layers=24, heads=16),
+#     "flan-t5-xl": lambda: flan_t5(d_model=2048, d_ff=5120, layers=24, heads=32),
+#     "Pythia-410m": lambda: pythia(),
+#     "Pythia-2.8b": lambda: pythia(hidden=2560, layers=32, heads=32),
+#     "Pythia-6.9b": lambda: pythia(hidden=4096, layers=32, heads=32),
+# }
+# machines = {"4 GB": 4e9, "8 GB": 8e9, "16 GB": 16e9}
+# print(f"{'GB of weights':16}" + "".join(f"{column:>20}" for column in ("float32", "bfloat16", "qint8", "qint4")))
+# for candidate, make_candidate in candidates.items():
+#     on_meta_float = make_candidate()
+#     sizes_by_precision = [stored_bytes(on_meta_float), stored_bytes(on_meta_float.to(torch.bfloat16))]
+#     for qtype_tried in ("qint8", "qint4"):
+#         on_meta_quantized = make_candidate()
+#         quanto.quantize(on_meta_quantized, weights=qtype_tried)
+#         quanto.freeze(on_meta_quantized)
+#         sizes_by_precision.append(stored_bytes(on_meta_quantized))
+#     smallest = [next((name for name, room in machines.items() if room > size), "none") for size in sizes_by_precision]
+#     cells = [f"{size / 1e9:.2f} ({machine})" for size, machine in zip(sizes_by_precision, smallest)]
+#     print(f"{candidate:16}" + "".join(f"{cell:>20}" for cell in cells))
+
+# %% [markdown]
+# ## Does it still work?
+#
+# Bytes are half of the question. The other half is what the model says. The tiny T5 of this suite writes numbers as words
+# and reads words as numbers; it was trained for that and is right on 999 of 1000 numbers it never saw, or better.
+
+
+# %% tags=["core"]
+def generate_text(model: nn.Module, tokenizer, prompt: str, max_new_tokens: int = 32) -> str:
+    """Return the model's greedy answer to the prompt, as text without special tokens, not stripped otherwise.
+
+    model: encoder-decoder with `generate`.  Greedy whatever its generation config says (do_sample=False, num_beams=1);
+    the config's other settings hold.  In eval mode, without gradients; every submodule then has its old mode again.
+    >>> generate_text(*models.tiny_t5(), "translate number to words: 4071")
+    'four thousand seventy-one'
+    >>> generate_text(*models.tiny_t5(), "translate number to words: 4071", max_new_tokens=2)
+    'four thousand'
+    """
+    # YOUR CODE HERE
+    raise NotImplementedError()
+
+
+# %% [markdown]
+# The course asked this question once, with one prompt: the answer before and after was the same, so quantization costs
+# nothing. Ask more than once, and in more precisions. A builder makes a fresh float32 model each time, because no step
+# here can be undone.
+
+
+# %% tags=["core"]
+def compare_precisions(build: Callable[[], nn.Module], evaluate: Callable[[nn.Module], object]) -> list[dict]:
+    """Measure a model in six precisions: float32, bfloat16, float16, qint8, qint4 and qint2, in that order.
+
+    Each row is a dict of `precision` (its name), `bytes` (as `stored_bytes` counts) and `score` (what
+    `evaluate(model)` returned), on a fresh float32 model from `build()`: one build and one evaluation for each row.
+    >>> rows = compare_precisions(toys.mlp, lambda model: str(next(model.parameters()).dtype))
+    >>> [(row["precision"], row["bytes"], row["score"]) for row in rows[:3]]
+    [('float32', 4288, 'torch.float32'), ('bfloat16', 2144, 'torch.bfloat16'), ('float16', 2144, 'torch.float16')]
+    >>> rows[3]
+    {'precision': 'qint8', 'bytes': 1424, 'score': 'torch.float32'}
+    """
+    # YOUR CODE HERE
+    raise NotImplementedError()
+
+
+# %% [markdown]
+# On the tiny T5, with one hundred numbers that it was not trained on: the four precisions of the course change nothing,
+# four bits nearly nothing, and two bits break it.
+
+# %% tags=["active-ipynb"]
+# held_out = [pair for pair in models.number_pairs(100, seed=1)]
+#
+#
+# def score_of(asked):
+#     words = models.tiny_t5()[1]
+#     return sum(generate_text(asked, words, question) == wanted for question, wanted in held_out) / len(held_out)
+#
+#
+# measured = compare_precisions(lambda: models.tiny_t5()[0], score_of)
+# for measured_row in measured:
+#     print(f"{measured_row['precision']:10}{measured_row['bytes']:12,}{measured_row['score']:8.2f}")
+# pictures.show(pictures.size_against_score(measured))
+
+# %% [markdown]
+# The course ends with a question: which of these would you take? That depends on two numbers, how much room there is and how
+# good the answers have to be. With both given it is no longer a matter of taste. Prefer the precision that changes the
+# model least, so go down the list and stop at the first that is small enough and good enough.
+
+
+# %% tags=["core"]
+def choose_precision(
+    build: Callable[[], nn.Module], evaluate: Callable[[nn.Module], float], budget_bytes: int, min_score: float
+) -> str:
+    """Return the first precision, in the order of `compare_precisions`, that fits the budget and reaches the score.
+
+    It fits if its bytes are at most the budget, and reaches the score if its own is at least min_score; nan never does.
+    If none does, ValueError; its text names all six, and with each the number it missed: budget_bytes or min_score.
+    >>> choose_precision(toys.mlp, lambda model: 0.9, 1500, 0.9)
+    'qint8'
+    >>> choose_precision(toys.mlp, lambda model: float(next(model.parameters()).dtype == torch.float32), 4000, 1.0)
+    'qint8'
+    >>> choose_precision(toys.mlp, lambda model: nan, 5000, 0.5)
+    Traceback (most recent call last):
+        ...
+    ValueError: float32: nan < 0.5; ...
+    """
+    # YOUR CODE HERE
+    raise NotImplementedError()
+
+
+# %% [markdown]
+# This is the end of the course's own material. What follows is practice: the quantizer that quanto uses, the measures of its
+# error, and the traps around it.
+#
+# ## Symmetric, and per row
+
+
+# %% tags=["practice"]
+def symmetric_scale(tensor: Tensor, dtype: torch.dtype = torch.int8) -> float:
+    """Return the step that puts the largest magnitude in `tensor` on the largest value of `dtype`.
+
+    tensor: float, any shape.  dtype: any integer dtype.  All zeros give 1.0.  ValueError if empty or not finite.
+    >>> symmetric_scale(tensor([-254.0, 0.5, 100.0]))
+    2.0
+    >>> symmetric_scale(tensor([-51.0, 25.5]), torch.uint8)
+    0.2
+    """
+    if tensor.numel() == 0 or not tensor.isfinite().all():
+        raise ValueError("the scale of an empty tensor, or of one with inf or nan, is not defined")
+    # YOUR CODE HERE
+    raise NotImplementedError()
+
+
+# %% tags=["practice"]
+def quantization_error(tensor: Tensor, restored: Tensor) -> float:
+    """Return the mean squared difference of two tensors, computed in float64.
+
+    Float, of one shape; ValueError otherwise, and if they are empty.
+    >>> quantization_error(tensor([1.0, 2.0, 4.0, -1.0]), tensor([1.5, 2.0, 3.0, -1.0]))
+    0.3125
+    >>> quantization_error(tensor([300.0], dtype=torch.float16), tensor([-300.0], dtype=torch.float16))
+    360000.0
+    """
+    if tensor.shape != restored.shape or tensor.numel() == 0:
+        raise ValueError("both tensors must have one shape and at least one element")
+    # YOUR CODE HERE
+    raise NotImplementedError()
+
+
+# %% tags=["practice"]
+def sqnr_db(tensor: Tensor, restored: Tensor) -> float:
+    """Return the signal to quantization noise ratio in decibel: 10 log10(sum x² / sum (x - restored)²), in float64.
+
+    inf where there is no noise (a zero signal too), -inf for noise on a zero signal.  ValueError as in
+    `quantization_error`.  Each bit more halves the step, which is worth about 6 dB.
+    >>> sqnr_db(tensor([10.0, 0.0]), tensor([9.0, 0.0]))
+    20.0
+    >>> sqnr_db(tensor([0.0, 0.0]), tensor([0.0, 0.0])), sqnr_db(tensor([0.0]), tensor([1.0]))
+    (inf, -inf)
+    """
+    if tensor.shape != restored.shape or tensor.numel() == 0:
+        raise ValueError("both tensors must have one shape and at least one element")
+    # YOUR CODE HERE
+    raise NotImplementedError()
+
+
+# %% [markdown]
+# One scale for a whole matrix is set by its largest element, wherever that is. A row of small weights then gets few codes.
+# quanto gives each output row a scale of its own: a number more per row, and each row uses all 255 codes.
+
+
+# %% tags=["practice"]
+def quantize_rows(weight: Tensor) -> tuple[Tensor, Tensor]:
+    """Quantize each row of a matrix symmetrically to int8, as quanto does: (codes, scales).
+
+    weight: float32 (rows, columns).  codes: int8, same shape.  scales: float32 (rows, 1), the row's largest magnitude
+    / 127; both equal quanto's `_data` and `_scale` bit for bit.  A zero row has codes 0 and any finite scale >= 0.
+    >>> quantize_rows(tensor([[127.0, -63.5, 0.5], [-254.0, 100.0, 3.0]]))
+    (tensor([[127, -64, 0], [-127, 50, 2]], dtype=torch.int8), tensor([[1.0], [2.0]]))
+    >>> quantize_rows(tensor([[0.0, 0.0]]))[0]
+    tensor([[0, 0]], dtype=torch.int8)
+    """
+    # YOUR CODE HERE
+    raise NotImplementedError()
+
+
+# %% [markdown]
+# A weight of the tiny T5 before and after, with its error. Then the same weight at 8, 4 and 2 bits, per matrix and per row:
+# each bit less costs about 6 dB.
+
+# %% tags=["active-ipynb"]
+# shown_weight = models.tiny_t5()[0].encoder.block[0].layer[0].SelfAttention.q.weight.detach()
+# row_codes, row_scales = quantize_rows(shown_weight)
+# pictures.show(pictures.weight_before_and_after(shown_weight, row_codes * row_scales))
+# for bits in (8, 6, 4, 2):
+#     top = 2 ** (bits - 1) - 1
+#     by_matrix, by_row = shown_weight.abs().max() / top, shown_weight.abs().amax(1, keepdim=True) / top
+#     ratios = [sqnr_db(shown_weight, torch.round(shown_weight / one) * one) for one in (by_matrix, by_row)]
+#     print(f"{bits} bits: {ratios[0]:5.1f} dB with one scale, {ratios[1]:5.1f} dB with one for each row")
+
+# %% [markdown]
+# ## Around quanto
+
+
+# %% tags=["practice"]
+def quantized_copy(model: nn.Module, weights: str = "qint8", exclude: str | list[str] | None = None) -> nn.Module:
+    """Return a quantized, frozen copy of the model; the model itself stays as it is.
+
+    weights, exclude and ValueError as in `quantize_model`.  Mind the order: a frozen model cannot be copied.
+    >>> model = toys.mlp()
+    >>> frozen = quantized_copy(model)
+    >>> type(model.layers[0]).__name__, type(frozen.layers[0]).__name__, frozen.layers[0].frozen
+    ('Linear', 'QLinear', True)
+    """
+    # YOUR CODE HERE
+    raise NotImplementedError()
+
+
+# %% tags=["practice"]
+def quantized_layers(model: nn.Module) -> dict[str, str]:
+    """Return the name of each quantized layer with the name of its weights' qtype, in the order of `named_modules()`.
+
+    Frozen or not.  A layer is quantized if its weights have a qtype, see `is_frozen`.
+    >>> model = toys.mlp()
+    >>> quanto.quantize(model, weights="qint4", exclude="*.1")
+    >>> quanto.quantize(model, weights="qint8", exclude="*.0")
+    >>> quantized_layers(model)
+    {'layers.0': 'qint4', 'layers.1': 'qint8'}
+    """
+    # YOUR CODE HERE
+    raise NotImplementedError()
+
+
+# %% [markdown]
+# Will it fit? Better to know before the download. After int8 and freeze, a Linear or Conv2d stores one byte per weight, one
+# scale per output row, and two scalar buffers in which quanto keeps the scales of input and output activations (unused
+# here, but there). Everything else stays. A tied `lm_head` becomes codes, and its embedding stays float.
+
+
+# %% tags=["practice"]
+def predicted_int8_bytes(model: nn.Module, exclude: str | tuple[str, ...] | list[str] = ()) -> int:
+    """Predict `stored_bytes` after int8 quantize and freeze, without quantizing; the model may be on the meta device.
+
+    Linear and Conv2d: 1 byte per weight; per output row (the weight's first dimension) a scale, and per layer two
+    scalars, all in the weight's dtype.  exclude: a glob or globs on qualified names, matched by `fnmatch` as in quanto.
+    >>> predicted_int8_bytes(toys.mlp([16, 32, 16], bias=False))
+    1232
+    >>> predicted_int8_bytes(toys.tied(vocabulary=32, width=16), exclude=("body",))
+    3912
+    """
+    # YOUR CODE HERE
+    raise NotImplementedError()
+
+
+# %% tags=["practice"]
+def exact_match(model: nn.Module, tokenizer, pairs: list[tuple[str, str]]) -> float:
+    """Return the fraction of (prompt, expected) pairs to which `generate_text` gives exactly the expected answer.
+
+    With its default length.  ValueError if there are no pairs.
+    >>> pairs = [("translate number to words: 12", "twelve"), ("translate number to words: 20", "twenty!")]
+    >>> exact_match(*models.tiny_t5(), pairs)
+    0.5
+    """
+    if not pairs:
+        raise ValueError("no pairs to score")
+    # YOUR CODE HERE
+    raise NotImplementedError()
+
+
+# %% [markdown]
+# ## Activations
+#
+# So far only weights were integers, and sums were done in floats. quanto can quantize the activations too. Their range is
+# not known before the model has run, so each layer needs an input and an output scale, measured on sample batches
+# inside `quanto.Calibration()`. Without it every scale stays 1. Nothing fails; the answers are just wrong:
+
+# %% tags=["active-ipynb"]
+# def activations_in_int8(calibrated):
+#     both_quantized, words = models.tiny_t5()
+#     quanto.quantize(both_quantized, weights=quanto.qint8, activations=quanto.qint8)
+#     if calibrated:
+#         with torch.no_grad(), quanto.Calibration():
+#             for question, wanted in held_out[:50]:
+#                 both_quantized(**words(question, return_tensors="pt"), labels=words(wanted, return_tensors="pt").input_ids)
+#     quanto.freeze(both_quantized)
+#     return both_quantized
+#
+#
+# print("calibrated:    ", score_of(activations_in_int8(True)))
+# print("not calibrated:", score_of(activations_in_int8(False)))
+
+
+# %% tags=["practice"]
+def calibrate(model: nn.Module, batches: list[dict]) -> nn.Module:
+    """Measure the activation scales of a model whose activations are quantized, in place; return the same object.
+
+    Runs `model(**batch)` for every batch, in order, in eval mode and without gradients, all inside one
+    `quanto.Calibration()`; every submodule then has its old mode again.  ValueError if there are no batches or no module
+    has an `activation_qtype`.
+    >>> model = toys.mlp_from([torch.eye(16), torch.eye(16)])
+    >>> quanto.quantize(model, weights="qint8", activations="qint8")
+    >>> calibrate(model, [{"x": torch.full((1, 16), 254.0)}]).layers[0].input_scale
+    tensor(2.0)
+    """
+    if not batches or all(getattr(module, "activation_qtype", None) is None for module in model.modules()):
+        raise ValueError("there are no batches, or no activations to calibrate")
+    # YOUR CODE HERE
+    raise NotImplementedError()
+
+
+# %% [markdown]
+# **One outlier.** Multiply one row of a layer by 2¹⁴ and the matching column of the next layer by 2⁻¹⁴: powers of two are
+# exact, so in float32 the function does not change by a single bit. But the number in between is now out of float16's
+# range, and in int8 activations it takes the whole scale for itself. bfloat16, which has float32's exponent, and weights in
+# int8, which have a scale for each row, do not mind.
+
+# %% tags=["active-ipynb"]
+# def with_outlier(power):
+#     shifted, _ = models.tiny_t5()
+#     with torch.no_grad():
+#         for block in shifted.encoder.block:
+#             feed_forward = block.layer[1].DenseReluDense
+#             feed_forward.wi_1.weight[0] *= 2.0**power
+#             feed_forward.wo.weight[:, 0] *= 2.0**-power
+#     return shifted
+#
+#
+# for power in (0, 6, 14, 18):
+#     ...
+
+# %% [markdown]
+# ## Saving
+#
+# `save_pretrained` of a frozen model writes a file that loads into a plain class without an error, and answers nonsense. What
+# works is a state dict, which quanto flattens into plain tensors, and the quantization map, which says which layer has
+# which qtype: `quanto.quantization_map(model)` is a plain dict, `quanto.requantize(model, state_dict, map)` applies both to
+# a float model. No pickle is needed: a pickle runs code when it is loaded, a safetensors file cannot.
+
+
+# %% tags=["practice"]
+def save_quantized(model: nn.Module, folder: Path) -> None:
+    """Save a frozen model with quantized weights in a folder: its tensors as safetensors, quanto's map as JSON.
+
+    The folder is made if it is missing; file names are yours; plain files only, no pickle.  Together they hold all that
+    `load_quantized` needs.  safetensors refuses tensors that share memory: clone them.
+    >>> import tempfile
+    >>> model = toys.mlp([64, 64])
+    >>> quanto.quantize(model, weights="qint8"); quanto.freeze(model)
+    >>> folder = Path(tempfile.mkdtemp(), "new")
+    >>> save_quantized(model, folder)
+    >>> 4096 < sum(path.stat().st_size for path in folder.iterdir()) < 8192
+    True
+    """
+    # YOUR CODE HERE
+    raise NotImplementedError()
+
+
+# %% tags=["practice"]
+def load_quantized(build: Callable[[], nn.Module], folder: Path) -> nn.Module:
+    """Return a model from `build()`, with other weights, turned into the one that `save_quantized` saved in the folder.
+
+    Its outputs equal the saved model's bit for bit, also in another process and after the folder was moved.
+    >>> import tempfile
+    >>> model = toys.mlp(seed=1)
+    >>> quanto.quantize(model, weights="qint8"); quanto.freeze(model)
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> save_quantized(model, folder)
+    >>> loaded, x = load_quantized(toys.mlp, folder), toys.random_input(4, 16)
+    >>> torch.equal(loaded(x), model(x)), type(loaded.layers[0].weight).__name__
+    (True, 'WeightQBytesTensor')
+    """
+    # YOUR CODE HERE
+    raise NotImplementedError()

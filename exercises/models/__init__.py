@@ -1,0 +1,1 @@
+"""The tiny trained models, one folder each, and the scripts that made and measured them."""

@@ -1,0 +1,117 @@
+"""The command line: `python -m graders derive | release | course | grade | trust | bench`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m graders", description="Derive, hand out, grade and check the exercises."
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    derive = commands.add_parser("derive", help="regenerate exercises/ from solutions/")
+    derive.add_argument("--check", action="store_true", help="change nothing; exit 1 if something is out of date")
+
+    release = commands.add_parser("release", help="write the student kit, without solutions or graders")
+    release.add_argument("directory", type=Path, metavar="DIR")
+
+    course = commands.add_parser("course", help="write an nbgrader course: config, source notebooks, README")
+    course.add_argument("directory", type=Path, metavar="DIR")
+
+    grade = commands.add_parser("grade", help="grade files, folders and archives")
+    grade.add_argument("paths", type=Path, nargs="+", metavar="PATH")
+    grade.add_argument(
+        "--output", type=Path, required=True, metavar="DIR", help="where verdicts.jsonl and grades.csv go"
+    )
+    spread = grade.add_mutually_exclusive_group()
+    spread.add_argument(
+        "--workers", type=_positive, default=1, metavar="N", help="judge on N processes of this machine"
+    )
+    spread.add_argument("--scheduler", metavar="ADDRESS", help="judge on the machines of this Dask scheduler")
+    grade.add_argument(
+        "--seed", metavar="TEXT", help="the secret that hidden inputs are made from (default: made once)"
+    )
+
+    trust = commands.add_parser("trust", help="measure how good the graders are")
+    trust.add_argument("lessons", nargs="*", metavar="LESSON")
+    trust.add_argument("--output", type=Path, metavar="DIR")
+
+    bench = commands.add_parser("bench", help="measure what grading costs, against its floor")
+    bench.add_argument("--output", type=Path, metavar="DIR")
+    return parser
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("at least 1")
+    return number
+
+
+def _derive(given: argparse.Namespace) -> int:
+    from graders.derive import derive
+    from graders.judge.processes import ROOT
+
+    changed = derive(ROOT, given.check)
+    for path in changed:
+        print(f"{'out of date' if given.check else 'wrote'}  {path}")
+    if given.check and changed:
+        print("run `python -m graders derive`")
+    return int(given.check and bool(changed))
+
+
+def _grade(given: argparse.Namespace) -> int:
+    from graders import cohort
+    from graders.report.table import write_csv
+    from graders.report.terminal import Screen
+
+    with Screen() as screen:
+        verdicts = cohort.grade(given.paths, given.output, given.seed, given.workers, given.scheduler, screen.each)
+    write_csv(verdicts, given.output / "grades.csv")
+    screen.summary(verdicts, str(given.output))
+    return int(any(verdict["status"] != "graded" for verdict in verdicts))
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; return its exit status: 0 done, 1 something could not be done, 2 wrong usage."""
+    given = _parser().parse_args(arguments)
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    from graders.errors import Problem
+
+    try:
+        if given.command == "derive":
+            return _derive(given)
+        if given.command == "grade":
+            return _grade(given)
+        if given.command == "release":
+            from graders.release import release
+
+            print(*release(given.directory), sep="\n")
+        elif given.command == "course":
+            from graders.course import course
+
+            print(*course(given.directory), sep="\n")
+        elif given.command == "trust":
+            from graders.trust import trust
+
+            return trust(given.lessons, given.output)
+        elif given.command == "bench":
+            from graders.bench import bench
+
+            return bench(given.output)
+    except Problem as problem:
+        print(f"graders: {problem}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\nstopped; what was finished is kept, the same command goes on from there", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

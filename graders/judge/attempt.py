@@ -1,0 +1,196 @@
+"""One exercise of one submission: load its cells in a worker, collect the answers, and say what was lost and why."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from graders.judge import processes
+from graders.judge.processes import WorkerEnded, Zygote
+from graders.judge.submission import SENT
+
+PASSED, FAILED, ERROR, NOT_STARTED = "passed", "failed", "error", "not started"
+
+
+class Submission:
+    """The cells of one submission, and those that turned out to end or stop whoever loads them."""
+
+    def __init__(self, zygote: Zygote, lesson: str, plan: dict[str, Any]) -> None:
+        self.zygote, self.lesson, self.plans = zygote, lesson, plan["plans"]
+        self.cells = {cell["number"]: cell for cell in plan["cells"]}
+        self.order = [cell["number"] for cell in plan["cells"]]
+        self.fatal: dict[int, WorkerEnded] = {}
+
+
+class Attempt:
+    """One exercise of one submission: its worker, and the answers to its calls.
+
+    `together_with`: the exercises that it is judged together with, whose cells are loaded too.
+    """
+
+    def __init__(
+        self, submission: Submission, name: str, calls: list[bytes], together_with: tuple[str, ...] = ()
+    ) -> None:
+        self.submission, self.name, self.calls, self.together_with = submission, name, calls, together_with
+        self.answers: dict[bytes, bytes | WorkerEnded] = {}
+        self.errors: dict[str, Any] = {}
+        self.seconds = 0.0
+        self.lesson = submission.lesson
+        self._plan = submission.plans.get(name)
+        self._worker: processes.Worker | None = None
+        self._lost: WorkerEnded | None = None
+        self._deadline = 0.0
+        self._loaded = False
+        self._done = self._plan is None
+
+    def _cells(self) -> list[dict[str, Any]]:
+        plans = [self.submission.plans.get(name) for name in (self.name, *self.together_with)]
+        numbers = [
+            self.submission.order[index] for index in sorted({i for plan in plans if plan for i in plan["cells"]})
+        ]
+        cells = [self.submission.cells[number] for number in numbers if number not in self.submission.fatal]
+        return [cell for cell in cells if not cell["error"]]
+
+    def start(self) -> None:
+        """Hand the cells and the recorded calls to a fresh worker."""
+        if self._done or self._own_error():
+            return
+        self._open(self.calls)
+
+    def _open(self, calls: list[bytes]) -> None:
+        self._loaded = False
+        self._worker = self.submission.zygote.take()
+        try:
+            self._worker.send({"cells": [{key: cell[key] for key in SENT} for cell in self._cells()]}, calls)
+        except WorkerEnded as ended:
+            self._lost = ended
+
+    def _own_error(self) -> tuple[str, str] | None:
+        """Return how the last cell that defines the exercise was lost, if it was."""
+        own = [cell for cell in self.submission.cells.values() if self.name in cell["exercises"]]
+        if not own:
+            return None
+        last = own[-1]
+        if last["error"]:
+            return ERROR, f"its cell does not parse: {last['error']}"
+        if last["number"] in self.submission.fatal:
+            ended = self.submission.fatal[last["number"]]
+            return ended.outcome, f"its cell did not finish: {ended}"
+        if str(last["number"]) in self.errors:
+            told = self.errors[str(last["number"])]
+            outcome = "memory" if "MemoryError" in told.get("bases", []) else ERROR
+            return outcome, f"its cell raised {told.get('kind')}: {told.get('text')} (line {told.get('line')})"
+        return None
+
+    def fate(self) -> tuple[str, str] | None:
+        """Collect the answers; return outcome and message if the exercise was lost before any check."""
+        if self._plan is None:
+            return NOT_STARTED, f"{self.name} is not defined"
+        if not self._done and not self._own_error():
+            begun = time.monotonic()
+            self._deadline = begun + processes.EXERCISE_SECONDS
+            self._collect(list(self.calls))
+            self.seconds = time.monotonic() - begun
+        self._done = True
+        return self._own_error()
+
+    def _collect(self, pending: list[bytes]) -> None:
+        """Read frames until every call has an answer; a call that ends the worker costs that call only."""
+        while True:
+            try:
+                for call, reply in self._replies(pending):
+                    self.answers[call] = reply
+                return
+            except WorkerEnded as ended:
+                pending = [call for call in pending if call not in self.answers]
+                if not self._after(ended, pending):
+                    return
+                if self._loaded:
+                    pending = pending[1:]
+                if not pending:
+                    return
+                if time.monotonic() > self._deadline:
+                    self.answers |= {
+                        call: WorkerEnded("timeout", "the exercise's time was used up") for call in pending
+                    }
+                    return
+                self.end()
+                self._open(pending)
+
+    def _after(self, ended: WorkerEnded, pending: list[bytes]) -> bool:
+        """Note what ended the worker; return whether the rest is worth another one."""
+        if self._loaded:
+            self.answers[pending[0]] = ended
+            return True
+        number = self._loading
+        if number in self.submission.fatal or number not in self.submission.cells:
+            self.answers |= dict.fromkeys(pending, ended)
+            return False
+        self.submission.fatal[number] = ended
+        return not self._own_error()
+
+    def _replies(self, pending: list[bytes]) -> Iterator[tuple[bytes, bytes]]:
+        if self._lost is not None:
+            lost, self._lost = self._lost, None
+            raise lost
+        self._loading = -1
+        assert self._worker is not None
+        while not self._loaded:
+            frame = self._worker.receive(self._deadline)
+            if frame[:1] == b"c":
+                self._loading = _number(frame[1:])
+            elif frame[:1] == b"l":
+                self.errors, self._loaded = _object(frame[1:]), True
+            else:
+                raise WorkerEnded("killed", "the answer could not be read")
+        for call in pending:
+            frame = self._worker.receive(self._deadline)
+            yield call, frame[1:]
+
+    def ask(self, call: bytes) -> bytes:
+        """Return the answer to a call, asking the worker now if it was not among the recorded ones."""
+        if call not in self.answers:
+            self._deadline = time.monotonic() + processes.CALL_SECONDS
+            self.end()
+            self._open([call])
+            self._collect([call])
+        answer = self.answers.get(call, WorkerEnded("killed", "no answer"))
+        if isinstance(answer, WorkerEnded):
+            raise answer
+        return answer
+
+    def end(self) -> None:
+        if self._worker is not None:
+            self._worker.kill()
+            self._worker = None
+
+
+def _number(text: bytes) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        return -1
+
+
+def _object(text: bytes) -> dict[str, Any]:
+    try:
+        told = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return told if isinstance(told, dict) and all(isinstance(item, dict) for item in told.values()) else {}
+
+
+def read(zygote: Zygote, data: bytes, notebook: bool, lessons: dict[str, list[str]]) -> dict[str, Any]:
+    """Read a submitted file in a throw-away worker: `{"lessons": {lesson: plan}}` or `{"error": why}`."""
+    reader = zygote.take()
+    try:
+        reader.send({"read": {"notebook": notebook, "lessons": lessons}, "cells": []}, [data])
+        frame = reader.receive(time.monotonic() + processes.CALL_SECONDS)
+        told = json.loads(frame[1:])
+    except WorkerEnded:
+        told = {"error": "the file could not be parsed within the limits of time and memory"}
+    finally:
+        reader.kill()
+    return told

@@ -1,0 +1,267 @@
+"""Judge one submission of one lesson: fresh workers do the calls, the checks run here on the data that comes back.
+
+Hidden inputs are the same for a whole cohort, so the calls of each exercise are recorded once, while the checks run on the
+reference. A worker then gets its cells and all its calls in one message and streams the answers, a few workers ahead of the
+checks; a call that was not recorded (its argument depends on an earlier answer) is asked when it comes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import torch
+
+from exercises.kit.closeness import Mismatch, relative, same
+from graders.judge import checks
+from graders.judge.attempt import ERROR, FAILED, NOT_STARTED, PASSED, Attempt, Submission
+from graders.judge.contract import StudentRaised, slips_of
+from graders.judge.processes import WorkerEnded, Zygote
+from graders.judge.proxy import NotDefined, Proxy, describe_call, in_process, value_of
+
+AHEAD = 2
+
+
+@dataclass
+class Lesson:
+    """What the judge needs to know of a lesson: its name, hidden tests, reference solutions, slips and libraries."""
+
+    name: str
+    tests: Path
+    solution: ModuleType
+    slips: ModuleType | None = None
+    libraries: tuple[str, ...] = ()
+
+
+@dataclass
+class CheckVerdict:
+    """How one check ended."""
+
+    name: str
+    outcome: str
+    message: str = ""
+    slips: set[str] = field(default_factory=set)
+
+
+@dataclass
+class ExerciseVerdict:
+    """How one exercise ended."""
+
+    name: str
+    outcome: str
+    score: float
+    max_score: float
+    message: str = ""
+    hint: str = ""
+    seconds: float = 0.0
+    checks: list[CheckVerdict] = field(default_factory=list)
+
+
+class Judge:
+    """Judges submissions of one lesson with one secret seed. Raises ValueError if the solutions fail the hidden tests."""
+
+    def __init__(self, lesson: Lesson, seed: str, zygote: Zygote) -> None:
+        torch.set_num_threads(1)
+        self.lesson, self.seed, self.zygote = lesson, seed, zygote
+        self.exercises = checks.collect(lesson.tests)
+        self.names = [exercise.name for exercise in self.exercises]
+        self._answers = in_process(vars(lesson.solution))
+        self.reference = Proxy(self._answers)
+        self.recorded = {exercise.name: self._record(exercise) for exercise in self.exercises}
+        self._slips: dict[str, list[tuple[str, Callable[[bytes], bytes]]]] = {}
+        for slip in slips_of(lesson.slips) if lesson.slips else []:
+            asks = self._slips.setdefault(slip.exercise, [])  # type: ignore[attr-defined]
+            asks.append((slip.sentence, in_process({slip.exercise: slip})))  # type: ignore[attr-defined]
+
+    def _record(self, exercise: checks.Exercise) -> list[bytes]:
+        calls: dict[bytes, None] = {}
+
+        def ask(call: bytes) -> bytes:
+            calls[call] = None
+            return self._answers(call)
+
+        for check in exercise.checks:
+            for case in check.cases:
+                try:
+                    exercise.run(check, case, self.seed, Proxy(ask), self.reference)
+                except Exception as error:
+                    where = f"{exercise.owner.__name__}.{check.name}[{case.id}]"
+                    raise ValueError(f"{self.lesson.name}: the solution fails {where}: {error!r}") from error
+        return list(calls)
+
+    def judge(self, plan: dict[str, Any]) -> list[ExerciseVerdict]:
+        """Judge a submission that was read (see `read`), exercise by exercise, each in workers of its own."""
+        submission = Submission(self.zygote, self.lesson.name, plan)
+        waiting = deque(
+            Attempt(submission, exercise.name, self.recorded[exercise.name], exercise.together_with)
+            for exercise in self.exercises
+        )
+        attempts: deque[Attempt] = deque()
+        verdicts = []
+        for exercise in self.exercises:
+            while waiting and len(attempts) <= AHEAD:
+                waiting[0].start()
+                attempts.append(waiting.popleft())
+            attempt = attempts.popleft()
+            try:
+                verdicts.append(self._exercise(exercise, attempt))
+            finally:
+                attempt.end()
+        _name_the_cause(verdicts, plan["plans"])
+        return verdicts
+
+    def judge_in_process(self, space: dict[str, Any]) -> list[ExerciseVerdict]:
+        """Judge trusted code in this process: for mutants, wheats and slips, never for a submission."""
+        return [self.judge_function(exercise.name, space) for exercise in self.exercises]
+
+    def judge_function(self, name: str, space: dict[str, Any]) -> ExerciseVerdict:
+        """Judge one exercise of trusted code in this process."""
+        return self._exercise(self.exercise(name), _Local(in_process(space)))
+
+    def exercise(self, name: str) -> checks.Exercise:
+        """Return what is known of an exercise: its points and checks."""
+        return next(known for known in self.exercises if known.name == name)
+
+    def refuses(self, exercise: checks.Exercise, check: checks.Check, ask: Callable[[bytes], bytes]) -> bool:
+        """Return whether a check refuses the answers of `ask`; no message is made, so that thousands can be asked."""
+        for case in check.cases:
+            try:
+                exercise.run(check, case, self.seed, Proxy(ask), self.reference)
+            except Exception:
+                return True
+        return False
+
+    def _exercise(self, exercise: checks.Exercise, attempt: Attempt | _Local) -> ExerciseVerdict:
+        begun = time.monotonic()
+        fate = attempt.fate()
+        verdict = ExerciseVerdict(exercise.name, PASSED, 0.0, exercise.points)
+        if fate is not None:
+            verdict.outcome, verdict.message = fate
+            verdict.checks = [CheckVerdict(check.name, *fate) for check in exercise.checks]
+        else:
+            verdict.checks = [self._check(exercise, check, attempt) for check in exercise.checks]
+            self._sum_up(exercise, verdict)
+        verdict.seconds = round(time.monotonic() - begun + attempt.seconds, 4)
+        return verdict
+
+    def _check(self, exercise: checks.Exercise, check: checks.Check, attempt: Attempt | _Local) -> CheckVerdict:
+        for case in check.cases:
+            student = Proxy(attempt.ask)
+            try:
+                exercise.run(check, case, self.seed, student, self.reference)
+            except Exception as error:
+                outcome, message = self.message(exercise.name, check.sentence, student, error)
+                return CheckVerdict(check.name, outcome, message, self._matching_slips(exercise.name, student))
+        return CheckVerdict(check.name, PASSED)
+
+    def message(self, exercise: str, sentence: str, student: Proxy | None, error: Exception) -> tuple[str, str]:
+        """Return the outcome and the message of a check that ended with `error`."""
+        outcome, lines = _told(error, exercise)
+        call = self._call_line(student) if student else []
+        return outcome, "\n".join([*call, *(f"  {line}" for line in lines), f"  rule   {sentence}"])
+
+    def _call_line(self, student: Proxy) -> list[str]:
+        if not student._calls:
+            return []
+        _, _, name, args, kwargs = student._calls[-1]
+        return [describe_call(name, args, kwargs, vars(self.lesson.solution).get(name))]
+
+    def _matching_slips(self, name: str, student: Proxy) -> set[str]:
+        """Return the sentences of the slips that answer as the student did wherever the student's answer is not the reference's."""
+        told = [(call, reply) for call, reply, called, _, _ in student._calls if called == name and reply is not None]
+        wrong = [(call, reply) for call, reply in told if not _alike(reply, self._answers(call))]
+        if not wrong:
+            return set()
+        slips = self._slips.get(name, [])
+        return {sentence for sentence, ask in slips if all(_alike(reply, ask(call)) for call, reply in wrong)}
+
+    def _sum_up(self, exercise: checks.Exercise, verdict: ExerciseVerdict) -> None:
+        failed = [check for check in verdict.checks if check.outcome != PASSED]
+        if not failed:
+            verdict.score = float(exercise.points)
+            return
+        main = next(check for check in verdict.checks if check.name == exercise.main.name)
+        first = main if main.outcome != PASSED else failed[0]
+        verdict.outcome, verdict.message = first.outcome, first.message
+        if main.outcome == PASSED:
+            share = (len(verdict.checks) - len(failed)) / len(verdict.checks)
+            verdict.score = round(exercise.points * share, 4)
+        if verdict.outcome == FAILED or verdict.outcome == ERROR:
+            verdict.hint = _hint([check.slips for check in failed])
+
+
+def _hint(slips: list[set[str]]) -> str:
+    """Return the one slip that explains every failed check, else the first that explains one of them alone."""
+    common = set.intersection(*slips)
+    for candidates in [common, *slips]:
+        if len(candidates) == 1:
+            return next(iter(candidates))
+    return ""
+
+
+def _alike(left: bytes, right: bytes) -> bool:
+    """Whether two answers are the same: values up to rounding, exceptions by type."""
+    if left == right:
+        return True
+    if left[:1] != right[:1]:
+        return False
+    if left[:1] == b"!":
+        try:
+            return json.loads(left[1:])["kind"] == json.loads(right[1:])["kind"]
+        except (ValueError, KeyError, TypeError):
+            return False
+    try:
+        same(value_of(left), value_of(right), relative(1e-6))
+    except Exception:
+        return False
+    return left[:1] == b"="
+
+
+def _told(error: Exception, name: str) -> tuple[str, list[str]]:
+    """Return the outcome and the lines that tell what happened instead of the wanted answer."""
+    if isinstance(error, WorkerEnded):
+        return error.outcome, [f"got    {error}"]
+    if isinstance(error, NotDefined):
+        return NOT_STARTED, [f"got    no definition of {error}"]
+    if isinstance(error, Mismatch):
+        return FAILED, [f"got    {error.got}", f"want   {error.want}"]
+    if not isinstance(error, StudentRaised):
+        return FAILED, ["got    an answer of another form than asked for"]
+    if error.kind == "NotImplementedError" and error.source.startswith("raise NotImplementedError"):
+        if error.function == name:
+            return NOT_STARTED, ["got    nothing yet"]
+        return ERROR, [f"got    nothing: it needs {error.function} first"]
+    return ERROR, [f"got    {error}"]
+
+
+def _name_the_cause(verdicts: list[ExerciseVerdict], plans: dict[str, Any]) -> None:
+    """Say it first when a failed exercise uses another one that failed."""
+    wrong = {verdict.name for verdict in verdicts if verdict.outcome != PASSED}
+    for verdict in verdicts:
+        below = [name for name in plans.get(verdict.name, {}).get("rests_on", []) if name in wrong]
+        if verdict.outcome not in (PASSED, NOT_STARTED) and below:
+            verdict.message = f"rests on {', '.join(below)}, which is not right yet\n{verdict.message}"
+
+
+class _Local:
+    """Stands for an attempt where trusted code is judged in this process."""
+
+    seconds = 0.0
+
+    def __init__(self, ask: Callable[[bytes], bytes]) -> None:
+        self.ask = ask
+
+    def fate(self) -> None:
+        return None
+
+
+def seed_hash(seed: str) -> str:
+    """Return the public commitment to a secret seed."""
+    return hashlib.sha256(seed.encode()).hexdigest()

@@ -1,0 +1,295 @@
+"""Models as data: every module, parameter and buffer of an `nn.Module`, and every inner tensor of a quantized weight.
+
+`encode` (in the worker) reads torch's own tables with unbound functions, so that a subclass that overrides
+`named_parameters`, `state_dict` or `__getattr__` changes nothing. `decode` (in the judge) gives a `ModelRecord`, which the
+hidden tests compare, count and rebuild models from.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from graders.judge.wire import Decoder, Encoder
+
+MAX_MODULES = 20_000
+_read = object.__getattribute__
+_TENSORS_OF_QUANTO = "optimum.quanto.tensor."
+_found: list[Any] = []
+
+
+@dataclass
+class ModuleRecord:
+    """One module: its class's qualified name and its training flag."""
+
+    type: str
+    training: bool
+
+
+@dataclass
+class TensorRecord:
+    """One parameter or buffer. `storage` numbers the storages of the model; tensors that share one have the same number."""
+
+    tensor: Tensor
+    storage: int
+    storage_bytes: int
+    persistent: bool = True
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.tensor.dtype
+
+    @property
+    def nbytes(self) -> int:
+        return self.tensor.numel() * self.tensor.element_size()
+
+
+@dataclass
+class QuantizedRecord:
+    """A quantized weight: qtype, outward dtype and shape, and its inner tensors by name (nested for packed ones)."""
+
+    type: str
+    qtype: str | None
+    axis: int | None
+    dtype: torch.dtype
+    shape: tuple[int, ...]
+    inner: dict[str, Any]
+    meta: dict[str, str] = field(default_factory=dict)
+
+    def leaves(self) -> list[TensorRecord]:
+        """Return the plain tensors inside, in order."""
+        found: list[TensorRecord] = []
+        for item in self.inner.values():
+            found += item.leaves() if isinstance(item, QuantizedRecord) else [item]
+        return found
+
+    def rebuild(self) -> Tensor:
+        """Return the quanto tensor that this record describes (needs optimum.quanto in this process)."""
+        parts = {name: r.rebuild() if isinstance(r, QuantizedRecord) else r.tensor for name, r in self.inner.items()}
+        kind = next(found for found in _quantized_types() if found.__qualname__ == self.type)
+        return kind.__tensor_unflatten__(parts, dict(self.meta), None, None)
+
+    def dequantize(self) -> Tensor:
+        """Return the float values that the weight stands for."""
+        made: Any = self.rebuild()
+        return made.dequantize()
+
+
+@dataclass
+class ModelRecord:
+    """A model as data. Names are qualified as in `named_modules`, `named_parameters`, `named_buffers`, in their order.
+
+    A tensor that stands under several names is listed under each; `ties` groups them.
+    """
+
+    type: str
+    modules: dict[str, ModuleRecord]
+    parameters: dict[str, TensorRecord | QuantizedRecord]
+    buffers: dict[str, TensorRecord | QuantizedRecord]
+    identities: dict[str, int]
+
+    def tensors(self) -> dict[str, TensorRecord | QuantizedRecord]:
+        """Return parameters, then buffers, by name."""
+        return {**self.parameters, **self.buffers}
+
+    def dtypes(self) -> dict[str, torch.dtype]:
+        """Return the outward dtype of every parameter and buffer."""
+        return {name: record.dtype for name, record in self.tensors().items()}
+
+    def qtypes(self) -> dict[str, str | None]:
+        """Return the qtype of every quantized parameter."""
+        return {name: r.qtype for name, r in self.parameters.items() if isinstance(r, QuantizedRecord)}
+
+    def ties(self) -> list[list[str]]:
+        """Return the groups of parameter names that are bound to one and the same Parameter object."""
+        groups: dict[int, list[str]] = {}
+        for name in self.parameters:
+            groups.setdefault(self.identities[name], []).append(name)
+        return [names for names in groups.values() if len(names) > 1]
+
+    def training(self) -> dict[str, bool]:
+        """Return the training flag of every module."""
+        return {name: module.training for name, module in self.modules.items()}
+
+    def stored_bytes(self) -> int:
+        """Return the bytes of all storages, each once, inner tensors of quantized weights included."""
+        storages: dict[int, int] = {}
+        for record in self.tensors().values():
+            for leaf in record.leaves() if isinstance(record, QuantizedRecord) else [record]:
+                storages[leaf.storage] = leaf.storage_bytes
+        return sum(storages.values())
+
+    def values(self) -> dict[str, Tensor]:
+        """Return every plain parameter and buffer, and the dequantized value of every quantized one."""
+        return {n: r.dequantize() if isinstance(r, QuantizedRecord) else r.tensor for n, r in self.tensors().items()}
+
+    def load_into(self, model: torch.nn.Module) -> torch.nn.Module:
+        """Put the recorded tensors (quantized ones dequantized) into a freshly built model of the same shape, and return it."""
+        made: dict[int, torch.nn.Parameter] = {}
+        values = self.values()
+        for name in self.parameters:
+            owner, _, leaf = name.rpartition(".")
+            identity = self.identities[name]
+            made.setdefault(identity, torch.nn.Parameter(values[name], requires_grad=False))
+            model.get_submodule(owner)._parameters[leaf] = made[identity]
+        for name in self.buffers:
+            owner, _, leaf = name.rpartition(".")
+            model.get_submodule(owner)._buffers[leaf] = values[name]
+        return model
+
+
+def _quantized_types() -> list[Any]:
+    """Return quanto's tensor classes, if quanto is loaded; looked up once, in the zygote before any student code ran."""
+    if not _found:
+        if "optimum.quanto" in sys.modules:
+            importlib.import_module("optimum.quanto.tensor.weights.tinygemm")  # which quanto itself imports late
+        for name in [name for name in sys.modules if name.startswith(_TENSORS_OF_QUANTO)]:
+            own = [kind for kind in vars(sys.modules[name]).values() if getattr(kind, "__module__", "") == name]
+            _found.extend(kind for kind in own if hasattr(kind, "__tensor_flatten__"))
+    return _found
+
+
+# In the worker
+
+
+class _Storages:
+    """Number storages and objects by order of appearance; holds them, so that no address is used twice."""
+
+    def __init__(self, encoder: Encoder) -> None:
+        self.encoder = encoder
+        self.numbers: dict[Any, int] = {}
+        self.nodes: dict[Any, dict] = {}
+        self.keep: list[Any] = []
+
+    def number(self, key: Any, value: Any) -> int:
+        self.keep.append(value)
+        return self.numbers.setdefault(key, len(self.numbers))
+
+    def plain(self, tensor: Tensor) -> dict:
+        """Encode a plain tensor once per place in storage, with its storage's number and size in bytes."""
+        meta = tensor.device.type == "meta"
+        key: Any
+        if meta:
+            key, size = ("meta", id(tensor)), tensor.numel() * tensor.element_size()
+        else:
+            storage = tensor.untyped_storage()
+            size = storage.nbytes()
+            key = ("storage", storage.data_ptr()) if size else ("empty", id(tensor))
+        place = (key, tensor.storage_offset(), tuple(tensor.shape), tensor.stride(), tensor.dtype)
+        if place not in self.nodes:
+            node: dict[str, Any] = {"k": "tensor", "dtype": str(tensor.dtype)[6:], "size": list(tensor.shape)}
+            node |= {"meta": True} if meta else {"data": self.encoder.block(tensor)}
+            self.nodes[place] = node
+        return {"value": self.nodes[place], "storage": self.number(key, tensor), "bytes": size}
+
+    def any(self, tensor: Tensor, depth: int) -> dict:
+        node = encode_quantized(tensor, self.encoder, depth, self)
+        if node is not None:
+            return node
+        if tensor.layout is not torch.strided:
+            return {"foreign": f"Tensor with layout {tensor.layout}"}
+        if type(tensor) in (Tensor, torch.nn.Parameter, torch.nn.Buffer):
+            return self.plain(tensor)
+        return {"foreign": f"{type(tensor).__module__}.{type(tensor).__qualname__}"[:80]}
+
+
+def encode_quantized(tensor: Tensor, encoder: Encoder, depth: int, storages: _Storages | None = None) -> dict | None:
+    """Encode a quanto tensor by its inner tensors; None for any other tensor."""
+    kind: Any = type(tensor)
+    if kind not in _quantized_types() or depth > 10:
+        return None
+    storages = storages or _Storages(encoder)
+    names, meta = kind.__tensor_flatten__(tensor)
+    inner = {str(name): storages.any(_read(tensor, name), depth + 1) for name in names}
+    own = _read(tensor, "__dict__")
+    qtype, axis = own.get("_qtype"), own.get("_axis")
+    return {
+        "k": "quantized",
+        "type": kind.__qualname__,
+        "qtype": getattr(qtype, "name", None),
+        "axis": axis if type(axis) is int else None,
+        "dtype": str(tensor.dtype)[6:],
+        "size": list(tensor.shape),
+        "inner": inner,
+        "meta": {str(key): str(value) for key, value in meta.items()},
+    }
+
+
+def _walk(root: torch.nn.Module) -> list[tuple[str, torch.nn.Module]]:
+    """Return (qualified name, module) for every path below root, in registration order; cycles end."""
+    found: list[tuple[str, torch.nn.Module]] = []
+    stack: list[tuple[str, torch.nn.Module, tuple[int, ...]]] = [("", root, ())]
+    while stack:
+        name, module, above = stack.pop()
+        if len(found) > MAX_MODULES:
+            raise ValueError("the model has too many modules")
+        found.append((name, module))
+        children = [
+            (f"{name}.{key}" if name else str(key), child, (*above, id(module)))
+            for key, child in dict.items(_read(module, "__dict__")["_modules"])
+            if child is not None and id(child) not in (*above, id(module))
+        ]
+        stack += reversed(children)
+    return found
+
+
+def encode(model: torch.nn.Module, encoder: Encoder) -> dict:
+    """Describe a model as a JSON node; the bytes go into the encoder's block."""
+    storages = _Storages(encoder)
+    node: dict[str, Any] = {"k": "model", "type": _class_name(model), "modules": [], "parameters": [], "buffers": []}
+    for name, module in _walk(model):
+        own = _read(module, "__dict__")
+        node["modules"].append([name, _class_name(module), bool(own.get("training"))])
+        unsaved = own.get("_non_persistent_buffers_set") or ()
+        for table, target in (("_parameters", "parameters"), ("_buffers", "buffers")):
+            for key, tensor in dict.items(own[table]):
+                if tensor is None:
+                    continue
+                entry = {
+                    "name": f"{name}.{key}" if name else str(key),
+                    "object": storages.number(("object", id(tensor)), tensor),
+                }
+                entry["persistent"] = key not in unsaved
+                node[target].append(entry | {"of": storages.any(tensor, 0)})
+    return node
+
+
+def _class_name(module: torch.nn.Module) -> str:
+    return f"{type(module).__module__}.{type(module).__qualname__}"[:200]
+
+
+# In the judge
+
+
+def _record(node: dict, decoder: Decoder, persistent: bool = True) -> Any:
+    if node.get("k") == "quantized":
+        return decode_quantized(node, decoder)
+    if "foreign" in node:
+        raise ValueError(f"the model holds {node['foreign']}")
+    return TensorRecord(decoder.tensor(node["value"]), int(node["storage"]), int(node["bytes"]), persistent)
+
+
+def decode_quantized(node: dict, decoder: Decoder) -> QuantizedRecord:
+    """Rebuild the record of a quantized weight."""
+    from graders.judge.wire import DTYPES
+
+    inner = {name: _record(item, decoder) for name, item in node["inner"].items()}
+    shape = tuple(int(n) for n in node["size"])
+    return QuantizedRecord(node["type"], node["qtype"], node["axis"], DTYPES[node["dtype"]], shape, inner, node["meta"])
+
+
+def decode(node: dict, decoder: Decoder) -> ModelRecord:
+    """Rebuild the record of a model."""
+    tables: dict[str, dict] = {}
+    identities: dict[str, int] = {}
+    for target in ("parameters", "buffers"):
+        tables[target] = {e["name"]: _record(e["of"], decoder, e["persistent"]) for e in node[target]}
+        identities |= {e["name"]: int(e["object"]) for e in node[target]}
+    modules = {name: ModuleRecord(kind, training) for name, kind, training in node["modules"]}
+    return ModelRecord(node["type"], modules, tables["parameters"], tables["buffers"], identities)

@@ -1,0 +1,204 @@
+"""The judge's side of zygote and workers: start, feed, time out, kill."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+from collections import deque
+from pathlib import Path
+from typing import Any
+
+from graders.judge import worker
+
+ROOT = Path(__file__).resolve().parents[2]
+CALL_SECONDS = 10.0
+EXERCISE_SECONDS = 20.0
+START_SECONDS = 120.0
+SPARES = 3
+MAX_ANSWER = 1 << 29
+_KEPT_ENVIRONMENT = (
+    "PATH",
+    "LANG",
+    "LC_ALL",
+    "ATEN_CPU_CAPABILITY",
+    "ONEDNN_MAX_CPU_ISA",
+    "GRADERS_TIER",
+    "LD_LIBRARY_PATH",
+)
+
+
+class WorkerEnded(Exception):
+    """The worker is gone; `outcome` is `killed`, `memory` or `timeout`, the text says how."""
+
+    def __init__(self, outcome: str, text: str) -> None:
+        super().__init__(text)
+        self.outcome = outcome
+
+
+class Worker:
+    """One forked process, for one exercise of one submission."""
+
+    def __init__(self, zygote: Zygote, connection: socket.socket) -> None:
+        self._zygote, self._connection, self._pid = zygote, connection, 0
+
+    def started(self, pid: int) -> None:
+        self._pid = pid
+
+    def send(self, header: dict[str, Any], calls: list[bytes]) -> None:
+        """Send cells to load and calls to answer. Raises WorkerEnded."""
+        self._connection.settimeout(CALL_SECONDS)
+        try:
+            worker.send_frame(self._connection, worker.pack_request(header, calls))
+        except (OSError, ValueError):
+            raise self._ended() from None
+
+    def receive(self, deadline: float) -> bytes:
+        """Return the next frame. Raises WorkerEnded, with outcome `timeout` when `deadline` (time.monotonic) is passed."""
+        limit = min(deadline, time.monotonic() + CALL_SECONDS)
+        try:
+            self._connection.settimeout(max(limit - time.monotonic(), 0.001))
+            return worker.receive_frame(self._connection, MAX_ANSWER)
+        except TimeoutError:
+            self.kill()
+            raise WorkerEnded("timeout", "no answer in time") from None
+        except (OSError, EOFError, ValueError):
+            raise self._ended() from None
+
+    def _ended(self) -> WorkerEnded:
+        code = self._zygote.exit_code(self._pid)
+        self.kill()
+        if code == -signal.SIGKILL:
+            return WorkerEnded("killed", "the process was killed (signal 9; too much memory, or by the code itself)")
+        if code < 0:
+            with contextlib.suppress(ValueError):
+                return WorkerEnded("killed", f"the process was ended by {signal.Signals(-code).name}")
+        return WorkerEnded("killed", "the code ended its process")
+
+    def kill(self) -> None:
+        """End the worker with all that it started."""
+        self._connection.close()
+        if self._pid > 1:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(self._pid, signal.SIGKILL)
+            self._pid = 0
+
+
+class Zygote:
+    """A preloaded process and the workers forked from it, a few of them ahead of need. Restarts itself if it dies."""
+
+    def __init__(self, libraries: tuple[str, ...] = (), hidden: tuple[str, ...] = ()) -> None:
+        self.libraries, self.hidden = libraries, hidden
+        self.tier = "process"
+        self._spares: deque[Worker] = deque()
+        self._process: subprocess.Popen | None = None
+        self._control: socket.socket | None = None
+        self._scratch = ""
+
+    def _start(self) -> None:
+        self.close()
+        self._scratch = tempfile.mkdtemp(prefix="graders-")
+        here, there = socket.socketpair()
+        root = str(ROOT)
+        hidden = [str(ROOT / name) for name in ("solutions", "graders", "tests", ".git")] + list(self.hidden)
+        code = (
+            f"import sys; sys.path.insert(0, {root!r}); from graders.judge.zygote import main; "
+            f"main({root!r}, {list(self.libraries)!r}, {hidden!r}, {self._scratch!r})"
+        )
+        environment = {name: os.environ[name] for name in _KEPT_ENVIRONMENT if name in os.environ}
+        environment |= {
+            "HOME": self._scratch, "TMPDIR": self._scratch, "PYTHONHASHSEED": "0", "OMP_NUM_THREADS": "1",
+            "HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "TOKENIZERS_PARALLELISM": "false",
+            "PYTHONDONTWRITEBYTECODE": "1", "TRANSFORMERS_VERBOSITY": "error",
+        }  # fmt: skip
+        child = there.fileno()
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-c", code],
+            env=environment, cwd=self._scratch, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+            pass_fds=(child,) if child == 3 else (3, child), start_new_session=True,
+            preexec_fn=None if child == 3 else (lambda: os.dup2(child, 3, inheritable=True)),
+        )  # fmt: skip
+        there.close()
+        self._control = here
+        here.settimeout(START_SECONDS)
+        self.tier = {b"N": "namespaces", b"P": "process"}[here.recv(1)]
+
+    def _ask(self, message: bytes, descriptors: tuple[int, ...] = ()) -> None:
+        assert self._control is not None
+        socket.send_fds(self._control, [message], descriptors)
+
+    def _answer(self) -> int:
+        assert self._control is not None
+        return struct.unpack("<i", worker.read_exactly(self._control, 4))[0]
+
+    def _order(self) -> None:
+        here, there = socket.socketpair()
+        self._ask(b"F", (there.fileno(),))
+        there.close()
+        self._spares.append(Worker(self, here))
+
+    def warm(self) -> None:
+        """Start the zygote now, so that the first submission does not wait for it."""
+        if self._process is None or self._process.poll() is not None:
+            self._start()
+        while len(self._spares) < SPARES:
+            self._order()
+
+    def take(self) -> Worker:
+        """Return a fresh worker. Raises OSError when none can be had."""
+        for _ in range(3):
+            try:
+                self.warm()
+                spare = self._spares[0]
+                if spare._pid == 0:
+                    self._collect(spare)
+                self._spares.popleft()
+                if spare._pid > 0:
+                    self._order()
+                    return spare
+            except (OSError, EOFError, KeyError):
+                self.close()
+        raise OSError("no worker process could be started; is the machine out of memory or processes?")
+
+    def _collect(self, until: Worker) -> None:
+        """Read the pids of the spares ordered so far, in order, up to `until`."""
+        for spare in self._spares:
+            if spare._pid == 0:
+                spare.started(self._answer() or -1)
+            if spare is until:
+                return
+
+    def exit_code(self, pid: int) -> int:
+        """Return how a worker ended (negative: by which signal), 255 if that is not known."""
+        try:
+            if self._spares:
+                self._collect(self._spares[-1])
+            self._ask(b"S" + struct.pack("<i", pid))
+            return self._answer()
+        except (OSError, EOFError, AssertionError):
+            return 255
+
+    def close(self) -> None:
+        """End the zygote and its spare workers, and remove their scratch folder."""
+        for spare in self._spares:
+            spare.kill()
+        self._spares.clear()
+        if self._control is not None:
+            self._control.close()
+            self._control = None
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+        if self._scratch:
+            shutil.rmtree(self._scratch, ignore_errors=True)
+            self._scratch = ""

@@ -1,0 +1,149 @@
+"""`student` and `reference` as a hidden test sees them: calls become bytes, answers become values."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from exercises.kit.closeness import Mismatch
+from graders.judge import wire, worker
+from graders.judge.contract import StudentRaised
+from graders.judge.processes import WorkerEnded
+
+
+class NotDefined(Exception):
+    """The submission does not define the function that was called."""
+
+
+class Proxy:
+    """Functions of an implementation, by name: `proxy.integer_range(torch.int8)`, `proxy.probe(seen, "integer_range", …)`.
+
+    `ask` turns an encoded call into an encoded answer. `calls` keeps what was asked and answered since it was last emptied.
+    """
+
+    def __init__(self, ask: Callable[[bytes], bytes]) -> None:
+        self._ask = ask
+        self._calls: list[tuple[bytes, bytes | None, str, tuple, dict]] = []
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return lambda *args, **kwargs: self._call(name, "", args, kwargs)
+
+    def probe(self, probe: Callable, name: str, /, *args: Any, **kwargs: Any) -> Any:
+        """Run a function of `exercises.kit.probes` in the worker on the named function, and return its data."""
+        return self._call(name, f"{probe.__module__}:{probe.__qualname__}", args, kwargs)
+
+    def _call(self, name: str, probe: str, args: tuple, kwargs: dict) -> Any:
+        call = wire.encode([name, probe, list(args), kwargs], strided=True)
+        self._calls.append((call, None, name, args, kwargs))
+        reply = self._ask(call)
+        self._calls[-1] = (call, reply, name, args, kwargs)
+        return value_of(reply)
+
+
+def value_of(reply: bytes) -> Any:
+    """Return the value in an answer; raise what the call raised, or Mismatch if it cannot be read."""
+    kind, body = reply[:1], reply[1:]
+    if kind == b"=":
+        try:
+            return wire.decode(body)
+        except wire.Unreadable as error:
+            raise Mismatch(got=f"an answer that could not be read ({error})", want="data") from None
+    if kind == b"!":
+        raise _raised(body)
+    if kind == b"-":
+        raise NotDefined(body.decode(errors="replace")[:80])
+    raise Mismatch(got=f"an answer that could not be read ({body.decode(errors='replace')[:200]})", want="data")
+
+
+def _raised(body: bytes) -> Exception:
+    try:
+        told = json.loads(body)
+        kind, text = str(told["kind"])[:80], str(told["text"])[:120]
+        line = told["line"] if type(told["line"]) is int else None
+        bases = [str(base) for base in told["bases"]]
+        error = StudentRaised(kind, bases, text, line, str(told["function"])[:80], str(told["source"])[:200])
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return WorkerEnded("killed", "the answer could not be read")
+    if "MemoryError" in bases or "can't allocate memory" in text:
+        return WorkerEnded("memory", "it asked for more memory than there is")
+    return error
+
+
+def in_process(space: dict[str, Any]) -> Callable[[bytes], bytes]:
+    """Return an `ask` that answers from a namespace of this process (trusted code only), each call once."""
+    answers: dict[bytes, bytes] = {}
+
+    def ask(call: bytes) -> bytes:
+        if call not in answers:
+            answers[call] = worker.answer(space, call)
+        return answers[call]
+
+    return ask
+
+
+def describe_call(name: str, args: tuple, kwargs: dict, reference: Any = None) -> str:
+    """Return the call as a person reads it: tensors are described, never printed."""
+    try:
+        names = list(inspect.signature(reference).parameters)
+    except (TypeError, ValueError):
+        names = []
+    shown, told = [], []
+    labels = [names[index] if index < len(names) else f"argument {index + 1}" for index in range(len(args))]
+    for label, value in [*zip(labels, args, strict=True), *kwargs.items()]:
+        text = _short(value)
+        if text is None:
+            told.append(f"{label} is {describe(value)}")
+            text = label
+        shown.append(f"{label}={text}" if label in kwargs else text)
+    return f"{name}({', '.join(shown)})" + (", " + ", ".join(told) if told else "")
+
+
+def _short(value: Any) -> str | None:
+    if value is None or isinstance(value, bool | int | float | torch.dtype):
+        return repr(value)
+    if isinstance(value, str):
+        return repr(value) if len(value) <= 40 else repr(value[:37] + "...")
+    if isinstance(value, list | tuple) and len(value) <= 6:
+        parts = [_short(item) for item in value]
+        if all(part is not None for part in parts):
+            return ("[{}]" if isinstance(value, list) else "({})").format(", ".join(map(str, parts)))
+    return None
+
+
+def describe(value: Any) -> str:
+    """Describe a value in a few words."""
+    if isinstance(value, Tensor):
+        return _describe_tensor(value)
+    if isinstance(value, wire.Recipe):
+        return f"the kit's {value.name.rpartition(':')[2]}"
+    if isinstance(value, dict):
+        return f"a dict with {len(value)} keys"
+    return f"a {type(value).__name__} of {len(value)}" if hasattr(value, "__len__") else f"a {type(value).__name__}"
+
+
+def _describe_tensor(value: Tensor) -> str:
+    words = [f"{str(value.dtype)[6:]} of shape {tuple(value.shape)}"]
+    if value.device.type == "meta":
+        return words[0] + " on the meta device"
+    if not value.is_contiguous():
+        words.append("not contiguous")
+    if value.is_floating_point():
+        wide = value.detach().double()
+        finite = wide[wide.isfinite()]
+        if wide.isnan().any():
+            words.append("with nan")
+        if wide.isinf().any():
+            words.append("with inf")
+    else:
+        finite = value.detach()
+    if finite.numel() and not value.is_complex():
+        low, high = finite.min().item(), finite.max().item()
+        words.append(f"values from {low:.6g} to {high:.6g}")
+    return ", ".join(words)

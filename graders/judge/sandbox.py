@@ -1,0 +1,137 @@
+"""What a worker may do. Two tiers; the verdict says which one ran.
+
+`process`: a process of its own with limits on time, memory, file size and open files, and an environment without secrets.
+It can still read the disk, use the network and leave the folder it was started in.
+
+`namespaces` (Linux, as root or where unprivileged user namespaces are allowed): also no network, no other process in sight,
+the whole disk read-only but a small scratch folder, the solutions, hidden tests, gradebooks and submissions out of sight,
+and no capability left. The layers and their order are those measured in the Linux manual pages unshare(2), mount_setattr(2),
+capabilities(7).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import signal
+import sys
+from pathlib import Path
+
+if sys.platform != "win32":
+    import resource
+
+MEMORY = 4 << 30
+FILE_SIZE = 64 << 20
+OPEN_FILES = 256
+PROCESSES = 256
+
+_NEWNS, _NEWUSER, _NEWPID, _NEWNET, _NEWIPC = 0x00020000, 0x10000000, 0x20000000, 0x40000000, 0x08000000
+_MS_REC, _MS_PRIVATE, _MS_NOSUID, _MS_NODEV, _MS_BIND = 16384, 1 << 18, 2, 4, 4096
+_MOUNT_SETATTR, _AT_RECURSIVE, _ATTR_RDONLY = 442, 0x8000, 1
+_PDEATHSIG, _NO_NEW_PRIVS, _CAPBSET_DROP = 1, 38, 24
+
+
+def _libc() -> ctypes.CDLL:
+    return ctypes.CDLL(None, use_errno=True)
+
+
+def _check(result: int, what: str) -> None:
+    if result != 0:
+        raise OSError(ctypes.get_errno(), what)
+
+
+def _mount(source: str, target: str, kind: str | None, flags: int, data: str | None = None) -> None:
+    encoded = [value.encode() if value is not None else None for value in (source, target, kind)]
+    _check(_libc().mount(*encoded, ctypes.c_ulong(flags), data.encode() if data else None), f"mount {target}")
+
+
+class Namespaces:
+    """The zygote's side of the `namespaces` tier: entered once, then every worker is forked into its own PID namespace."""
+
+    def __init__(self, hidden: list[str], scratch: str) -> None:
+        libc = _libc()
+        self.scratch = scratch
+        uid, gid = os.getuid(), os.getgid()
+        flags = _NEWNS | _NEWNET | _NEWIPC | (0 if uid == 0 else _NEWUSER)
+        _check(libc.unshare(flags), "unshare")
+        if uid != 0:
+            Path("/proc/self/setgroups").write_text("deny")
+            Path("/proc/self/uid_map").write_text(f"0 {uid} 1")
+            Path("/proc/self/gid_map").write_text(f"0 {gid} 1")
+        _mount("none", "/", None, _MS_REC | _MS_PRIVATE)
+        self._own_pids = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
+        for folder in hidden:
+            if Path(folder).is_dir():
+                _mount("none", folder, "tmpfs", _MS_NOSUID | _MS_NODEV, "size=4k,nr_inodes=2,mode=755")
+            elif Path(folder).is_file():
+                _mount("/dev/null", folder, None, _MS_BIND)
+        _mount("none", scratch, "tmpfs", _MS_NOSUID | _MS_NODEV, "size=64m,mode=700")
+        attributes = (ctypes.c_uint64 * 4)(_ATTR_RDONLY, 0, 0, 0)
+        _check(libc.syscall(_MOUNT_SETATTR, -100, b"/", _AT_RECURSIVE, ctypes.byref(attributes), 32), "mount_setattr")
+
+    def fork(self) -> int:
+        """Fork a child that is the first process of a new PID namespace; the caller stays in its own."""
+        libc = _libc()
+        _check(libc.unshare(_NEWPID), "unshare pid")
+        try:
+            pid = os.fork()
+        except BaseException:
+            libc.setns(self._own_pids, _NEWPID)
+            raise
+        if pid:
+            _check(libc.setns(self._own_pids, _NEWPID), "setns")
+        return pid
+
+    def enter(self) -> None:
+        """In the child: a scratch folder and a /proc of its own, then give up every capability."""
+        libc = _libc()
+        _check(libc.unshare(_NEWNS), "unshare mounts")
+        _mount("none", self.scratch, "tmpfs", _MS_NOSUID | _MS_NODEV, "size=64m,mode=700")
+        _mount("proc", "/proc", "proc", _MS_NOSUID | _MS_NODEV)
+        os.close(self._own_pids)
+        for capability in range(64):
+            if libc.prctl(_CAPBSET_DROP, capability, 0, 0, 0) != 0:
+                break
+        header = (ctypes.c_uint32 * 2)(0x20080522, 0)
+        _check(libc.capset(header, (ctypes.c_uint32 * 6)()), "capset")
+
+
+def enter_namespaces(hidden: list[str], scratch: str) -> Namespaces | None:
+    """Enter the `namespaces` tier in this process, or return None where the machine does not allow it."""
+    if not sys.platform.startswith("linux") or os.environ.get("GRADERS_TIER") == "process":
+        return None
+    pid = os.fork()  # tried in a child first: half a set of namespaces cannot be left again
+    if pid == 0:
+        status = 1
+        with contextlib.suppress(OSError):
+            spaces = Namespaces(hidden, scratch)
+            inner = spaces.fork()
+            if inner == 0:
+                with contextlib.suppress(OSError):
+                    spaces.enter()
+                    os._exit(0)
+                os._exit(1)
+            status = os.waitstatus_to_exitcode(os.waitpid(inner, 0)[1])
+        os._exit(status)
+    if os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) != 0:
+        return None
+    return Namespaces(hidden, scratch)
+
+
+def limit() -> None:
+    """In the worker: a process group of its own, an end with its parent, and limits that it cannot raise."""
+    os.setsid()
+    if sys.platform.startswith("linux"):
+        libc = _libc()
+        libc.prctl(_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        libc.prctl(_NO_NEW_PRIVS, 1, 0, 0, 0)
+        resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))
+    for kind, value in (
+        (resource.RLIMIT_CORE, 0),
+        (resource.RLIMIT_FSIZE, FILE_SIZE),
+        (resource.RLIMIT_NOFILE, OPEN_FILES),
+        (resource.RLIMIT_NPROC, PROCESSES),
+    ):
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(kind, (value, value))

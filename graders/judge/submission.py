@@ -1,0 +1,239 @@
+"""A student's file as cells: what each defines, and which of them an exercise needs.
+
+Runs in a worker, before any student code: a file that breaks the parser costs a process, not the grading. Cells are separated
+by `# %%` lines in a `.py` file and given in a notebook; a `.py` without such lines is split into its top-level statements.
+An exercise is loaded with its own cells and those it needs, so that a cell that raises, hangs or damages torch costs only
+the exercises that stand in it or use it.
+"""
+
+from __future__ import annotations
+import __future__
+
+import ast
+import builtins
+import io
+import itertools
+import json
+import re
+import symtable
+import tokenize
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+SENT = ("source", "line", "number", "flags", "error")
+_CELL = re.compile(r"^#\s*%%")
+_DEFINITION = re.compile(r"^(?:async\s+def|def|class)\s+(\w+)|^(\w+)\s*=(?!=)", re.MULTILINE)
+_CHUNK = re.compile(r"^(?:def|class|async|import|from|@)\b|^@")
+_WILD = {"exec", "eval", "globals", "vars", "locals", "setattr", "delattr", "__import__", "import_module"}
+
+
+class UnreadableFile(Exception):
+    """The file is no Python text and no notebook; the text says what it is."""
+
+
+@dataclass
+class Cell:
+    """One cell: its source, its first line in the file (notebooks: 1), and the names it binds, reads or changes."""
+
+    source: str
+    line: int = 1
+    number: int = 0
+    binds: set[str] = field(default_factory=set)
+    uses: set[str] = field(default_factory=set)
+    touches: set[str] = field(default_factory=set)
+    imports: set[str] = field(default_factory=set)
+    wild: bool = False
+    flags: int = 0
+    error: str | None = None
+
+
+def read(data: bytes, notebook: bool) -> list[Cell]:
+    """Return the cells of a submitted file. Raises UnreadableFile."""
+    cells = _notebook_cells(data) if notebook else _text_cells(_text(data))
+    for number, cell in enumerate(cells, 1):
+        cell.number = number
+        _analyse(cell)
+    for cell, after in itertools.pairwise(cells):
+        after.flags |= cell.flags
+    return cells
+
+
+def _text(data: bytes) -> str:
+    if b"\0" in data:
+        raise UnreadableFile("the file is not text (it contains null bytes)")
+    try:
+        encoding, _ = tokenize.detect_encoding(io.BytesIO(data).readline)
+        return io.TextIOWrapper(io.BytesIO(data), encoding).read()
+    except (SyntaxError, UnicodeDecodeError, LookupError):
+        raise UnreadableFile("the file is not UTF-8 text") from None
+
+
+def _notebook_cells(data: bytes) -> list[Cell]:
+    try:
+        notebook = json.loads(data)
+    except (ValueError, RecursionError):
+        raise UnreadableFile("the notebook is not valid JSON (was it saved completely?)") from None
+    if not isinstance(notebook, dict):
+        raise UnreadableFile("the file is JSON but not a notebook")
+    sheets = notebook.get("worksheets")
+    listed = notebook.get("cells") if sheets is None else [c for s in sheets for c in s.get("cells", [])]
+    if not isinstance(listed, list):
+        raise UnreadableFile("the notebook has no list of cells")
+    cells = []
+    for entry in listed:
+        if isinstance(entry, dict) and entry.get("cell_type") == "code":
+            source = entry.get("source", entry.get("input", ""))
+            text = "".join(map(str, source)) if isinstance(source, list) else str(source)
+            cells.append(Cell(text.replace("\r\n", "\n").replace("\r", "\n")))
+    return cells
+
+
+def _text_cells(text: str) -> list[Cell]:
+    lines = text.splitlines(keepends=True)
+    starts = [index for index, line in enumerate(lines) if _CELL.match(line)]
+    edges = [0, *starts, len(lines)] if starts else [0, *_statement_edges(text, lines), len(lines)]
+    pairs = itertools.pairwise(edges)
+    return [Cell("".join(lines[a:b]), a + 1) for a, b in pairs if any(line.strip() for line in lines[a:b])]
+
+
+def _statement_edges(text: str, lines: list[str]) -> list[int]:
+    """Return where a file without cell marks is cut: at its statements, or, if it does not parse, at column-0 definitions."""
+    try:
+        body = ast.parse(text).body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        starts = [index for index, line in enumerate(lines) if _CHUNK.match(line)]
+        return [at for at in starts if at == 0 or not lines[at - 1].startswith("@")]
+    return [min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", []))]) - 1 for node in body[1:]]
+
+
+def _without_magics(source: str) -> str:
+    """Return a cell with its magics made into calls that the worker ignores; a `%%magic` line is dropped, its body kept."""
+    lines = source.split("\n")
+    first = next((index for index, line in enumerate(lines) if line.strip()), 0)
+    if lines[first].startswith("%%"):
+        lines[first] = ""
+    from IPython.core.inputtransformer2 import TransformerManager
+
+    return TransformerManager().transform_cell("\n".join(lines))
+
+
+def _parse(cell: Cell) -> ast.Module:
+    try:
+        return ast.parse(cell.source)
+    except SyntaxError:
+        if not re.search(r"^\s*[%!?]|=\s*[%!]|\?\s*$", cell.source, re.MULTILINE):
+            raise
+        changed = _without_magics(cell.source)
+        tree = ast.parse(changed)
+        cell.source = changed
+        return tree
+
+
+def _analyse(cell: Cell) -> None:
+    try:
+        tree = _parse(cell)
+        compile(tree, "<cell>", "exec", dont_inherit=True)
+        for statement in tree.body:
+            _bindings(statement, cell)
+        cell.binds |= cell.imports
+        cell.uses = _globals(symtable.symtable(cell.source, "<cell>", "exec"), cell)
+        cell.wild |= any(isinstance(node, ast.Attribute) and node.attr in _WILD for node in ast.walk(tree))
+        cell.wild |= bool(cell.uses & _WILD)
+    except SyntaxError as error:
+        line = (error.lineno or 1) + cell.line - 1
+        cell.error = f"{type(error).__name__}: {error.msg} (line {line})"
+    except (ValueError, RecursionError, MemoryError) as error:
+        cell.error = f"{type(error).__name__}: {error}"[:120]
+    if cell.error:
+        cell.binds = {a or b for a, b in _DEFINITION.findall(cell.source)}
+
+
+def _globals(table: symtable.SymbolTable, cell: Cell) -> set[str]:
+    """Return the global names that a cell reads, its functions' included; names that functions assign are bindings."""
+    top = table.get_type() == "module"
+    found = {name.get_name() for name in table.get_symbols() if (top or name.is_global()) and name.is_referenced()}
+    if not top:
+        cell.binds |= {
+            name.get_name() for name in table.get_symbols() if name.is_declared_global() and name.is_assigned()
+        }
+    return found.union(*(_globals(inner, cell) for inner in table.get_children()))
+
+
+def _bindings(statement: ast.stmt, cell: Cell) -> None:
+    """Collect the names that a top-level statement binds, and those whose objects it may change."""
+    if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        cell.binds.add(statement.name)
+        return
+    if isinstance(statement, ast.Import | ast.ImportFrom):
+        if getattr(statement, "module", None) == "__future__":
+            cell.flags |= sum(getattr(__future__, alias.name).compiler_flag for alias in statement.names)
+        for alias in statement.names:
+            cell.wild |= alias.name == "*"
+            cell.imports.add((alias.asname or alias.name).split(".")[0])
+        return
+    for node in ast.iter_child_nodes(statement):
+        if isinstance(node, ast.stmt):
+            _bindings(node, cell)
+        elif isinstance(node, ast.ExceptHandler | ast.match_case):
+            for inner in node.body:
+                _bindings(inner, cell)
+    for node in _expressions(statement):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store | ast.Del):
+            cell.binds.add(node.id)
+        elif isinstance(node, ast.Attribute | ast.Subscript) and isinstance(node.ctx, ast.Store | ast.Del):
+            cell.touches.add(_root(node))
+    if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call):
+        cell.touches.add(_root(statement.value))
+
+
+def _expressions(statement: ast.stmt) -> list[ast.AST]:
+    """Return the nodes of a statement without those of the statements inside it."""
+    found: list[ast.AST] = []
+    stack: list[ast.AST] = [statement]
+    while stack:
+        node = stack.pop()
+        found.append(node)
+        stack += [child for child in ast.iter_child_nodes(node) if not isinstance(child, ast.stmt | ast.ExceptHandler)]
+    return found
+
+
+def _root(node: ast.AST) -> str:
+    while isinstance(node, ast.Attribute | ast.Subscript | ast.Call):
+        node = node.func if isinstance(node, ast.Call) else node.value
+    return node.id if isinstance(node, ast.Name) else ""
+
+
+def plan(cells: list[Cell], names: list[str]) -> dict[str, Any]:
+    """Return the cells as data, and for each exercise which cells to load and which other exercises it uses."""
+    exercises = [sorted(cell.binds & set(names)) for cell in cells]
+    plans = {name: _needs(name, cells, exercises) for name in names if any(name in own for own in exercises)}
+    listed = [
+        {key: value for key, value in asdict(cell).items() if key in SENT} | {"exercises": own}
+        for cell, own in zip(cells, exercises, strict=True)
+    ]
+    return {"cells": listed, "plans": plans}
+
+
+def _needs(name: str, cells: list[Cell], exercises: list[list[str]]) -> dict[str, Any]:
+    chosen: set[int] = {index for index, cell in enumerate(cells) if name in cell.binds}
+    supported = set().union(*(cell.binds for cell, own in zip(cells, exercises, strict=True) if not own))
+    builtin = set(dir(builtins)) - supported  # an exercise's cell that shadows a builtin does so for itself alone
+    needed: set[str] = set()
+    helpers: set[str] = set()
+    while True:
+        before = (len(chosen), len(needed))
+        for index in chosen:
+            needed |= cells[index].uses
+            helpers |= set() if exercises[index] else cells[index].binds - cells[index].imports
+        needed -= builtin
+        for index, (cell, own) in enumerate(zip(cells, exercises, strict=True)):
+            if own:
+                wanted = bool(cell.binds & needed - (set() if set(own) & needed else supported))
+            else:
+                wanted = cell.wild or bool(cell.binds & needed or cell.touches & (needed | helpers))
+            if wanted and not cell.error:
+                chosen.add(index)
+        if before == (len(chosen), len(needed)):
+            break
+    used = {other for index in chosen for other in exercises[index] if other in needed and other != name}
+    return {"cells": sorted(chosen), "rests_on": sorted(used)}

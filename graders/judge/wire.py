@@ -1,0 +1,313 @@
+"""Values as bytes: a JSON tree whose tensors travel in one safetensors block. Never pickle.
+
+Both sides use this module: the judge encodes arguments and decodes answers, the worker the other way round. Arguments keep
+strides, views and identity (one tensor given twice stays one tensor); answers arrive contiguous and detached. Whatever is no
+data (an object of a foreign type, a tensor subclass) arrives as a `Foreign` that only knows its type's name.
+
+Everything is read through the real type with unbound functions bound here, at import, so that a subclass that overrides
+`__iter__`, `__eq__` or `__torch_function__` changes nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import struct
+import sys
+from dataclasses import dataclass, field
+from typing import Any
+
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from graders.judge import models
+
+MAX_DEPTH = 40
+MAX_NODES = 1_000_000
+MAX_BYTES = 1 << 28
+
+_save, _load = safetensors.torch.save, safetensors.torch.load
+_dumps, _loads = json.dumps, json.loads
+_flat = torch.Tensor.as_strided
+_detach, _contiguous, _clone = torch.Tensor.detach, torch.Tensor.contiguous, torch.Tensor.clone
+_reshape, _view = torch.Tensor.reshape, torch.Tensor.view
+DTYPES = {str(value)[6:]: value for value in vars(torch).values() if isinstance(value, torch.dtype)}
+_BASES = (bool, int, float, str, bytes, list, tuple, dict, set, frozenset)
+_NO_SAFETENSORS = {torch.complex64: torch.float32, torch.complex128: torch.float64}
+
+
+class Unreadable(Exception):
+    """A value that cannot be sent as data; the text says why."""
+
+
+@dataclass(frozen=True)
+class Foreign:
+    """An answer of a type that is no data; it equals nothing but itself."""
+
+    type_name: str
+
+    def __repr__(self) -> str:
+        return f"an object of type {self.type_name}"
+
+
+@dataclass(eq=False)
+class Recipe:
+    """An argument made where it is used: a function of `exercises.kit`, by name, with data as its arguments."""
+
+    name: str
+    args: tuple = ()
+    kwargs: dict = field(default_factory=dict)
+
+    def build(self) -> Any:
+        """Call the recipe here (nested recipes first) and return what it makes."""
+        return cook(self.name, cooked(self.args, {}), cooked(self.kwargs, {}))
+
+
+def cooked(value: Any, made: dict[int, Any]) -> Any:
+    """Replace the recipes inside lists, tuples and dicts by what they make, each once."""
+    if isinstance(value, Recipe):
+        if id(value) not in made:
+            made[id(value)] = cook(value.name, cooked(value.args, made), cooked(value.kwargs, made))
+        return made[id(value)]
+    if isinstance(value, dict):
+        return {key: cooked(item, made) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(cooked(item, made) for item in value)
+    return value
+
+
+def cook(name: str, args: Any, kwargs: dict) -> Any:
+    module, _, function = name.partition(":")
+    if not module.startswith("exercises.kit."):
+        raise Unreadable(f"the recipe {name} is not in exercises.kit")
+    found: Any = sys.modules.get(module) or importlib.import_module(module)
+    for part in function.split("."):
+        found = getattr(found, part)
+    return found(*args, **kwargs)
+
+
+# Encoding
+
+
+class Encoder:
+    """Turn one value into a JSON tree and the tensors it refers to."""
+
+    def __init__(self, strided: bool) -> None:
+        self.strided = strided
+        self.tensors: dict[str, Tensor] = {}
+        self.seen: dict[int, Any] = {}
+        self.keep: list[Any] = []
+        self.nodes = 0
+        self.bytes = 0
+
+    def encode(self, value: Any, depth: int = 0) -> Any:
+        self.nodes += 1
+        if depth > MAX_DEPTH:
+            raise Unreadable("it is nested too deeply, or contains itself")
+        if self.nodes > MAX_NODES:
+            raise Unreadable("it has too many parts")
+        kind = type(value)
+        if value is None or kind is bool or kind is int or kind is float or kind is str:
+            return value
+        if issubclass(kind, Tensor):
+            return self.tensor(value, depth)
+        if kind is torch.dtype:
+            return {"k": "dtype", "name": str(value)[6:]}
+        if kind is Recipe:
+            return self._once(value, self._recipe, depth)
+        if issubclass(kind, torch.nn.Module):
+            return models.encode(value, self)
+        return self._builtin(value, kind, depth)
+
+    def _builtin(self, value: Any, kind: type, depth: int) -> Any:
+        for base in _BASES:
+            if not issubclass(kind, base):
+                continue
+            if base is bool or base is int:
+                return int.__index__(value)
+            if base is float:
+                return float.__float__(value)
+            if base is str:
+                return str.__str__(value)
+            if base is bytes:
+                return {"k": "bytes", "hex": bytes.hex(value)}
+            if base is dict:
+                pairs = [[self.encode(key, depth + 1), self.encode(item, depth + 1)] for key, item in dict.items(value)]
+                return {"k": "dict", "of": pairs, "exact": kind is dict}
+            items = [self.encode(item, depth + 1) for item in base.__iter__(value)]  # type: ignore[union-attr]
+            return {"k": base.__name__, "of": items}
+        return {"k": "foreign", "type": _type_name(kind)}
+
+    def _recipe(self, recipe: Recipe, depth: int) -> dict:
+        return {
+            "k": "recipe",
+            "name": recipe.name,
+            "args": self.encode(list(recipe.args), depth + 1),
+            "kwargs": self.encode(recipe.kwargs, depth + 1),
+        }
+
+    def _once(self, value: Any, encode: Any, depth: int) -> Any:
+        """Encode an object at its first appearance and refer to it afterwards."""
+        if id(value) in self.seen:
+            return {"k": "again", "id": self.seen[id(value)]}
+        self.seen[id(value)] = len(self.seen)
+        self.keep.append(value)
+        node = encode(value, depth)
+        node["id"] = self.seen[id(value)]
+        return node
+
+    def tensor(self, value: Tensor, depth: int = 0) -> dict:
+        kind = type(value)
+        if kind is not Tensor and kind is not torch.nn.Parameter:
+            inner = models.encode_quantized(value, self, depth)
+            return inner if inner is not None else {"k": "foreign", "type": _type_name(kind)}
+        return self._once(value, self._plain, depth) if self.strided else self._plain(value, depth)
+
+    def _plain(self, value: Tensor, depth: int = 0) -> dict:
+        if value.layout is not torch.strided:
+            return {"k": "foreign", "type": f"Tensor with layout {value.layout}"}
+        node: dict[str, Any] = {"k": "tensor", "dtype": str(value.dtype)[6:], "size": list(value.shape)}
+        if self.strided:
+            node["stride"] = list(value.stride())
+            node["grad"] = value.requires_grad
+        if kind_is_parameter(value):
+            node["parameter"] = True
+        if value.device.type == "meta":
+            node["meta"] = True
+            return node
+        node["data"] = self.block(value)
+        return node
+
+    def block(self, value: Tensor) -> str:
+        """Put the bytes of a tensor into the safetensors block and return its key."""
+        plain = _detach(value)
+        if plain.is_conj() or plain.is_neg():
+            plain = plain.resolve_conj().resolve_neg()
+        if self.strided:
+            span = (
+                0
+                if plain.numel() == 0
+                else 1 + sum((n - 1) * s for n, s in zip(plain.shape, plain.stride(), strict=True))
+            )
+            plain = _flat(plain, (span,), (1,), plain.storage_offset())
+        else:
+            self.bytes += plain.numel() * plain.element_size()
+            if self.bytes > MAX_BYTES:
+                raise Unreadable(f"it is larger than {MAX_BYTES >> 20} MiB")
+        if plain.dtype in _NO_SAFETENSORS:
+            plain = torch.view_as_real(plain)
+        key = str(len(self.tensors))
+        self.tensors[key] = _clone(_contiguous(plain))
+        return key
+
+
+def kind_is_parameter(value: Tensor) -> bool:
+    """Whether a tensor is a Parameter by its real type (isinstance can be bent by a metaclass)."""
+    return type(value) is torch.nn.Parameter
+
+
+def _type_name(kind: type) -> str:
+    name = f"{kind.__module__}.{kind.__qualname__}"
+    return str(name).removeprefix("builtins.").removeprefix("__main__.")[:80]
+
+
+def encode(value: Any, strided: bool = False) -> bytes:
+    """Return a value as bytes; `strided` keeps strides and identities (for arguments). Raises Unreadable."""
+    encoder = Encoder(strided)
+    try:
+        header = _dumps(encoder.encode(value), separators=(",", ":")).encode()
+    except (ValueError, RecursionError, OverflowError) as error:
+        raise Unreadable(str(error)[:120]) from None
+    body = _save(encoder.tensors) if encoder.tensors else b""
+    return struct.pack("<I", len(header)) + header + body
+
+
+# Decoding
+
+
+class Decoder:
+    """Rebuild a value from its tree and tensors."""
+
+    def __init__(self, tensors: dict[str, Tensor]) -> None:
+        self.tensors = tensors
+        self.made: dict[int, Any] = {}
+
+    def decode(self, node: Any, depth: int = 0) -> Any:
+        if depth > 3 * MAX_DEPTH:
+            raise Unreadable("it is nested too deeply")
+        if not isinstance(node, dict):
+            if isinstance(node, list):
+                raise Unreadable("a list where a value was due")
+            return node
+        kind = node["k"]
+        if kind == "again":
+            return self.made[node["id"]]
+        made = self._make(kind, node, depth)
+        if "id" in node:
+            self.made[node["id"]] = made
+        return made
+
+    def _make(self, kind: str, node: dict, depth: int) -> Any:
+        if kind == "tensor":
+            return self.tensor(node)
+        if kind == "dtype":
+            return DTYPES[node["name"]]
+        if kind == "dict":
+            return {self._key(key, depth): self.decode(item, depth + 1) for key, item in node["of"]}
+        if kind in ("list", "tuple", "set", "frozenset"):
+            items = [self._key(item, depth) if "set" in kind else self.decode(item, depth + 1) for item in node["of"]]
+            return {"list": list, "tuple": tuple, "set": set, "frozenset": frozenset}[kind](items)
+        if kind == "bytes":
+            return bytes.fromhex(node["hex"])
+        if kind == "foreign":
+            return Foreign(str(node["type"])[:80])
+        if kind == "recipe":
+            return cook(node["name"], self.decode(node["args"], depth + 1), self.decode(node["kwargs"], depth + 1))
+        if kind == "model":
+            return models.decode(node, self)
+        if kind == "quantized":
+            return models.decode_quantized(node, self)
+        raise Unreadable(f"an unknown kind of value: {kind!r:.40}")
+
+    def _key(self, node: Any, depth: int) -> Any:
+        key = self.decode(node, depth + 1)
+        try:
+            hash(key)
+        except TypeError:
+            raise Unreadable("a key that cannot be hashed") from None
+        return key
+
+    def tensor(self, node: dict) -> Tensor:
+        dtype, size = DTYPES[node["dtype"]], [int(n) for n in node["size"]]
+        if node.get("meta"):
+            if "stride" in node:
+                return torch.empty_strided(size, node["stride"], dtype=dtype, device="meta")
+            return torch.empty(size, dtype=dtype, device="meta")
+        block = self.tensors[node["data"]]
+        if dtype in _NO_SAFETENSORS:
+            block = torch.view_as_complex(block)
+        if block.dtype != dtype:
+            raise Unreadable("a tensor whose bytes are of another dtype")
+        made = block.as_strided(size, node["stride"]) if "stride" in node else block.reshape(size)
+        if node.get("grad"):
+            made.requires_grad_(True)
+        return (
+            torch.nn.Parameter(made, requires_grad=bool(node.get("grad")))
+            if node.get("parameter") and "stride" in node
+            else made
+        )
+
+
+def decode(data: bytes) -> Any:
+    """Rebuild a value from `encode`'s bytes. Raises Unreadable for anything that is not well formed."""
+    try:
+        (length,) = struct.unpack_from("<I", data)
+        node = _loads(data[4 : 4 + length])
+        body = data[4 + length :]
+        tensors = _load(body) if body else {}
+        return Decoder(tensors).decode(node)
+    except Unreadable:
+        raise
+    except Exception as error:
+        raise Unreadable(f"{type(error).__name__} while reading it") from error

@@ -1,0 +1,124 @@
+"""The process that workers are forked from: libraries are loaded once, and no answer is ever in its memory.
+
+Started by `processes.Zygote` with a socket on descriptor 3. Each request is one byte and, for a fork, a descriptor:
+`F` + socket: fork a worker that serves that socket; the answer is its pid in four bytes (0: the fork failed).
+`S` + pid: how that worker ended; the answer is an exit code in four bytes (negative: the signal; 255: not known).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import importlib
+import os
+import pkgutil
+import signal
+import socket
+import struct
+import sys
+import tempfile
+import time
+
+import exercises.kit
+from exercises.kit import unpacking
+from graders.judge import models, sandbox, worker
+
+_UNKNOWN = 255
+
+
+def _preload(libraries: list[str]) -> None:
+    import torch
+
+    torch.set_num_threads(1)  # before the first operation: forking after a threaded one can hang the child
+    kit = [f"exercises.kit.{module.name}" for module in pkgutil.iter_modules(exercises.kit.__path__)]
+    for library in ("IPython.core.inputtransformer2", *kit, *libraries):
+        with contextlib.suppress(ImportError):
+            importlib.import_module(library)
+    if "optimum.quanto" in libraries:
+        importlib.import_module("optimum.quanto.tensor.weights.tinygemm")
+        unpacking.unpack_in_torch()  # workers could not write what quanto would compile
+        models._quantized_types()
+    worker.answer({}, b"")
+    x = torch.ones(8)
+    torch.dot(x.to(torch.bfloat16), x.to(torch.bfloat16))
+    worker._encode((x, [x.to(torch.float8_e4m3fn)]))
+
+
+def _forget_the_rest(root: str) -> None:
+    """Make solutions and hidden tests unimportable: student code shares this interpreter's import system."""
+    sys.path[:] = [entry for entry in sys.path if entry and os.path.realpath(entry) != root]
+    sys.meta_path[:] = [finder for finder in sys.meta_path if "__editable__" not in getattr(finder, "__module__", "")]
+    sys.path_hooks[:] = [hook for hook in sys.path_hooks if "__editable__" not in getattr(hook, "__module__", "")]
+    sys.path_importer_cache.clear()
+    for name in ("graders", "graders.judge"):
+        sys.modules[name].__path__ = []
+    sys.argv[:] = ["submission"]
+
+
+def _status(pid: int, ended: dict[int, int]) -> int:
+    for _ in range(50):
+        _reap(ended)
+        if pid in ended:
+            return ended.pop(pid)
+        time.sleep(0.002)
+    return _UNKNOWN
+
+
+def _reap(ended: dict[int, int]) -> None:
+    with contextlib.suppress(ChildProcessError):
+        while True:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+            if pid == 0:
+                return
+            ended[pid] = os.waitstatus_to_exitcode(status)
+            while len(ended) > 256:
+                ended.pop(next(iter(ended)))
+
+
+def _become_worker(spaces: sandbox.Namespaces | None, connection: socket.socket, scratch: str) -> None:
+    try:
+        sandbox.limit()
+        if spaces is not None:
+            spaces.enter()
+            os.chdir(scratch)
+        else:
+            os.chdir(tempfile.mkdtemp(dir=scratch))
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        worker.serve(connection)
+    except BaseException:
+        os._exit(1)
+    os._exit(0)
+
+
+def main(root: str, libraries: list[str], hidden: list[str], scratch: str) -> None:
+    """Preload, enter the best sandbox there is, tell the judge which, and fork on request."""
+    control = socket.socket(fileno=3)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _preload(libraries)
+    _forget_the_rest(root)
+    null = os.open(os.devnull, os.O_RDWR)
+    for descriptor in (0, 1, 2):
+        os.dup2(null, descriptor)
+    spaces = sandbox.enter_namespaces(hidden, scratch)
+    gc.collect()
+    gc.freeze()
+    control.sendall(b"N" if spaces else b"P")
+    ended: dict[int, int] = {}
+    while True:
+        message, descriptors, _, _ = socket.recv_fds(control, 5, 1)
+        if not message:
+            os._exit(0)
+        if message[:1] == b"S":
+            control.sendall(struct.pack("<i", _status(struct.unpack("<i", message[1:5])[0], ended)))
+            continue
+        connection = socket.socket(fileno=descriptors[0])
+        try:
+            pid = spaces.fork() if spaces else os.fork()
+        except OSError:
+            pid = -1
+        if pid == 0:
+            control.close()
+            _become_worker(spaces, connection, scratch)
+        connection.close()
+        control.sendall(struct.pack("<i", max(pid, 0)))
+        _reap(ended)

@@ -1,0 +1,58 @@
+"""The lessons as the judge gets them: hidden tests, slips, wheats and reference solutions, found by their file names."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+
+from graders.judge.checks import snake_case
+from graders.judge.judge import Lesson
+
+_HERE = Path(__file__).parent
+_HEAVY = ("transformers", "optimum.quanto", "exercises.kit.models")
+LIGHT = ("l2_data_types",)
+
+
+def names() -> list[str]:
+    """Return the names of the lessons that have hidden tests, in order."""
+    return sorted(path.stem.removeprefix("test_") for path in _HERE.glob("test_l[0-9]_*.py"))
+
+
+def load(name: str) -> Lesson:
+    """Import what belongs to a lesson. Lessons in LIGHT need no transformers in their workers."""
+    solution = importlib.import_module(f"solutions.{name}")
+    return Lesson(name, _HERE / f"test_{name}.py", solution, _optional(f"slips_{name}"), libraries(name))
+
+
+def libraries(name: str) -> tuple[str, ...]:
+    """Return the libraries that the lesson's workers have loaded before they are forked."""
+    return () if name in LIGHT else _HEAVY
+
+
+@cache
+def exercises(name: str) -> list[str]:
+    """Return the names of a lesson's exercises without importing its tests: one test class each."""
+    tree = ast.parse((_HERE / f"test_{name}.py").read_text())
+    classes = [node for node in tree.body if isinstance(node, ast.ClassDef) and node.name.startswith("Test")]
+    return [_named(node) or snake_case(node.name) for node in classes]
+
+
+def _named(node: ast.ClassDef) -> str | None:
+    for line in node.body:
+        if isinstance(line, ast.Assign) and isinstance(line.targets[0], ast.Name) and line.targets[0].id == "exercise":
+            return str(ast.literal_eval(line.value))
+    return None
+
+
+def wheats(name: str) -> ModuleType | None:
+    """Return the module of a lesson's honest variants, if it has one."""
+    return _optional(f"wheats_{name}")
+
+
+def _optional(name: str) -> ModuleType | None:
+    if not (_HERE / f"{name}.py").exists():
+        return None
+    return importlib.import_module(f"graders.lessons.{name}")

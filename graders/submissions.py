@@ -1,0 +1,141 @@
+"""Find what was handed in: files, folders in the usual layouts, and archives as learning platforms make them.
+
+File names, folders and archives are never trusted: symbolic links are not followed, archives are read with limits and only
+for `.py` and `.ipynb` members, and nothing of them is ever written to the disk.
+"""
+
+from __future__ import annotations
+
+import stat
+import zipfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+MAX_BYTES = 20 << 20
+MAX_MEMBERS = 20_000
+MAX_ARCHIVE = 2 << 30
+KINDS = (".py", ".ipynb")
+_IGNORED = ("__pycache__", "__MACOSX", "__init__.py", "conftest.py")
+
+
+@dataclass
+class Submission:
+    """One file of one student. `lesson` is None until its content tells; `problem` says why it cannot be graded."""
+
+    student: str
+    lesson: str | None
+    name: str
+    data: bytes = b""
+    modified: float = 0.0
+    problem: str | None = None
+    older: list[str] = field(default_factory=list)
+
+    @property
+    def notebook(self) -> bool:
+        return self.name.lower().endswith(".ipynb")
+
+
+def find(paths: Iterable[Path], lessons: list[str]) -> Iterator[Submission]:
+    """Yield every submission under the given files, folders and zip archives, sorted by name."""
+    for path in paths:
+        if path.is_dir() and not path.is_symlink():
+            inside = path / "submitted" if (path / "submitted").is_dir() else path
+            yield from _folder(inside, lessons)
+        elif path.suffix.lower() == ".zip":
+            yield from _archive(path, lessons)
+        else:
+            yield _file(path, *_owner((path.resolve().parent.name, path.name), lessons))
+
+
+def _folder(folder: Path, lessons: list[str]) -> Iterator[Submission]:
+    for path in sorted(folder.rglob("*")):
+        parts = path.relative_to(folder).parts
+        if _ignored(parts):
+            continue
+        if path.suffix.lower() == ".zip" and path.is_file():
+            yield from _archive(path, lessons)
+        elif path.suffix.lower() in KINDS and not (path.is_dir() and not path.is_symlink()):
+            yield _file(path, *_owner((folder.resolve().name, *parts), lessons))
+
+
+def _ignored(parts: tuple[str, ...]) -> bool:
+    return any(part.startswith(".") or part in _IGNORED for part in parts)
+
+
+def _owner(parts: tuple[str, ...], lessons: list[str]) -> tuple[str, str | None]:
+    """Return student and lesson from a path; its first part is the name of the folder or archive that was given."""
+    folders, stem = parts[:-1], PurePosixPath(parts[-1]).stem
+    if len(folders) > 1 and folders[-1] in lessons:
+        return folders[-2], folders[-1]
+    if stem in lessons:
+        return folders[-1], stem
+    return (folders[1] if len(folders) > 1 else stem), None
+
+
+def _file(path: Path, student: str, lesson: str | None) -> Submission:
+    made = Submission(student, lesson, path.name)
+    try:
+        status = path.lstat()
+        made.modified = status.st_mtime
+        if stat.S_ISLNK(status.st_mode):
+            made.problem = "it is a symbolic link; hand in the file itself"
+        elif not stat.S_ISREG(status.st_mode):
+            made.problem = "it is no regular file"
+        elif path.suffix.lower() not in KINDS:
+            made.problem = "it is neither a .py file nor a notebook (.ipynb)"
+        elif status.st_size > MAX_BYTES:
+            made.problem = f"it is larger than {MAX_BYTES >> 20} MiB; clear its outputs and hand it in again"
+        else:
+            made.data = path.read_bytes()
+    except OSError as error:
+        made.problem = f"it cannot be read ({error.strerror})"
+    return made
+
+
+def _archive(path: Path, lessons: list[str]) -> Iterator[Submission]:
+    """Yield the lessons in a zip archive, as if it were a folder with the archive's name."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = [member for member in archive.infolist() if not member.is_dir()]
+            if len(members) > MAX_MEMBERS or sum(member.file_size for member in members) > MAX_ARCHIVE:
+                raise zipfile.BadZipFile("it holds too much")
+            for member in sorted(members, key=lambda member: member.filename):
+                parts = tuple(
+                    part for part in PurePosixPath(member.filename.replace("\\", "/")).parts if part not in ("/", "..")
+                )
+                if parts and not _ignored(parts) and PurePosixPath(parts[-1]).suffix.lower() in KINDS:
+                    yield _member(archive, member, *_owner((path.stem, *parts), lessons))
+    except (zipfile.BadZipFile, OSError, NotImplementedError, RuntimeError) as error:
+        yield Submission(path.stem, None, path.name, problem=f"the archive cannot be read ({error})")
+
+
+def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, student: str, lesson: str | None) -> Submission:
+    made = Submission(student, lesson, PurePosixPath(member.filename).name)
+    made.modified = float(sum(part * 100 ** (5 - index) for index, part in enumerate(member.date_time)))
+    if member.file_size > MAX_BYTES or (member.compress_size and member.file_size > 1000 * member.compress_size):
+        made.problem = f"it is larger than {MAX_BYTES >> 20} MiB unpacked"
+    elif stat.S_ISLNK(member.external_attr >> 16):
+        made.problem = "it is a symbolic link; hand in the file itself"
+    else:
+        try:
+            made.data = archive.read(member)
+        except (zipfile.BadZipFile, RuntimeError, OSError, NotImplementedError) as error:
+            made.problem = f"the archive cannot be read ({error})"
+    return made
+
+
+def newest(submissions: Iterable[Submission]) -> list[Submission]:
+    """Keep, of several files of one student for one lesson, the newest; it lists the names of the others."""
+    kept: dict[tuple[str, str | None], Submission] = {}
+    for found in submissions:
+        key = (found.student, found.lesson)
+        other = kept.get(key)
+        if other is None:
+            kept[key] = found
+        elif found.problem is None and (other.problem is not None or found.modified >= other.modified):
+            found.older = [*other.older, other.name]
+            kept[key] = found
+        else:
+            other.older.append(found.name)
+    return list(kept.values())

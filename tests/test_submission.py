@@ -1,0 +1,132 @@
+"""Which cells of a student's file an exercise is loaded with."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from graders.judge import submission
+
+NAMES = ["integer_range", "downcast", "spacing"]
+
+
+def chosen(source: str, name: str = "spacing") -> list[str]:
+    """The first lines of the cells that an exercise is loaded with."""
+    cells = submission.read(source.encode(), notebook=False)
+    plan = submission.plan(cells, NAMES)
+    return [plan["cells"][index]["source"].strip().splitlines()[-1].strip() for index in plan["plans"][name]["cells"]]
+
+
+def test_other_exercises_and_demonstrations_stay_out() -> None:
+    source = """
+import torch
+# %%
+x = torch.rand(3); print(x)
+# %%
+torch.dot = None
+def downcast(tensor, dtype): x = tensor; return x
+# %%
+def spacing(value, dtype): x = value; return torch.finfo(dtype).eps
+"""
+    assert chosen(source) == ["import torch", "def spacing(value, dtype): x = value; return torch.finfo(dtype).eps"]
+
+
+def test_an_exercise_that_is_used_comes_along_and_is_named() -> None:
+    source = """
+# %%
+def downcast(t, d): return t
+# %%
+def helper(v): return downcast(v, 1)
+# %%
+def spacing(v, d): return helper(v)
+"""
+    plan = submission.plan(submission.read(source.encode(), False), NAMES)
+    assert plan["plans"]["spacing"] == {"cells": [0, 1, 2], "rests_on": ["downcast"]}
+
+
+@pytest.mark.parametrize(
+    "support",
+    [
+        "TABLE['a'] = 1",
+        "TABLE.update(a=1)",
+        "def fill():\n    global TABLE\n    TABLE = {'a': 1}\n# %%\nfill()",
+        "for key in 'ab':\n    TABLE[key] = 1",
+        "if True:\n    TABLE |= {'a': 1}",
+        "try:\n    from missing import TABLE\nexcept ImportError:\n    TABLE = {'a': 1}",
+        "globals()['TABLE'] = {'a': 1}",
+        "from helpers import *",
+        "with open('x') as TABLE: pass",
+        "del TABLE['b']",
+    ],
+    ids=lambda text: text.split("\n")[0],
+)
+def test_support_cells_that_may_change_what_is_used_come_along(support: str) -> None:
+    source = f"# %%\nTABLE = {{}}\n# %%\n{support}\n# %%\ndef spacing(value, dtype): return TABLE['a']"
+    assert len(chosen(source)) == source.count("# %%")
+
+
+def test_a_file_without_cell_marks_is_split_at_its_statements() -> None:
+    source = "import torch\n\n@decorate\ndef downcast(t, d):\n    return t\n\ntorch.x = 1\ndef spacing(v, d):\n    return 1\n"
+    assert chosen(source) == ["return 1"]
+    assert chosen("import torch\ndef spacing(v, d):\n    return torch.x\n") == ["import torch", "return torch.x"]
+
+
+def test_a_file_without_cell_marks_that_does_not_parse_keeps_the_rest() -> None:
+    source = "def downcast(t, d:\n    return t\n\n@cache\ndef spacing(v, d):\n    return 1\n"
+    plan = submission.plan(submission.read(source.encode(), False), NAMES)
+    errors = {tuple(cell["exercises"]): cell["error"] for cell in plan["cells"]}
+    assert errors[("spacing",)] is None
+    assert "line 1" in errors[("downcast",)]
+
+
+def test_lines_are_those_of_the_file() -> None:
+    cells = submission.read(b"# %%\nimport torch\n# %%\n\ndef spacing(v, d)\n    return 1\n", False)
+    assert cells[1].error == "SyntaxError: expected ':' (line 5)"
+
+
+def test_future_imports_hold_for_the_cells_behind_them() -> None:
+    cells = submission.read(
+        b"# %%\nfrom __future__ import annotations\n# %%\ndef spacing(v: Missing, d): return 1", False
+    )
+    assert cells[1].flags == cells[0].flags != 0
+
+
+def notebook(*sources: object, **more: object) -> bytes:
+    cells = [{"cell_type": "code", "source": source} for source in sources]
+    return json.dumps({"cells": cells, **more}).encode()
+
+
+def test_magics_are_ignored_and_their_bodies_kept() -> None:
+    source = "%%time\n%matplotlib inline\n!pip install torch\ndef spacing(v, d):\n    return 1\nx = !ls\n"
+    cells = submission.read(notebook(source), notebook=True)
+    assert cells[0].error is None
+    assert "spacing" in cells[0].binds
+
+
+def test_notebooks_of_other_shapes() -> None:
+    lines = submission.read(notebook(["def spacing(v, d):\n", "    return 1"]), notebook=True)
+    assert lines[0].binds == {"spacing"}
+    old = json.dumps({"worksheets": [{"cells": [{"cell_type": "code", "input": "x = 1"}]}]}).encode()
+    assert submission.read(old, notebook=True)[0].binds == {"x"}
+
+
+@pytest.mark.parametrize(
+    ("data", "notebook", "told"),
+    [
+        (b'{"cells": [', True, "not valid JSON"),
+        (b"[" * 100_000, True, "not valid JSON"),
+        (b"3", True, "not a notebook"),
+        (b"{}", True, "no list of cells"),
+        (b"\xff\xfe\x00x", False, "null bytes"),
+        (b"\xff\xfex = 1", False, "not UTF-8"),
+    ],
+)
+def test_what_cannot_be_read_is_said_in_one_sentence(data: bytes, notebook: bool, told: str) -> None:
+    with pytest.raises(submission.UnreadableFile, match=told):
+        submission.read(data, notebook)
+
+
+def test_byte_order_marks_and_windows_lines() -> None:
+    cells = submission.read("\ufeffdef spacing(v, d):\r\n    return 1\r\n".encode(), notebook=False)
+    assert (cells[0].binds, cells[0].error) == ({"spacing"}, None)
