@@ -240,7 +240,7 @@ def pytest_timeout_set_timer(item: pytest.Item, settings):
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo):
     report = yield
     if isinstance(item, ExerciseItem) and call.when == "call" and item.result is not None:
-        report.exercise = item.describe(report.capstdout)
+        report.exercise = item.describe(dict(report.sections).get("Captured stdout call", ""))
     return report
 
 
@@ -255,10 +255,9 @@ def pytest_report_teststatus(report: pytest.TestReport, config: pytest.Config):
 
 
 def pytest_terminal_summary(terminalreporter, config: pytest.Config) -> None:
-    reports = [report for reports in terminalreporter.stats.values() for report in reports]
-    entries = [
-        report.exercise for report in reports if isinstance(report, pytest.TestReport) and hasattr(report, "exercise")
-    ]
+    kinds = (pytest.TestReport, pytest.CollectReport)
+    reports = [each for group in terminalreporter.stats.values() for each in group if isinstance(each, kinds)]
+    entries = [report.exercise for report in reports if hasattr(report, "exercise")]
     if entries:
         if not config.stash[_CALM]:
             terminalreporter.line("")

@@ -81,6 +81,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one command; return its exit status: 0 done, 1 something could not be done, 2 wrong usage."""
     given = _parser().parse_args(arguments)
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     from graders.errors import Problem
 
     try:

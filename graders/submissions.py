@@ -16,6 +16,7 @@ MAX_BYTES = 20 << 20
 MAX_MEMBERS = 20_000
 MAX_ARCHIVE = 2 << 30
 KINDS = (".py", ".ipynb")
+_EXERCISES = Path(__file__).resolve().parents[1] / "exercises"
 _IGNORED = ("__pycache__", "__MACOSX", "__init__.py", "conftest.py")
 
 
@@ -45,7 +46,7 @@ def find(paths: Iterable[Path], lessons: list[str]) -> Iterator[Submission]:
         elif path.suffix.lower() == ".zip":
             yield from _archive(path, lessons)
         else:
-            yield _file(path, *_owner((path.resolve().parent.name, path.name), lessons))
+            yield read(path, *_owner((path.resolve().parent.name, path.name), lessons))
 
 
 def _folder(folder: Path, lessons: list[str]) -> Iterator[Submission]:
@@ -56,16 +57,19 @@ def _folder(folder: Path, lessons: list[str]) -> Iterator[Submission]:
         if path.suffix.lower() == ".zip" and path.is_file():
             yield from _archive(path, lessons)
         elif path.suffix.lower() in KINDS and not (path.is_dir() and not path.is_symlink()):
-            yield _file(path, *_owner((folder.resolve().name, *parts), lessons))
+            yield read(path, *_owner((folder.resolve().name, *parts), lessons))
 
 
 def _ignored(parts: tuple[str, ...]) -> bool:
-    return any(part.startswith(".") or part in _IGNORED for part in parts)
+    """Whether a path is hidden, a cache, or one of the kit's own files, which students hand in along with their work."""
+    own = len(parts) > 1 and parts[-2] in ("kit", "models") and (_EXERCISES / parts[-2] / parts[-1]).is_file()
+    return own or any(part.startswith(".") or part in _IGNORED for part in parts)
 
 
 def _owner(parts: tuple[str, ...], lessons: list[str]) -> tuple[str, str | None]:
     """Return student and lesson from a path; its first part is the name of the folder or archive that was given."""
-    folders, stem = parts[:-1], PurePosixPath(parts[-1]).stem
+    folders = [part for index, part in enumerate(parts[:-1]) if index == 0 or part != "exercises"]
+    stem = PurePosixPath(parts[-1]).stem
     if len(folders) > 1 and folders[-1] in lessons:
         return folders[-2], folders[-1]
     if stem in lessons:
@@ -73,7 +77,8 @@ def _owner(parts: tuple[str, ...], lessons: list[str]) -> tuple[str, str | None]
     return (folders[1] if len(folders) > 1 else stem), None
 
 
-def _file(path: Path, student: str, lesson: str | None) -> Submission:
+def read(path: Path, student: str, lesson: str | None) -> Submission:
+    """Return one file as a submission; what is no regular file of a sensible size is not opened."""
     made = Submission(student, lesson, path.name)
     try:
         status = path.lstat()

@@ -42,7 +42,7 @@ def helper(v): return downcast(v, 1)
 def spacing(v, d): return helper(v)
 """
     plan = submission.plan(submission.read(source.encode(), False), NAMES)
-    assert plan["plans"]["spacing"] == {"cells": [0, 1, 2], "rests_on": ["downcast"]}
+    assert plan["plans"]["spacing"] == {"cells": [0, 1, 2], "rests_on": ["downcast"], "stub": False}
 
 
 @pytest.mark.parametrize(

@@ -153,14 +153,23 @@ def _stages(manager: Callable[..., Any], dtypes: list[torch.dtype]) -> list[torc
     return [*made, torch.tensor([1 / 3])]
 
 
-def made_after_exception(manager: Callable[..., Any], before: torch.dtype, *dtypes: torch.dtype) -> torch.Tensor:
-    """Raise inside manager(dtype), for each dtype inside the one before, and return a tensor that is made afterwards."""
+def made_after_exception(
+    manager: Callable[..., Any], before: torch.dtype, *dtypes: torch.dtype
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return a tensor made after manager(dtype) was left in peace, and one made after an exception inside of it.
+
+    The exception is raised in manager(dtype) for each dtype inside the one before.
+    """
+    with _default(before):
+        with manager(dtypes[0]):
+            pass
+        peaceful = torch.tensor([1 / 3])
     with _default(before):
         with contextlib.suppress(ZeroDivisionError), contextlib.ExitStack() as stack:
             for dtype in dtypes:
                 stack.enter_context(manager(dtype))
             raise ZeroDivisionError
-        return torch.tensor([1 / 3])
+        return peaceful, torch.tensor([1 / 3])
 
 
 def entered(manager: Callable[..., Any], before: torch.dtype, dtype: torch.dtype) -> str:
@@ -201,6 +210,12 @@ def built(function: Callable[..., Any], build: Any, dtype: torch.dtype) -> tuple
 
 
 # Models as they are afterwards, and what they were given.
+
+
+def what_comes_back(function: Callable[..., Any], model: torch.nn.Module, *args: Any) -> str:
+    """Return whether the function returns "the model itself", "nothing" or "another object"."""
+    result = function(model, *args)
+    return "the model itself" if result is model else "nothing" if result is None else "another object"
 
 
 def parameters_stay(function: Callable[..., Any], model: torch.nn.Module, *args: Any) -> bool:

@@ -82,11 +82,30 @@ def amplified(
         return Amplified(condition, gain, width).train(training)
 
 
+class Outside(nn.Module):
+    """A linear layer whose answer the root multiplies by `gain`, outside of any leaf."""
+
+    def __init__(self, gain: float, width: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(width, width)
+        self.gain = gain
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.linear(x) * self.gain
+
+
+def outside(gain: float = 2.0**20, seed: int = 0, width: int = 16) -> nn.Module:
+    """Return an `Outside`: with the default gain float16 overflows, but in no leaf."""
+    with seeded(seed):
+        return Outside(gain, width)
+
+
 def blip_in_mixed_modes(fails: bool = False) -> nn.Module:
-    """Return the tiny BLIP with some submodules in training mode; if it fails, its decoder raises RuntimeError."""
+    """Return the tiny BLIP in training mode but for some submodules; if it fails, its decoder raises RuntimeError."""
     model, _ = models.tiny_blip()
-    model.vision_model.encoder.layers[0].train()
-    model.text_decoder.bert.training = True
+    model.train()
+    model.vision_model.encoder.layers[0].eval()
+    model.text_decoder.bert.training = False
     if fails:
         model.text_decoder.register_forward_pre_hook(_fail)
     return model
@@ -94,6 +113,13 @@ def blip_in_mixed_modes(fails: bool = False) -> nn.Module:
 
 def _fail(module: nn.Module, arguments: Any) -> None:
     raise RuntimeError("this toy was told to fail here")
+
+
+def blip_that_shows_its_mode(seed: int) -> nn.Module:
+    """Return `tiny_blip_variant(seed)` in training mode, in which its decoder sees its words turned round."""
+    model = variants.tiny_blip_variant(seed, training=True)
+    model.text_decoder.bert.embeddings.dropout = Amplifier("training", -1.0)
+    return model
 
 
 def blip_variant_in(dtype: torch.dtype, seed: int) -> nn.Module:

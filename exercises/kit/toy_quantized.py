@@ -74,15 +74,15 @@ def mixed_qtypes(qtypes: list[str], seed: int = 0, width: int = 16) -> nn.Module
 class Windows(nn.Module):
     """Tensors that are windows on storages larger than themselves.
 
-    `left` and `right` are parameters, the two halves of one storage; `window` is a buffer of 4 elements on one of 100;
-    `column` is an expanded buffer, 64 elements that are stored once; `part.inner` holds another window on `left`'s storage.
+    `left` and `right` are parameters, the two halves of one storage; `window` is a buffer of 4 elements on one of 100,
+    not saved; `column` is an expanded buffer, 64 elements that are stored once; `part.inner` is a window on `left`.
     """
 
     def __init__(self, width: int) -> None:
         super().__init__()
         both = torch.randn(2, width)
         self.left, self.right = nn.Parameter(both[0]), nn.Parameter(both[1])
-        self.register_buffer("window", torch.randn(100)[10:14])
+        self.register_buffer("window", torch.randn(100)[10:14], persistent=False)
         self.register_buffer("column", torch.randn(1).expand(64))
         self.part = nn.Module()
         self.part.register_buffer("inner", both[0, : width // 2])

@@ -12,6 +12,7 @@ from graders.judge.processes import WorkerEnded, Zygote
 from graders.judge.submission import SENT
 
 PASSED, FAILED, ERROR, NOT_STARTED = "passed", "failed", "error", "not started"
+MAX_ANSWERS = 1 << 30  # bytes of one exercise, kept in the judge while its checks run
 
 
 class Submission:
@@ -39,9 +40,11 @@ class Attempt:
         self.seconds = 0.0
         self.lesson = submission.lesson
         self._plan = submission.plans.get(name)
+        self.stub = bool(self._plan and self._plan["stub"])
         self._worker: processes.Worker | None = None
         self._lost: WorkerEnded | None = None
         self._deadline = 0.0
+        self._received = 0
         self._loaded = False
         self._done = self._plan is None
 
@@ -147,6 +150,9 @@ class Attempt:
                 raise WorkerEnded("killed", "the answer could not be read")
         for call in pending:
             frame = self._worker.receive(self._deadline)
+            self._received += len(frame)
+            if self._received > MAX_ANSWERS:
+                raise WorkerEnded("memory", "its answers are too large")
             yield call, frame[1:]
 
     def ask(self, call: bytes) -> bytes:

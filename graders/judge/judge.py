@@ -27,6 +27,7 @@ from graders.judge.processes import WorkerEnded, Zygote
 from graders.judge.proxy import NotDefined, Proxy, describe_call, in_process, value_of
 
 AHEAD = 2
+NEEDS_ANOTHER = "needs another"
 
 
 @dataclass
@@ -148,6 +149,7 @@ class Judge:
         else:
             verdict.checks = [self._check(exercise, check, attempt) for check in exercise.checks]
             self._sum_up(exercise, verdict)
+        _settle(verdict, attempt.stub)
         verdict.seconds = round(time.monotonic() - begun + attempt.seconds, 4)
         return verdict
 
@@ -237,8 +239,15 @@ def _told(error: Exception, name: str) -> tuple[str, list[str]]:
     if error.kind == "NotImplementedError" and error.source.startswith("raise NotImplementedError"):
         if error.function == name:
             return NOT_STARTED, ["got    nothing yet"]
-        return ERROR, [f"got    nothing: it needs {error.function} first"]
+        return NEEDS_ANOTHER, [f"got    nothing: it needs {error.function} first"]
     return ERROR, [f"got    {error}"]
+
+
+def _settle(verdict: ExerciseVerdict, stub: bool) -> None:
+    """An exercise that stopped at another one's stub is an error of its own, unless it is a stub itself."""
+    for told in (verdict, *verdict.checks):
+        if told.outcome == NEEDS_ANOTHER:
+            told.outcome = NOT_STARTED if stub else ERROR
 
 
 def _name_the_cause(verdicts: list[ExerciseVerdict], plans: dict[str, Any]) -> None:
@@ -254,6 +263,7 @@ class _Local:
     """Stands for an attempt where trusted code is judged in this process."""
 
     seconds = 0.0
+    stub = False
 
     def __init__(self, ask: Callable[[bytes], bytes]) -> None:
         self.ask = ask

@@ -146,9 +146,8 @@ class ModelRecord:
 
 def _quantized_types() -> list[Any]:
     """Return quanto's tensor classes, if quanto is loaded; looked up once, in the zygote before any student code ran."""
-    if not _found:
-        if "optimum.quanto" in sys.modules:
-            importlib.import_module("optimum.quanto.tensor.weights.tinygemm")  # which quanto itself imports late
+    if not _found and "optimum.quanto" in sys.modules:
+        importlib.import_module("optimum.quanto.tensor.weights.tinygemm")  # which quanto itself imports late
         for name in [name for name in sys.modules if name.startswith(_TENSORS_OF_QUANTO)]:
             own = [kind for kind in vars(sys.modules[name]).values() if getattr(kind, "__module__", "") == name]
             _found.extend(kind for kind in own if hasattr(kind, "__tensor_flatten__"))

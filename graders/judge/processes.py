@@ -64,13 +64,29 @@ class Worker:
         """Return the next frame. Raises WorkerEnded, with outcome `timeout` when `deadline` (time.monotonic) is passed."""
         limit = min(deadline, time.monotonic() + CALL_SECONDS)
         try:
-            self._connection.settimeout(max(limit - time.monotonic(), 0.001))
-            return worker.receive_frame(self._connection, MAX_ANSWER)
+            (length,) = struct.unpack("<I", self._read(4, limit))
+            if length > MAX_ANSWER:
+                raise ValueError("the frame is too long")
+            return self._read(length, limit)
         except TimeoutError:
             self.kill()
             raise WorkerEnded("timeout", "no answer in time") from None
         except (OSError, EOFError, ValueError):
             raise self._ended() from None
+
+    def _read(self, length: int, limit: float) -> bytes:
+        """Read `length` bytes; TimeoutError at `limit`, even if some come all the time."""
+        parts = bytearray()
+        while len(parts) < length:
+            left = limit - time.monotonic()
+            if left <= 0:
+                raise TimeoutError
+            self._connection.settimeout(left)
+            part = self._connection.recv(min(length - len(parts), 1 << 20))
+            if not part:
+                raise EOFError
+            parts += part
+        return bytes(parts)
 
     def _ended(self) -> WorkerEnded:
         code = self._zygote.exit_code(self._pid)
@@ -118,7 +134,8 @@ class Zygote:
         environment |= {
             "HOME": self._scratch, "TMPDIR": self._scratch, "PYTHONHASHSEED": "0", "OMP_NUM_THREADS": "1",
             "HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "TOKENIZERS_PARALLELISM": "false",
-            "PYTHONDONTWRITEBYTECODE": "1", "TRANSFORMERS_VERBOSITY": "error",
+            "PYTHONDONTWRITEBYTECODE": "1", "TRANSFORMERS_VERBOSITY": "error", "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+            "MPLBACKEND": "Agg", "MPLCONFIGDIR": os.path.expanduser("~/.cache/matplotlib"),
         }  # fmt: skip
         child = there.fileno()
         self._process = subprocess.Popen(

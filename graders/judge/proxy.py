@@ -52,7 +52,7 @@ def value_of(reply: bytes) -> Any:
     kind, body = reply[:1], reply[1:]
     if kind == b"=":
         try:
-            return wire.decode(body)
+            return wire.decode(body, answer=True)
         except wire.Unreadable as error:
             raise Mismatch(got=f"an answer that could not be read ({error})", want="data") from None
     if kind == b"!":

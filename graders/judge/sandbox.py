@@ -5,7 +5,7 @@ It can still read the disk, use the network and leave the folder it was started 
 
 `namespaces` (Linux, as root or where unprivileged user namespaces are allowed): also no network, no other process in sight,
 the whole disk read-only but a small scratch folder, the solutions, hidden tests, gradebooks and submissions out of sight,
-and no capability left. The layers and their order are those measured in the Linux manual pages unshare(2), mount_setattr(2),
+and a user of its own (as root) with no capability but to read. The layers and their order are those measured in the Linux manual pages unshare(2), mount_setattr(2),
 capabilities(7).
 """
 
@@ -24,12 +24,14 @@ if sys.platform != "win32":
 MEMORY = 4 << 30
 FILE_SIZE = 64 << 20
 OPEN_FILES = 256
-PROCESSES = 256
+PROCESSES = 64
 
 _NEWNS, _NEWUSER, _NEWPID, _NEWNET, _NEWIPC = 0x00020000, 0x10000000, 0x20000000, 0x40000000, 0x08000000
 _MS_REC, _MS_PRIVATE, _MS_NOSUID, _MS_NODEV, _MS_BIND = 16384, 1 << 18, 2, 4, 4096
 _MOUNT_SETATTR, _AT_RECURSIVE, _ATTR_RDONLY = 442, 0x8000, 1
-_PDEATHSIG, _NO_NEW_PRIVS, _CAPBSET_DROP = 1, 38, 24
+_PDEATHSIG, _KEEPCAPS, _NO_NEW_PRIVS, _CAPBSET_DROP = 1, 8, 38, 24
+_READ_ALL = 1 << 2  # CAP_DAC_READ_SEARCH: the interpreter may lie where only root can read
+_FIRST_USER, _USERS = 1_000_000, 50_000
 
 
 def _libc() -> ctypes.CDLL:
@@ -51,8 +53,9 @@ class Namespaces:
 
     def __init__(self, hidden: list[str], scratch: str) -> None:
         libc = _libc()
-        self.scratch = scratch
+        self.scratch, self.forks = scratch, 0
         uid, gid = os.getuid(), os.getgid()
+        self.root = uid == 0
         flags = _NEWNS | _NEWNET | _NEWIPC | (0 if uid == 0 else _NEWUSER)
         _check(libc.unshare(flags), "unshare")
         if uid != 0:
@@ -73,6 +76,7 @@ class Namespaces:
     def fork(self) -> int:
         """Fork a child that is the first process of a new PID namespace; the caller stays in its own."""
         libc = _libc()
+        self.forks += 1
         _check(libc.unshare(_NEWPID), "unshare pid")
         try:
             pid = os.fork()
@@ -84,17 +88,24 @@ class Namespaces:
         return pid
 
     def enter(self) -> None:
-        """In the child: a scratch folder and a /proc of its own, then give up every capability."""
+        """In the child: a scratch folder, a /proc and (as root) a user of its own; then give up what root may."""
         libc = _libc()
+        user = _FIRST_USER + self.forks % _USERS if self.root else 0
         _check(libc.unshare(_NEWNS), "unshare mounts")
-        _mount("none", self.scratch, "tmpfs", _MS_NOSUID | _MS_NODEV, "size=64m,mode=700")
+        _mount("none", self.scratch, "tmpfs", _MS_NOSUID | _MS_NODEV, f"size=64m,mode=700,uid={user},gid={user}")
         _mount("proc", "/proc", "proc", _MS_NOSUID | _MS_NODEV)
         os.close(self._own_pids)
         for capability in range(64):
             if libc.prctl(_CAPBSET_DROP, capability, 0, 0, 0) != 0:
                 break
+        if self.root:
+            libc.prctl(_KEEPCAPS, 1, 0, 0, 0)
+            os.setgroups([])
+            os.setresgid(user, user, user)
+            os.setresuid(user, user, user)
+        kept = _READ_ALL if self.root else 0
         header = (ctypes.c_uint32 * 2)(0x20080522, 0)
-        _check(libc.capset(header, (ctypes.c_uint32 * 6)()), "capset")
+        _check(libc.capset(header, (ctypes.c_uint32 * 6)(kept, kept, 0, 0, 0, 0)), "capset")
 
 
 def enter_namespaces(hidden: list[str], scratch: str) -> Namespaces | None:

@@ -42,6 +42,7 @@ class Cell:
     uses: set[str] = field(default_factory=set)
     touches: set[str] = field(default_factory=set)
     imports: set[str] = field(default_factory=set)
+    stubs: set[str] = field(default_factory=set)
     wild: bool = False
     flags: int = 0
     error: str | None = None
@@ -163,6 +164,8 @@ def _bindings(statement: ast.stmt, cell: Cell) -> None:
     """Collect the names that a top-level statement binds, and those whose objects it may change."""
     if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
         cell.binds.add(statement.name)
+        if _is_stub(statement):
+            cell.stubs.add(statement.name)
         return
     if isinstance(statement, ast.Import | ast.ImportFrom):
         if getattr(statement, "module", None) == "__future__":
@@ -184,6 +187,12 @@ def _bindings(statement: ast.stmt, cell: Cell) -> None:
             cell.touches.add(_root(node))
     if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call):
         cell.touches.add(_root(statement.value))
+
+
+def _is_stub(statement: ast.stmt) -> bool:
+    """Whether a definition still ends in the line that stands where the answer goes."""
+    last = getattr(statement, "body", [None])[-1]
+    return isinstance(last, ast.Raise) and isinstance(last.exc, ast.Call) and _root(last.exc) == "NotImplementedError"
 
 
 def _expressions(statement: ast.stmt) -> list[ast.AST]:
@@ -236,4 +245,5 @@ def _needs(name: str, cells: list[Cell], exercises: list[list[str]]) -> dict[str
         if before == (len(chosen), len(needed)):
             break
     used = {other for index in chosen for other in exercises[index] if other in needed and other != name}
-    return {"cells": sorted(chosen), "rests_on": sorted(used)}
+    own = [cell for cell in cells if name in cell.binds]
+    return {"cells": sorted(chosen), "rests_on": sorted(used), "stub": name in own[-1].stubs}

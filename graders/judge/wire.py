@@ -26,6 +26,7 @@ from graders.judge import models
 MAX_DEPTH = 40
 MAX_NODES = 1_000_000
 MAX_BYTES = 1 << 28
+MAX_TREE = 1 << 25
 
 _save, _load = safetensors.torch.save, safetensors.torch.load
 _dumps, _loads = json.dumps, json.loads
@@ -35,6 +36,7 @@ _reshape, _view = torch.Tensor.reshape, torch.Tensor.view
 DTYPES = {str(value)[6:]: value for value in vars(torch).values() if isinstance(value, torch.dtype)}
 _BASES = (bool, int, float, str, bytes, list, tuple, dict, set, frozenset)
 _NO_SAFETENSORS = {torch.complex64: torch.float32, torch.complex128: torch.float64}
+_ONLY_ASKED = ("recipe", "again")
 
 
 class Unreadable(Exception):
@@ -84,6 +86,8 @@ def cook(name: str, args: Any, kwargs: dict) -> Any:
     found: Any = sys.modules.get(module) or importlib.import_module(module)
     for part in function.split("."):
         found = getattr(found, part)
+    if not str(getattr(found, "__module__", "")).startswith("exercises.kit."):
+        raise Unreadable(f"the recipe {name} is not in exercises.kit")
     return found(*args, **kwargs)
 
 
@@ -229,8 +233,8 @@ def encode(value: Any, strided: bool = False) -> bytes:
 class Decoder:
     """Rebuild a value from its tree and tensors."""
 
-    def __init__(self, tensors: dict[str, Tensor]) -> None:
-        self.tensors = tensors
+    def __init__(self, tensors: dict[str, Tensor], answer: bool = False) -> None:
+        self.tensors, self.answer = tensors, answer
         self.made: dict[int, Any] = {}
 
     def decode(self, node: Any, depth: int = 0) -> Any:
@@ -241,6 +245,8 @@ class Decoder:
                 raise Unreadable("a list where a value was due")
             return node
         kind = node["k"]
+        if self.answer and kind in _ONLY_ASKED:
+            raise Unreadable(f"an answer is no {kind}")
         if kind == "again":
             return self.made[node["id"]]
         made = self._make(kind, node, depth)
@@ -280,6 +286,8 @@ class Decoder:
 
     def tensor(self, node: dict) -> Tensor:
         dtype, size = DTYPES[node["dtype"]], [int(n) for n in node["size"]]
+        if self.answer and "stride" in node:
+            raise Unreadable("the tensors of an answer have no strides")
         if node.get("meta"):
             if "stride" in node:
                 return torch.empty_strided(size, node["stride"], dtype=dtype, device="meta")
@@ -299,14 +307,20 @@ class Decoder:
         )
 
 
-def decode(data: bytes) -> Any:
-    """Rebuild a value from `encode`'s bytes. Raises Unreadable for anything that is not well formed."""
+def decode(data: bytes, answer: bool = False) -> Any:
+    """Rebuild a value from `encode`'s bytes. Raises Unreadable for anything that is not well formed.
+
+    `answer` says that the bytes come from a worker, where anybody may have written them: then nothing is called that they
+    name, no tensor has strides, and the tree is of limited size.
+    """
     try:
         (length,) = struct.unpack_from("<I", data)
+        if answer and length > MAX_TREE:
+            raise Unreadable("it has too many parts")
         node = _loads(data[4 : 4 + length])
         body = data[4 + length :]
         tensors = _load(body) if body else {}
-        return Decoder(tensors).decode(node)
+        return Decoder(tensors, answer).decode(node)
     except Unreadable:
         raise
     except Exception as error:

@@ -31,7 +31,7 @@ def _preload(libraries: list[str]) -> None:
 
     torch.set_num_threads(1)  # before the first operation: forking after a threaded one can hang the child
     kit = [f"exercises.kit.{module.name}" for module in pkgutil.iter_modules(exercises.kit.__path__)]
-    for library in ("IPython.core.inputtransformer2", *kit, *libraries):
+    for library in ("IPython.core.inputtransformer2", "matplotlib.pyplot", *kit, *libraries):
         with contextlib.suppress(ImportError):
             importlib.import_module(library)
     if "optimum.quanto" in libraries:
@@ -77,12 +77,12 @@ def _reap(ended: dict[int, int]) -> None:
 
 def _become_worker(spaces: sandbox.Namespaces | None, connection: socket.socket, scratch: str) -> None:
     try:
-        sandbox.limit()
         if spaces is not None:
             spaces.enter()
             os.chdir(scratch)
         else:
             os.chdir(tempfile.mkdtemp(dir=scratch))
+        sandbox.limit()  # after a change of user, which would clear the signal that comes with the parent's end
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         worker.serve(connection)
     except BaseException:

@@ -607,7 +607,7 @@ class TestQuantizedCopy:
         same_model(model, record_of(MLP))
 
     @observed
-    @pytest.mark.parametrize("model", [MLP, TIED], ids=["mlp", "tied"])
+    @pytest.mark.parametrize("model", [TIED, MLP], ids=["tied", "mlp"])
     def test_the_original_stays_float(self, student, model):
         """The model that was given is as before."""
         _, (after,) = student.probe(probes.arguments_after, "quantized_copy", model)
@@ -774,7 +774,8 @@ class TestStoredBytes:
 
     def test_storages_with_all_their_bytes(self, student):
         """A tensor that is a window on a larger storage keeps all of it; two windows on one storage keep it once."""
-        same(student.stored_bytes(WINDOWS), record_of(WINDOWS).stored_bytes())
+        model = with_quanto(WINDOWS)
+        same(student.stored_bytes(model), record_of(model).stored_bytes())
 
 
 class TestModuleSizes:
@@ -806,7 +807,8 @@ class TestModuleSizes:
 
     def test_storages_with_all_their_bytes(self, student, reference):
         """Windows on larger storages count with all that they keep."""
-        same(student.module_sizes(WINDOWS), reference.module_sizes(WINDOWS))
+        model = with_quanto(WINDOWS)
+        same(student.module_sizes(model), reference.module_sizes(model))
 
 
 class TestPredictedInt8Bytes:
@@ -821,7 +823,7 @@ class TestPredictedInt8Bytes:
         same(student.predicted_int8_bytes(model), record_of(with_quanto(model)).stored_bytes())
 
     @pytest.mark.parametrize(
-        "exclude", ["lm_head", "*.output", ["encoder.1.*", "lm_head"], ("encoder", "query"), ["*"]], ids=str
+        "exclude", [("encoder", "query"), "lm_head", "*.output", ["encoder.1.*", "lm_head"], ["*"]], ids=str
     )
     def test_exclude(self, student, exclude):
         """What matches a glob by its full name stays float."""
@@ -878,7 +880,9 @@ class TestGenerateText:
         same(student.generate_text(VARIANT, TOKENIZER, prompt), reference.generate_text(VARIANT, TOKENIZER, prompt))
 
     @pytest.mark.parametrize(
-        "settings", [{"do_sample": True}, {"num_beams": 4, "length_penalty": -9.0}], ids=["sampling", "beams"]
+        "settings",
+        [{"do_sample": True, "typical_p": 1e-6, "top_k": 0}, {"num_beams": 4, "length_penalty": -9.0}],
+        ids=["sampling", "beams"],
     )
     def test_is_greedy(self, student, reference, settings):
         """Greedy, whatever the model's generation config says; the model is one to which no token is very likely."""
@@ -929,7 +933,7 @@ class TestGenerateText:
 PAIRS = variants.coded_pairs(3, 23, code=5)
 WRONG = [(prompt, answer + " one") for prompt, answer in PAIRS]
 (FIRST, ANSWER), (SECOND, OTHER), _ = PAIRS
-NEARLY = [(FIRST, ANSWER.upper()), (FIRST, ANSWER + " "), (FIRST, ANSWER[:-1]), (SECOND, OTHER + "0"), (SECOND, "")]
+NEARLY = [(FIRST, ANSWER.upper()), (FIRST, ANSWER + " "), (FIRST, ANSWER[:-1]), (SECOND, OTHER + "0")]
 
 
 class TestExactMatch:
@@ -950,7 +954,7 @@ class TestExactMatch:
 
     def test_exactly(self, student):
         """An answer that differs in case, in a space or in its length is wrong."""
-        same(student.exact_match(VARIANT, TOKENIZER, [*NEARLY, PAIRS[2]]), 1 / 6, relative(1e-12))
+        same(student.exact_match(VARIANT, TOKENIZER, [*NEARLY, PAIRS[2]]), 0.2, relative(1e-12))
 
     def test_refuses_no_pairs(self, student):
         """A score of no pairs is refused."""
@@ -1131,10 +1135,10 @@ class TestComparePrecisions:
     @pytest.mark.parametrize(
         "build",
         [
-            recipe(toy_precisions.builder, "mlp", True, widths=[256, 32, 16]),
             recipe(toy_precisions.builder, "tied", seed=4),
+            recipe(toy_precisions.builder, "mlp", True, widths=[256, 32, 16]),
         ],
-        ids=["mlp", "tied"],
+        ids=["tied", "mlp"],
     )
     def test_six_rows(self, student, reference, build):
         """Precision, bytes and the evaluator's answer, for each precision in order."""
@@ -1193,7 +1197,7 @@ class TestChoosePrecision:
     def test_nan_never_reaches(self, student):
         """A score of nan reaches no minimum."""
         nan = float("nan")
-        same(student.choose_precision(self.build, scripted(nan, nan, nan, nan, 0.5, 1.0), 10**6, -1.0), "qint4")
+        same(student.choose_precision(self.build, scripted(-2.0, nan, nan, nan, 0.5, 1.0), 10**6, -1.0), "qint4")
 
     @pytest.mark.parametrize(
         ("scores", "budget", "least", "words"),

@@ -43,8 +43,10 @@ class Screen:
     def summary(self, verdicts: list[dict[str, Any]], folder: str) -> None:
         """Print a row per student and lesson (the first of many), the commonest causes of lost points, and where it all is."""
         table = Table(box=None, pad_edge=False, header_style="bold")
-        for name, justify in (("student", "left"), ("lesson", "left"), ("score", "right"), ("", "left")):
-            table.add_column(name, justify=justify, overflow="fold")  # type: ignore[arg-type]
+        table.add_column("student", overflow="fold", max_width=LONGEST)
+        table.add_column("lesson", no_wrap=True)
+        table.add_column("score", justify="right", no_wrap=True)
+        table.add_column("", overflow="fold")
         for verdict in verdicts[:LONGEST]:
             table.add_row(Text(verdict["student"]), verdict["lesson"] or "-", _score(verdict), Text(_outcomes(verdict)))
         self.console.print(table)

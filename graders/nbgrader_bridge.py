@@ -1,0 +1,236 @@
+"""`nbgrader autograde` through the judge: what replaces Execute, and what keeps a submission from stopping the batch.
+
+`Reader` reads what was handed in, whatever it is; `Judge` has it judged in workers and writes the scores into the test cells;
+`SaveGrades` stores them; `set_aside` removes what nbgrader should not copy. The course's `nbgrader_config.py` names all four.
+
+nbgrader gives full marks for a test cell without output, so no test cell is ever left silent here.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import stat
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy
+from nbconvert.exporters import NotebookExporter
+from nbformat import NotebookNode
+from nbformat.v4 import new_markdown_cell, new_output
+from nbgrader.api import Gradebook
+from nbgrader.converters import NbGraderException
+from nbgrader.preprocessors import NbGraderPreprocessor, SaveAutoGrades
+from nbgrader.utils import parse_utc
+from traitlets import Bool, Unicode
+
+from graders import lessons, submissions
+from graders.cohort import Bench
+from graders.judge.processes import ROOT
+from graders.nbgrader_cells import TEST, Master, masters, rebuilt
+from graders.report.feedback import told
+from graders.submissions import Submission
+from graders.verdicts import GRADED
+
+LOST = "could_not_grade"  # the key in nbgrader's resources under which the reason goes from Judge to the others
+
+
+class Reader(NotebookExporter):
+    """Reads and writes the notebooks of `nbgrader autograde`: first what was handed in, then what became of it.
+
+    A submission that could not be graded ends like any other; when all are done, the run ends with an error that lists
+    them, so that the exit status is 1.
+    """
+
+    optimistic_validation = Bool(True, help="Validate once at the end, since every cell is ours.").tag(config=True)
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._masters: dict[tuple[str, str], list[Master]] = {}
+        self._lost: list[str] = []
+        if self.parent is not None:
+            self._tell_at_the_end()
+
+    def from_filename(self, filename: str, resources: Any = None, **kwargs: Any) -> tuple[str, Any]:
+        """Convert a file: rebuild the notebook from a submission, or judge the rebuilt one."""
+        about = resources["nbgrader"]
+        if self.parent._sanitizing:
+            found = submissions.read(Path(filename), about["student"], about["notebook"])
+            notebook = rebuilt(None if found.problem else found.data, self._known(about))
+            resources["metadata"] = {"name": about["notebook"], "path": os.path.dirname(filename)}
+            return self.from_notebook_node(notebook, resources, **kwargs)
+        output, resources = super().from_filename(filename, resources, **kwargs)
+        if LOST in resources["nbgrader"]:
+            self._lost.append(f"{about['student']}: could not grade: {resources['nbgrader'][LOST]}")
+            self.log.error(self._lost[-1])
+        return output, resources
+
+    def _preprocess(self, nb: NotebookNode, resources: Any) -> tuple[NotebookNode, Any]:
+        if not self.parent._sanitizing:
+            for cell in _tests(nb):
+                cell.outputs = [_error("nobody has judged this exercise; see Autograde in nbgrader_config.py")]
+        return super()._preprocess(nb, resources)
+
+    def _known(self, about: dict[str, str]) -> list[Master]:
+        key = about["notebook"], about["assignment"]
+        if key not in self._masters:
+            with Gradebook(about["db_url"]) as gradebook:
+                self._masters[key] = masters(gradebook, *key)
+        return self._masters[key]
+
+    def _tell_at_the_end(self) -> None:
+        """Make the converter's run end with an error if something could not be graded: nbgrader has no hook there."""
+        convert = self.parent.convert_notebooks
+
+        def convert_and_tell() -> None:
+            convert()
+            if self._lost:
+                raise NbGraderException("\n".join(self._lost))
+
+        self.parent.convert_notebooks = convert_and_tell
+
+
+class Judge(NbGraderPreprocessor):
+    """Replaces Execute: no kernel, no code of a student in this process; the scores of the judge in the test cells."""
+
+    seed_file = Unicode("", help="File with the cohort's secret seed; .seed in the course's folder if empty.").tag(
+        config=True
+    )
+
+    def preprocess(self, nb: NotebookNode, resources: Any) -> tuple[NotebookNode, Any]:
+        """Judge the submitted file, and say in every test cell how its exercise ended."""
+        verdict = self._verdict(resources["nbgrader"])
+        if verdict["status"] == GRADED:
+            exercises = {exercise["name"]: exercise for exercise in verdict["exercises"]}
+            for cell in _tests(nb):
+                name = cell.metadata.nbgrader.grade_id.removeprefix(TEST)
+                cell.outputs = _outputs(exercises.get(name), float(cell.metadata.nbgrader.points))
+            return nb, resources
+        reason = resources["nbgrader"][LOST] = verdict["reason"]
+        nb.cells.insert(0, new_markdown_cell(f"**This submission could not be graded:** {reason}.", id="lost"))
+        for cell in _tests(nb):
+            cell.outputs = [_error(f"could not grade: {reason}")]
+        return nb, resources
+
+    def _verdict(self, about: dict[str, str]) -> dict[str, Any]:
+        course = self.parent.parent.coursedir
+        folder = course.format_path(course.submitted_directory, about["student"], about["assignment"])
+        lesson = about["notebook"]
+        found = submissions.read(Path(folder) / f"{lesson}.ipynb", about["student"], lesson)
+        if lesson not in lessons.names():
+            found = Submission(found.student, None, found.name, problem=f"{lesson} is no lesson of these graders")
+        bench = _bench(self._seed(Path(course.root)), tuple(self._hidden(course)))
+        verdict = bench.grade(found)
+        if verdict["environment"]["isolation"] == "process":
+            self.log.warning("no isolation on this machine: what is judged can read its disk (see graders/README.md)")
+        self.log.info("Judged %s: %s of %s points", found.student, verdict["score"], verdict["max_score"])
+        return verdict
+
+    def _seed(self, course: Path) -> str:
+        path = Path(self.seed_file or course / ".seed")
+        if not path.is_file():
+            raise NbGraderException(f"there is no seed in {path}; run `python -m graders course` for this folder")
+        return path.read_text(encoding="utf-8")
+
+    def _hidden(self, course: Any) -> Iterator[str]:
+        """Yield what workers must not see: the course with its gradebook and submissions, and the exchange."""
+        places = [Path(course.root)]
+        database = sqlalchemy.make_url(course.db_url)
+        if database.get_backend_name() == "sqlite" and database.database:
+            places.append(Path(course.root) / database.database)
+        if isinstance(self.config.Exchange.root, str):
+            places.append(Path(self.config.Exchange.root))
+        for place in dict.fromkeys(place.resolve() for place in places):
+            yield from _out_of_sight(place)
+
+
+class SaveGrades(SaveAutoGrades):
+    """Saves a submission's scores; one that could not be graded keeps those it had and asks for a person."""
+
+    def preprocess(self, nb: NotebookNode, resources: Any) -> tuple[NotebookNode, Any]:
+        about = resources["nbgrader"]
+        if LOST not in about:
+            return super().preprocess(nb, resources)
+        with Gradebook(about["db_url"]) as gradebook:
+            found = gradebook.find_submission_notebook(about["notebook"], about["assignment"], about["student"])
+            for grade in found.grades:
+                grade.needs_manual_grade = True
+            gradebook.db.commit()
+        return nb, resources
+
+
+def set_aside(assignment: str, student: str, notebooks: list[str]) -> None:
+    """Move what nbgrader cannot copy, or should not, from a submission to `set_aside/`: links, pipes, odd time stamps.
+
+    nbgrader's pre_convert_hook, called in the course's folder: `assignment` and `student` are what the command was asked
+    for, `notebooks` the files of one submission.
+    """
+    folder = Path(notebooks[0]).parent
+    for path in sorted(folder.rglob("*")):
+        if path.suffix != ".ipynb" and (not _ordinary(path) or path == folder / "timestamp.txt" and not _dated(path)):
+            aside = Path("set_aside") / Path(os.path.relpath(path)).relative_to(Path(os.path.relpath(folder)).parents[1])
+            aside.parent.mkdir(parents=True, exist_ok=True)
+            shutil.rmtree(aside) if aside.is_dir() and not aside.is_symlink() else aside.unlink(missing_ok=True)
+            path.rename(aside)
+
+
+def _ordinary(path: Path) -> bool:
+    mode = path.lstat().st_mode
+    return stat.S_ISDIR(mode) or (stat.S_ISREG(mode) and os.access(path, os.R_OK))
+
+
+def _dated(path: Path) -> bool:
+    try:
+        text = path.read_text().strip()
+        return not text or parse_utc(text) is not None
+    except (ValueError, OverflowError, OSError):
+        return False
+
+
+def _tests(notebook: NotebookNode) -> list[NotebookNode]:
+    ours = [cell for cell in notebook.cells if cell.cell_type == "code" and cell.metadata.get("nbgrader")]
+    return [cell for cell in ours if cell.metadata.nbgrader.grade and not cell.metadata.nbgrader.solution]
+
+
+def _outputs(exercise: dict[str, Any] | None, points: float) -> list[NotebookNode]:
+    """Return the outputs of a test cell worth `points`: what happened, and the score as nbgrader reads it."""
+    if exercise is None:
+        return [_error("the hidden tests have no exercise of this name")]
+    score = exercise["score"]
+    if points != exercise["max_score"]:
+        score = round(score * points / exercise["max_score"], 4)
+    score = min(max(score, 0.0), points)
+    return [
+        new_output("stream", name="stdout", text=told(exercise, score, points)),
+        new_output("execute_result", {"text/plain": repr(float(score))}),
+    ]
+
+
+def _error(text: str) -> NotebookNode:
+    """Return an output that nbgrader counts as 0."""
+    return new_output("error", ename="NotGraded", evalue=text, traceback=[text])
+
+
+_benches: dict[tuple[str, tuple[str, ...]], Bench] = {}
+
+
+def _bench(seed: str, hidden: tuple[str, ...]) -> Bench:
+    """Return the judges of this process; lessons are loaded and zygotes started once for all submissions of a run."""
+    if (seed, hidden) not in _benches:
+        _benches[seed, hidden] = Bench(seed, hidden)
+        atexit.register(_benches[seed, hidden].close)
+    return _benches[seed, hidden]
+
+
+def _out_of_sight(place: Path) -> Iterator[str]:
+    """Yield what hides a place from the workers: itself, or, if they need something in it, everything else in it."""
+    needed = [Path(each).resolve() for each in (sys.prefix, sys.base_prefix, ROOT / "exercises", tempfile.gettempdir())]
+    if not any(place == each or place in each.parents for each in needed):
+        yield str(place)
+    elif place not in needed and place.is_dir() and place != Path(place.anchor):
+        for inside in sorted(place.iterdir()):
+            yield from _out_of_sight(inside)

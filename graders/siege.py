@@ -1,0 +1,150 @@
+"""Attacks judged by the real judge: each submission states what is due for every exercise, and gets that and no more."""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import inspect
+import os
+import textwrap
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from queue import Queue
+from typing import Any
+
+from graders import lessons
+from graders.attacks import Attack, corpus
+from graders.cohort import Bench
+from graders.judge import processes
+from graders.judge.processes import ROOT
+from graders.submissions import Submission
+
+SEED = "siege"
+SHORT = {"CALL_SECONDS": 3.0, "EXERCISE_SECONDS": 5.0}
+AT_ONCE = 2
+_LEFT_BEHIND = "attacked"
+
+
+def text_of(attack: Attack, lesson: str, honest: str) -> str:
+    """Return the submission of an attack on a lesson; `honest` is the text of its solutions."""
+    names = lessons.exercises(lesson)
+    first = names[0]
+    if attack.kind == "everywhere":
+        return "\n\n".join(f"# %%\n{_code(attack, name)}" for name in names)
+    if attack.kind == "at_import":
+        unsolved = "\n\n\n".join(f"def {name}(*args, **kwargs):\n    return None" for name in names)
+        return f"# %%\n{_code(attack, 'attack')}\n\n\nattack()\n\n\n{unsolved}\n"
+    if attack.kind == "in_one":
+        return f"{honest}\n\n# %%\n{_code(attack, first)}\n"
+    beside = (
+        f"_honest = {first}\n\n\ndef {first}(*args, **kwargs):\n    attack(*args)\n    return _honest(*args, **kwargs)"
+    )
+    return f"{honest}\n\n# %%\n{_code(attack, 'attack')}\n\n\n{beside}\n"
+
+
+def _code(attack: Attack, name: str) -> str:
+    """Return the attack as the definition of `name`, without its mark."""
+    if isinstance(attack.code, str):
+        return attack.code.replace("EXERCISE", name)
+    tree = ast.parse(textwrap.dedent(inspect.getsource(attack.code)))
+    definition = tree.body[0]
+    assert isinstance(definition, ast.FunctionDef)
+    definition.name, definition.decorator_list = name, []
+    for node in ast.walk(definition):
+        if isinstance(node, ast.arg):
+            node.annotation = None
+    definition.returns = None
+    text = ast.unparse(tree).replace("EXERCISE", repr(name)).replace("LESSONS", repr(lessons.names()))
+    return text.replace(": Any", "").replace(": dict[str, Any]", "")
+
+
+def wrong(attack: Attack, verdict: dict[str, Any]) -> str:
+    """Return in a few words how a verdict differs from what is due to the attack, "" if it does not."""
+    if verdict["status"] != "graded":
+        return f"it could not be graded: {verdict.get('reason', '')}"
+    first, *others = verdict["exercises"]
+    gained = [each["name"] for each in ([first, *others] if attack.kind in ("at_import", "everywhere") else [first])]
+    if attack.kind != "beside":
+        for each in verdict["exercises"]:
+            if each["name"] in gained and each["score"] > 0:
+                return f"{each['name']} got {each['score']:g} points, none is due"
+    if attack.kind in ("in_one", "beside"):
+        for each in others:
+            if each["score"] != each["max_score"]:
+                told = each["message"].replace("\n", " ")[:120]
+                return f"{each['name']} lost points through another exercise ({each['outcome']}: {told})"
+    return ""
+
+
+def siege(
+    lesson: str, each: Callable[[str], None] = lambda name: None, attacks: list[Attack] | None = None
+) -> dict[str, Any]:
+    """Judge the attacks on a lesson; return the isolation tier and a row per attack (`wrong` is "" where it failed).
+
+    The limits on time are shorter than in earnest, so that endless loops end sooner; they are enforced by the same code.
+    """
+    honest = (ROOT / "solutions" / f"{lesson}.py").read_text(encoding="utf-8")
+    with _benches(lesson) as (tier, free):
+
+        def run(attack: Attack) -> dict[str, Any]:
+            row = {"name": attack.name, "sentence": attack.sentence, "kind": attack.kind}
+            if attack.harmful and tier != "namespaces":
+                return row | {"ran": False, "wrong": "", "seconds": 0.0}
+            bench, begun = free.get(), time.monotonic()
+            try:
+                data = text_of(attack, lesson, honest).encode()
+                told = wrong(attack, bench.grade(Submission("attack", lesson, f"{lesson}.py", data)))
+            finally:
+                free.put(bench)
+            each(attack.name)
+            return row | {"ran": True, "wrong": told, "seconds": round(time.monotonic() - begun, 2)}
+
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            rows = list(pool.map(run, attacks if attacks is not None else corpus()))
+        scratch = [zygote._scratch for bench in list(free.queue) for zygote in bench._zygotes.values()]
+    return {"lesson": lesson, "isolation": tier, "attacks": rows, "left": _left_behind(scratch)}
+
+
+@contextlib.contextmanager
+def _benches(lesson: str) -> Iterator[tuple[str, Queue[Bench]]]:
+    """Make the benches, one per attack at a time, with short limits; end them."""
+    kept = {name: getattr(processes, name) for name in SHORT}
+    made = [Bench(SEED) for _ in range(AT_ONCE)]
+    free: Queue[Bench] = Queue()
+    try:
+        for name, value in SHORT.items():
+            setattr(processes, name, value)
+        for bench in made:
+            tier = bench.judge(lesson).zygote.tier
+            free.put(bench)
+        yield tier, free
+    finally:
+        for name, value in kept.items():
+            setattr(processes, name, value)
+        for bench in made:
+            bench.close()
+
+
+def _left_behind(scratch: list[str]) -> list[str]:
+    """Return what the attacks left: files outside their scratch folders, and processes that outlived their judge."""
+    places = [ROOT, ROOT / "exercises" / "kit", Path.cwd(), Path.home(), Path("/tmp")]
+    files = [str(place / _LEFT_BEHIND) for place in places if (place / _LEFT_BEHIND).exists()]
+    return files + [f"process {pid}" for pid in _processes_of(scratch)]
+
+
+def _processes_of(scratch: list[str]) -> list[int]:
+    """Return the processes that still have a zygote's scratch folder as their home (Linux; none elsewhere)."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            environment = (folder / "environ").read_bytes().split(b"\0")
+            running = "Z (zombie)" not in (folder / "status").read_text()
+            if (
+                running
+                and any(f"HOME={home}".encode() in environment for home in scratch)
+                and int(folder.name) != os.getpid()
+            ):
+                found.append(int(folder.name))
+    return found

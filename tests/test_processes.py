@@ -1,0 +1,148 @@
+"""Workers: what they can do, how they end, and that the zygote survives them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from graders.judge import wire
+from graders.judge.attempt import read
+from graders.judge.processes import ROOT, WorkerEnded, Zygote
+from graders.judge.proxy import value_of
+
+
+@pytest.fixture(scope="module")
+def zygote() -> Iterator[Zygote]:
+    made = Zygote()
+    made.warm()
+    yield made
+    made.close()
+
+
+def run(zygote: Zygote, body: str, seconds: float = 30.0) -> object:
+    """Call a function with this body in a fresh worker."""
+    source = "import os, sys\ndef f():\n" + "".join(f"    {line}\n" for line in body.split("\n"))
+    worker = zygote.take()
+    try:
+        worker.send(
+            {"cells": [{"source": source, "line": 1, "number": 1, "flags": 0}]}, [wire.encode(["f", "", [], {}], True)]
+        )
+        deadline = time.monotonic() + seconds
+        frames = [worker.receive(deadline) for _ in range(3)]
+        assert frames[1] == b"l{}"
+        return value_of(frames[2][1:])
+    finally:
+        worker.kill()
+
+
+def test_an_answer_comes_back(zygote: Zygote) -> None:
+    assert run(zygote, "return [1, 'two']") == [1, "two"]
+
+
+@pytest.mark.parametrize(
+    ("body", "outcome"),
+    [
+        ("os._exit(0)", "killed"),
+        ("os.abort()", "killed"),
+        ("import ctypes; ctypes.string_at(0)", "killed"),
+        ("while True: pass", "timeout"),
+        ("3 ** (3 ** 22)", "timeout"),
+        ("import signal, time; signal.pthread_sigmask(signal.SIG_BLOCK, range(1, 65)); time.sleep(99)", "timeout"),
+        ("return [0] * 10**13", "memory"),
+        ("import torch; return torch.zeros(10**13)", "memory"),
+    ],
+)
+def test_ends_are_told_apart(zygote: Zygote, body: str, outcome: str) -> None:
+    with pytest.raises(WorkerEnded) as ended:
+        run(zygote, body, seconds=2.0 if outcome == "timeout" else 30.0)
+    assert ended.value.outcome == outcome
+
+
+def test_answers_cannot_be_imported(zygote: Zygote) -> None:
+    body = """import importlib
+found = []
+for name in {names!r}:
+    try:
+        importlib.import_module(name)
+    except ImportError:
+        continue
+    found.append(name)
+return found"""
+    names = [
+        "solutions",
+        "solutions.l2_data_types",
+        "graders.lessons",
+        "graders.judge.judge",
+        "graders.cohort",
+        "tests",
+    ]
+    assert run(zygote, body.format(names=names)) == []
+
+
+def test_no_module_of_the_judge_is_in_the_worker(zygote: Zygote) -> None:
+    loaded = run(
+        zygote, "return sorted(name for name in sys.modules if name.startswith(('graders', 'solutions', 'tests')))"
+    )
+    sides = ("wire", "models", "submission", "worker", "sandbox", "zygote")
+    assert loaded == sorted(["graders", "graders.judge", *(f"graders.judge.{name}" for name in sides)])
+
+
+def test_secrets_of_the_environment_stay_out(zygote: Zygote, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SECRET_TOKEN", "x")
+    fresh = Zygote()
+    try:
+        assert "SECRET_TOKEN" not in run(fresh, "return sorted(os.environ)")  # type: ignore[operator]
+    finally:
+        fresh.close()
+
+
+def needs_namespaces(zygote: Zygote) -> None:
+    if zygote.tier != "namespaces":
+        pytest.fail(
+            "this machine does not allow namespaces; the tests of that tier need Linux with root or user namespaces"
+        )
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "os.mkdir('/somewhere')",
+        f"open({str(ROOT / 'exercises' / 'x')!r}, 'w')",
+        "import socket; socket.create_connection(('127.0.0.1', 9), 1)",
+        "os.setuid(0)",
+        f"open({str(ROOT / 'solutions' / 'l2_data_types.py')!r})",
+        "os.kill(int(sorted(os.listdir('/proc'), key=lambda n: n.isdigit())[-1]) + 1, 9)",
+        "[os.fork() or __import__('time').sleep(60) for _ in range(500)]",
+    ],
+)
+def test_the_namespaces_tier_refuses(zygote: Zygote, body: str) -> None:
+    needs_namespaces(zygote)
+    told = run(zygote, f"try:\n    {body}\nexcept OSError as error:\n    return type(error).__name__\nreturn None")
+    assert told is not None
+
+
+def test_a_worker_can_write_in_its_own_folder_and_leaves_nothing(zygote: Zygote) -> None:
+    assert run(zygote, "open('note', 'w').write('x'); return os.listdir('.')") == ["note"]
+    assert run(zygote, "return os.listdir('.')") == []
+
+
+def test_the_zygote_is_started_again_when_it_dies() -> None:
+    zygote = Zygote()
+    try:
+        assert run(zygote, "return 1") == 1
+        assert zygote._process is not None
+        os.kill(zygote._process.pid, signal.SIGKILL)
+        zygote._process.wait()
+        assert run(zygote, "return 2") == 2
+    finally:
+        zygote.close()
+
+
+def test_a_file_that_breaks_the_parser_costs_nothing_else(zygote: Zygote) -> None:
+    told = read(zygote, b"(" * 300_000, False, {"l2": ["f"]})
+    assert "error" in told or told["lessons"]["l2"]["plans"] == {}
+    assert run(zygote, "return 3") == 3
