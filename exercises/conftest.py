@@ -228,11 +228,14 @@ def pytest_timeout_set_timer(item: pytest.Item, settings):
         return None
     from pytest_timeout import is_debugging
 
-    def stop() -> None:
-        if settings.disable_debugger_detection or not is_debugging():
-            pytest.fail(f"Timeout (>{settings.timeout}s)")
+    def namespace() -> dict | None:
+        return item.parent.namespace if settings.disable_debugger_detection or not is_debugging(earlier) else None
 
-    item.cancel_timeout = set_alarm(settings.timeout, lambda: item.parent.namespace, stop)
+    def stop() -> None:
+        pytest.fail(f"Timeout (>{settings.timeout}s)")
+
+    earlier = sys.gettrace()
+    item.cancel_timeout = set_alarm(settings.timeout, namespace, stop)
     return True
 
 

@@ -22,17 +22,17 @@ import sqlalchemy
 from nbconvert.exporters import NotebookExporter
 from nbformat import NotebookNode
 from nbformat.v4 import new_markdown_cell, new_output
-from nbgrader.api import Gradebook
+from nbgrader.api import BaseCell, Comment, Grade, Gradebook
 from nbgrader.converters import NbGraderException
-from nbgrader.preprocessors import NbGraderPreprocessor, SaveAutoGrades
-from nbgrader.utils import parse_utc
-from traitlets import Bool, Unicode
+from nbgrader.preprocessors import NbGraderPreprocessor
+from nbgrader.utils import compute_checksum, determine_grade, is_grade, is_solution, parse_utc
+from traitlets import Unicode
 
 from graders import lessons, submissions
 from graders.cohort import Bench
 from graders.judge.processes import ROOT
-from graders.nbgrader_cells import TEST, Master, masters, rebuilt
-from graders.report.feedback import told
+from graders.nbgrader_cells import TEST, Released, rebuilt, released
+from graders.report.feedback import LOST_CELL, told
 from graders.submissions import Submission
 from graders.verdicts import GRADED
 
@@ -46,11 +46,9 @@ class Reader(NotebookExporter):
     them, so that the exit status is 1.
     """
 
-    optimistic_validation = Bool(True, help="Validate once at the end, since every cell is ours.").tag(config=True)
-
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self._masters: dict[tuple[str, str], list[Master]] = {}
+        self._masters: dict[tuple[str, str], Released] = {}
         self._lost: list[str] = []
         if self.parent is not None:
             self._tell_at_the_end()
@@ -60,7 +58,7 @@ class Reader(NotebookExporter):
         about = resources["nbgrader"]
         if self.parent._sanitizing:
             found = submissions.read(Path(filename), about["student"], about["notebook"])
-            notebook = rebuilt(None if found.problem else found.data, self._known(about))
+            notebook = rebuilt(None if found.problem else found.data, self._master(about))
             resources["metadata"] = {"name": about["notebook"], "path": os.path.dirname(filename)}
             return self.from_notebook_node(notebook, resources, **kwargs)
         output, resources = super().from_filename(filename, resources, **kwargs)
@@ -75,11 +73,14 @@ class Reader(NotebookExporter):
                 cell.outputs = [_error("nobody has judged this exercise; see Autograde in nbgrader_config.py")]
         return super()._preprocess(nb, resources)
 
-    def _known(self, about: dict[str, str]) -> list[Master]:
+    def _validate_preprocessor(self, nbc: NotebookNode, preprocessor: Any) -> None:
+        """Nothing in these notebooks is a submission's but text, so they are not validated after every step."""
+
+    def _master(self, about: dict[str, str]) -> Released:
         key = about["notebook"], about["assignment"]
         if key not in self._masters:
             with Gradebook(about["db_url"]) as gradebook:
-                self._masters[key] = masters(gradebook, *key)
+                self._masters[key] = released(gradebook, *key)
         return self._masters[key]
 
     def _tell_at_the_end(self) -> None:
@@ -103,6 +104,8 @@ class Judge(NbGraderPreprocessor):
 
     def preprocess(self, nb: NotebookNode, resources: Any) -> tuple[NotebookNode, Any]:
         """Judge the submitted file, and say in every test cell how its exercise ended."""
+        if not isinstance(self.parent, Reader):
+            raise NbGraderException("c.Autograde.exporter_class must be graders.nbgrader_bridge.Reader")
         verdict = self._verdict(resources["nbgrader"])
         if verdict["status"] == GRADED:
             exercises = {exercise["name"]: exercise for exercise in verdict["exercises"]}
@@ -111,7 +114,7 @@ class Judge(NbGraderPreprocessor):
                 cell.outputs = _outputs(exercises.get(name), float(cell.metadata.nbgrader.points))
             return nb, resources
         reason = resources["nbgrader"][LOST] = verdict["reason"]
-        nb.cells.insert(0, new_markdown_cell(f"**This submission could not be graded:** {reason}.", id="lost"))
+        nb.cells.insert(0, new_markdown_cell(f"This submission could not be graded: {reason}.", id=LOST_CELL))
         for cell in _tests(nb):
             cell.outputs = [_error(f"could not grade: {reason}")]
         return nb, resources
@@ -148,19 +151,35 @@ class Judge(NbGraderPreprocessor):
             yield from _out_of_sight(place)
 
 
-class SaveGrades(SaveAutoGrades):
-    """Saves a submission's scores; one that could not be graded keeps those it had and asks for a person."""
+class SaveGrades(NbGraderPreprocessor):
+    """Saves the scores of a submission in one step, by nbgrader's own rules.
+
+    One that could not be graded keeps the scores that it had and asks for a person.
+    """
 
     def preprocess(self, nb: NotebookNode, resources: Any) -> tuple[NotebookNode, Any]:
+        """Write the scores of the notebook's cells into the gradebook."""
         about = resources["nbgrader"]
-        if LOST not in about:
-            return super().preprocess(nb, resources)
         with Gradebook(about["db_url"]) as gradebook:
             found = gradebook.find_submission_notebook(about["notebook"], about["assignment"], about["student"])
-            for grade in found.grades:
+            grades, comments = (_by_cell(gradebook, kind, found.id) for kind in (Grade, Comment))
+            for cell in nb.cells if LOST not in about else []:
+                if is_grade(cell):
+                    grade = grades[cell.metadata.nbgrader.grade_id]
+                    grade.auto_score, _ = determine_grade(cell, self.log)
+                    grade.needs_manual_grade = grade.manual_score is not None or grade.auto_score is None
+                if is_solution(cell):
+                    untouched = cell.metadata.nbgrader.checksum == compute_checksum(cell)
+                    comments[cell.metadata.nbgrader.grade_id].auto_comment = "No response." if untouched else None
+            for grade in grades.values() if LOST in about else []:
                 grade.needs_manual_grade = True
             gradebook.db.commit()
         return nb, resources
+
+
+def _by_cell(gradebook: Gradebook, kind: Any, notebook: str) -> dict[str, Any]:
+    rows = gradebook.db.query(kind, BaseCell.name).join(BaseCell, BaseCell.id == kind.cell_id)
+    return {name: row for row, name in rows.filter(kind.notebook_id == notebook)}
 
 
 def set_aside(assignment: str, student: str, notebooks: list[str]) -> None:
@@ -171,8 +190,10 @@ def set_aside(assignment: str, student: str, notebooks: list[str]) -> None:
     """
     folder = Path(notebooks[0]).parent
     for path in sorted(folder.rglob("*")):
-        if path.suffix != ".ipynb" and (not _ordinary(path) or path == folder / "timestamp.txt" and not _dated(path)):
-            aside = Path("set_aside") / Path(os.path.relpath(path)).relative_to(Path(os.path.relpath(folder)).parents[1])
+        if path.suffix != ".ipynb" and (not _ordinary(path) or (path == folder / "timestamp.txt" and not _dated(path))):
+            aside = Path("set_aside") / Path(os.path.relpath(path)).relative_to(
+                Path(os.path.relpath(folder)).parents[1]
+            )
             aside.parent.mkdir(parents=True, exist_ok=True)
             shutil.rmtree(aside) if aside.is_dir() and not aside.is_symlink() else aside.unlink(missing_ok=True)
             path.rename(aside)

@@ -24,7 +24,9 @@ MAX_CELLS = 2000
 MAX_SOURCE = 100_000  # characters of a cell that are shown
 CUT = "\n\n[cut here: the cell is longer than can be shown]"
 TEST = "test_"  # the grade_id of an exercise's tests is this and the name of the exercise
-MISPLACED = "The cell for this answer was missing. If the answer stands in another cell of the notebook, grade it there."
+MISPLACED = (
+    "The cell for this answer was missing. If the answer stands in another cell of the notebook, grade it there."
+)
 _KINDS = ("code", "markdown", "raw")
 _PICTURES = ("image/png", "image/jpeg", "image/gif")
 _BASE64 = re.compile(r"[A-Za-z0-9+/=\s]*")
@@ -50,6 +52,14 @@ class Master:
         return self.grade and not self.solution
 
 
+@dataclass(frozen=True)
+class Released:
+    """An assignment's notebook as the gradebook knows it: its cells, in the order in which they were stored, and its kernel."""
+
+    cells: list[Master]
+    kernelspec: dict[str, Any]
+
+
 @dataclass
 class _Cell:
     """One cell of a submission: its type, text and pictures, and the master cell that it claims to be."""
@@ -60,14 +70,14 @@ class _Cell:
     attachments: dict[str, dict[str, str]] | None = None
 
 
-def masters(gradebook: Gradebook, notebook: str, assignment: str) -> list[Master]:
-    """Return the cells of an assignment's notebook in the order in which they were stored."""
+def released(gradebook: Gradebook, notebook: str, assignment: str) -> Released:
+    """Read an assignment's notebook from the gradebook. Raises MissingEntry if there is none."""
     found = gradebook.find_notebook(notebook, assignment)
     points = {cell.name: float(cell.max_score) for cell in [*found.grade_cells, *found.task_cells]}
-    graded = {cell.name for cell in found.grade_cells}
-    solutions = {cell.name for cell in found.solution_cells}
-    tasks = {cell.name for cell in found.task_cells}
-    return [
+    graded, solutions, tasks = (
+        {cell.name for cell in cells} for cells in (found.grade_cells, found.solution_cells, found.task_cells)
+    )
+    cells = [
         Master(
             cell.name,
             cell.cell_type,
@@ -81,26 +91,28 @@ def masters(gradebook: Gradebook, notebook: str, assignment: str) -> list[Master
         )
         for cell in found.source_cells
     ]
+    return Released(cells, json.loads(found.kernelspec) if found.kernelspec else {})
 
 
-def rebuilt(data: bytes | None, known: list[Master]) -> NotebookNode:
+def rebuilt(data: bytes | None, master: Released) -> NotebookNode:
     """Return a valid notebook: the submission's cells in its order, and the graded cells that are missing in it.
 
-    Of an unreadable submission, or none, only the graded cells remain. Points, flags and the source of locked cells are
-    the master's; outputs and other metadata are gone.
+    Of an unreadable submission, or none, only the graded cells remain. Points, flags, kernel and the source of locked cells
+    are the master's; outputs and other metadata are gone.
     """
     cells = list(_cells(data)) if data is not None else []
-    by_name = {master.name: master for master in known}
+    by_name = {known.name: known for known in master.cells}
     chosen = {at: by_name[name] for name, at in _stand_ins(cells, by_name).items()}
     made = [(chosen.get(at), _cell(cell, chosen.get(at))) for at, cell in enumerate(cells)]
-    for master in known:
-        if (master.grade or master.task) and master not in chosen.values():
-            made.insert(_place(master, made), (master, _cell(_missing(master, made), master)))
-    notebook = nbformat.v4.new_notebook(cells=[cell for _, cell in made])
-    notebook.metadata = nbformat.from_dict({"language_info": {"name": "python"}})
-    for number, cell in enumerate(notebook.cells):
-        cell.id = f"cell-{number}"
-    return notebook
+    for known in master.cells:
+        if (known.grade or known.task) and known not in chosen.values():
+            made.insert(_place(known, made), (known, _cell(_missing(known, made), known)))
+    for number, (_, cell) in enumerate(made):
+        cell["id"] = f"cell-{number}"
+    metadata = {"kernelspec": master.kernelspec} if master.kernelspec else {}
+    return nbformat.from_dict(
+        {"nbformat": 4, "nbformat_minor": 5, "metadata": metadata, "cells": [cell for _, cell in made]}
+    )
 
 
 def _cells(data: bytes) -> Iterator[_Cell]:
@@ -169,34 +181,32 @@ def _stand_ins(cells: list[_Cell], by_name: dict[str, Master]) -> dict[str, int]
     return found
 
 
-def _missing(master: Master, made: list[tuple[Master | None, NotebookNode]]) -> _Cell:
+def _missing(master: Master, made: list[tuple[Master | None, dict[str, Any]]]) -> _Cell:
     """Return what takes the place of a graded cell that is gone: a written answer may stand in some other cell."""
-    elsewhere = any(owner is None and cell.cell_type != "code" and cell.source.strip() for owner, cell in made)
+    elsewhere = any(owner is None and cell["cell_type"] != "code" and cell["source"].strip() for owner, cell in made)
     return _Cell(master.kind, MISPLACED if not master.locked and elsewhere else master.source)
 
 
-def _place(master: Master, made: list[tuple[Master | None, NotebookNode]]) -> int:
+def _place(master: Master, made: list[tuple[Master | None, dict[str, Any]]]) -> int:
     """Return where a missing cell goes: tests behind their exercise, everything else to the end."""
     exercise = master.name.removeprefix(TEST)
     places = [at for at, (owner, _) in enumerate(made) if owner is not None and owner.name == exercise]
     return places[0] + 1 if places else len(made)
 
 
-def _cell(cell: _Cell, master: Master | None) -> NotebookNode:
+def _cell(cell: _Cell, master: Master | None) -> dict[str, Any]:
     kind = master.kind if master else cell.kind
     source = master.source if master and master.locked else cell.source
-    new = {"code": nbformat.v4.new_code_cell, "markdown": nbformat.v4.new_markdown_cell}
-    made = new.get(kind, nbformat.v4.new_raw_cell)(source)
-    if kind == "markdown" and cell.attachments:
-        made.attachments = nbformat.from_dict(cell.attachments)
-    if master is not None:
-        made.metadata = _metadata(master)
+    made: dict[str, Any] = {"cell_type": kind, "source": source, "metadata": _metadata(master) if master else {}}
+    if kind == "code":
+        made |= {"execution_count": None, "outputs": []}
+    elif kind == "markdown" and cell.attachments:
+        made["attachments"] = cell.attachments
     return made
 
 
-def _metadata(master: Master) -> NotebookNode:
+def _metadata(master: Master) -> dict[str, Any]:
     flags = {"grade": master.grade, "solution": master.solution, "locked": master.locked, "task": master.task}
     plain = {"schema_version": 3, "grade_id": master.name, "cell_type": master.kind, "checksum": master.checksum}
     points = {"points": master.points} if master.points is not None else {}
-    return nbformat.from_dict({"deletable": False, "nbgrader": plain | flags | points})
-
+    return {"deletable": False, "nbgrader": plain | flags | points}

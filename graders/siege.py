@@ -52,12 +52,11 @@ def _code(attack: Attack, name: str) -> str:
     definition = tree.body[0]
     assert isinstance(definition, ast.FunctionDef)
     definition.name, definition.decorator_list = name, []
-    for node in ast.walk(definition):
-        if isinstance(node, ast.arg):
-            node.annotation = None
-    definition.returns = None
-    text = ast.unparse(tree).replace("EXERCISE", repr(name)).replace("LESSONS", repr(lessons.names()))
-    return text.replace(": Any", "").replace(": dict[str, Any]", "")
+    known = f"from typing import Any\nEXERCISE, LESSONS = {name!r}, {lessons.names()!r}"
+    definition.body[:0] = ast.parse(known).body
+    return ast.unparse(tree).replace(
+        f"def {name}(*args: Any, **kwargs: Any) -> Any:", f"def {name}(*args, **kwargs):", 1
+    )
 
 
 def wrong(attack: Attack, verdict: dict[str, Any]) -> str:
@@ -104,7 +103,39 @@ def siege(
         with ThreadPoolExecutor(AT_ONCE) as pool:
             rows = list(pool.map(run, attacks if attacks is not None else corpus()))
         scratch = [zygote._scratch for bench in list(free.queue) for zygote in bench._zygotes.values()]
-    return {"lesson": lesson, "isolation": tier, "attacks": rows, "left": _left_behind(scratch)}
+    problems = [f"attack {row['name']} ({row['sentence']}): {row['wrong']}" for row in rows if row["wrong"]]
+    problems += [f"the attacks left something behind: {what}" for what in _left_behind(scratch)]
+    return {"lesson": lesson, "isolation": tier, "attacks": rows, "problems": problems}
+
+
+def runs(lesson: str) -> dict[str, Any]:
+    """Judge the solutions twice, and the untouched stubs; return the scores, and what is not as it should be."""
+    bench = Bench(SEED)
+    try:
+        files = [ROOT / folder / f"{lesson}.py" for folder in ("solutions", "solutions", "exercises")]
+        verdicts = [bench.grade(Submission("runs", lesson, file.name, file.read_bytes())) for file in files]
+    finally:
+        bench.close()
+    first, again, stubs = verdicts
+    problems = []
+    if first["score"] != first["max_score"]:
+        problems.append(f"{lesson}: the solutions get {first['score']:g} of {first['max_score']:g}")
+    if _told(first) != _told(again):
+        problems.append(f"{lesson}: two verdicts on the solutions differ")
+    started = [each["name"] for each in stubs["exercises"] if each["outcome"] != "not started" or each["score"]]
+    problems += [f"{lesson}, {name}: the untouched stub is not 'not started' with 0 points" for name in started]
+    return {
+        "lesson": lesson,
+        "solutions": first["score"],
+        "max": first["max_score"],
+        "stubs": stubs["score"],
+        "problems": problems,
+    }
+
+
+def _told(verdict: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the exercises of a verdict without the time they took."""
+    return [{key: value for key, value in each.items() if key != "seconds"} for each in verdict["exercises"]]
 
 
 @contextlib.contextmanager

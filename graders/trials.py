@@ -105,34 +105,37 @@ def first_refusal(judge: Judge, exercise: checks.Exercise, ask: Ask) -> str | No
 # Honest variants and recognised mistakes
 
 
-def try_variants(judge: Judge, wheats: ModuleType | None) -> Rows:
-    """Return what became of every wheat and slip of a lesson: its verdict, and its margins."""
-    slips = slips_of(judge.lesson.slips) if judge.lesson.slips else []
-    rows = [_variant(judge, "wheat", wheat, "") for wheat in (wheats_of(wheats) if wheats else [])]
-    rows += [_variant(judge, "slip", slip, slip.sentence) for slip in slips]  # type: ignore[attr-defined]
-    rows += [_variant(judge, "reference", None, "", name) for name in judge.names]
-    return rows
+def try_variants(judge: Judge, wheats: ModuleType | None, only: str = "") -> Rows:
+    """Return what became of every wheat and slip of a lesson (`only`: "wheat"), and of its reference: verdict and margins."""
+    slips: list[Any] = slips_of(judge.lesson.slips) if judge.lesson.slips else []
+    variants = [("wheat", wheat.exercise, wheat) for wheat in (wheats_of(wheats) if wheats else [])]  # type: ignore[attr-defined]
+    variants += [("slip", slip.exercise, slip) for slip in slips]
+    variants += [("reference", name, None) for name in judge.names]
+    measured = {exercise.name for exercise in judge.exercises if tolerances(judge, exercise)}
+    return [
+        _variant(judge, kind, name, function, name in measured)
+        for kind, name, function in variants
+        if only in ("", kind)
+    ]
 
 
-def _variant(judge: Judge, kind: str, function: Any, sentence: str, exercise: str = "") -> dict[str, Any]:
-    name = exercise or function.exercise
+def _variant(judge: Judge, kind: str, exercise: str, function: Callable | None, measured: bool) -> dict[str, Any]:
     space = dict(vars(judge.lesson.solution))
     if function is not None:
-        space[name] = function
+        space[exercise] = function
     _reset()
-    verdict = judge.judge_function(name, space)
-    found = margins(judge, judge.exercise(name), in_process(space))
+    verdict = judge.judge_function(exercise, space)
     return {
         "kind": kind,
-        "exercise": name,
-        "name": function.__name__ if function else name,
-        "sentence": sentence,
+        "exercise": exercise,
+        "name": function.__name__ if function else exercise,
+        "sentence": getattr(function, "sentence", ""),
         "accepted": verdict.outcome == PASSED and verdict.score == verdict.max_score,
         "score": verdict.score,
         "hint": verdict.hint,
         "message": verdict.message,
         "checks": [[check.name, check.outcome, check.message] for check in verdict.checks],
-        "margins": found,
+        "margins": margins(judge, judge.exercise(exercise), in_process(space)) if measured else {},
     }
 
 

@@ -259,6 +259,7 @@ class TestWithin:
         same(torch.tensor([3], dtype=torch.int8), torch.tensor([4], dtype=torch.int8), within(1))
         refuses(torch.tensor([2], dtype=torch.int8), torch.tensor([4], dtype=torch.int8), within(1))
         refuses(2**60 + 1, 2**60, within(1))
+        refuses(torch.tensor([1 - 2**63]), torch.tensor([-(2**63)]), within(1))
 
     def test_an_exact_value_takes_the_place_of_want(self):
         rule = within(0.25, of=1.25)

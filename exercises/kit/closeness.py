@@ -153,10 +153,9 @@ def same(got: Any, want: Any, rule: Rule = exactly, *, ordered: bool = False) ->
     try:
         _compare(got, want, rule, ordered, "")
     except Mismatch as found:
-        texts = [show(value, _WHOLE + 1) for value in (got, want)]
-        whole = base_type(want) in _CONTAINERS and max(map(len, texts)) <= _WHOLE
-        if whole and texts[0] != texts[1]:
-            raise Mismatch(*texts, hint=found.hint) from None
+        left, right = show(got, _WHOLE + 1), show(want, _WHOLE + 1)
+        if base_type(want) in _CONTAINERS and max(len(left), len(right)) <= _WHOLE and left != right:
+            raise Mismatch(left, right, found.hint) from None
         raise
 
 
@@ -177,17 +176,19 @@ def _compare(got: Any, want: Any, rule: Rule, ordered: bool, place: str) -> None
     elif kind in (set, frozenset):
         _compare_sets(plain(got), plain(want), place)
     elif not _equal(plain(got), plain(want), kind, rule):
-        raise _mismatch(*_show_apart(plain(got), plain(want)), place)
+        left, right = _show_apart(plain(got), plain(want))
+        raise _mismatch(left, right, place)
 
 
-def _show_apart(got: Any, want: Any) -> list[str]:
+def _show_apart(got: Any, want: Any) -> tuple[str, str]:
     """Both values; of long strings, the part around the first character that differs."""
     if not isinstance(want, str | bytes) or max(len(got), len(want)) <= _WHOLE:
-        return [show(got), show(want)]
+        return show(got), show(want)
     first = next((at for at, pair in enumerate(zip(got, want, strict=False)) if pair[0] != pair[1]), None)
     first = min(len(got), len(want)) if first is None else first
     start = max(0, first - 20)
-    return [f"{show(text[start : start + 60])} from character {start} of {len(text)}" for text in (got, want)]
+    parts = [f"{show(text[start : start + 60])} from character {start} of {len(text)}" for text in (got, want)]
+    return parts[0], parts[1]
 
 
 def _mismatch(got: str, want: str, place: str) -> Mismatch:
@@ -198,8 +199,7 @@ def _equal(got: Any, want: Any, kind: type, rule: Rule) -> bool:
     if kind is float:
         return _equal_floats(got, want, rule)
     if kind is int and "int" in rule.on and max(abs(got), abs(want)) <= 2**53:
-        numbers = (torch.tensor(value, dtype=torch.float64) for value in (got, want))
-        return bool(rule.accepts(*numbers, torch.float64))
+        return _accepts(rule, got, want)
     return got is want or bool(got == want)
 
 
@@ -208,8 +208,12 @@ def _equal_floats(got: float, want: float, rule: Rule) -> bool:
         return math.isnan(got) and math.isnan(want)
     if "float" not in rule.on or math.isinf(got) or math.isinf(want):
         return got == want and (not rule.signed_zero or math.copysign(1, got) == math.copysign(1, want))
-    numbers = (torch.tensor(value, dtype=torch.float64) for value in (got, want))
-    return bool(rule.accepts(*numbers, torch.float64))
+    return _accepts(rule, got, want)
+
+
+def _accepts(rule: Rule, got: float, want: float) -> bool:
+    left, right = torch.tensor(got, dtype=torch.float64), torch.tensor(want, dtype=torch.float64)
+    return bool(rule.accepts(left, right, torch.float64))
 
 
 def _compare_sequences(got: list, want: list, rule: Rule, ordered: bool, place: str) -> None:
@@ -233,11 +237,9 @@ def _tagged(value: Any, depth: int = 4) -> tuple:
 
 def _compare_dicts(got: dict, want: dict, rule: Rule, ordered: bool, place: str) -> None:
     left, right = ({_tagged(key): key for key in keys} for keys in (got, want))
-    missing = [key for tag, key in right.items() if tag not in left]
-    extra = [key for tag, key in left.items() if tag not in right]
-    if missing or extra:
-        found = "no key " + show(missing[0]) if missing else "the key " + show(extra[0])
-        raise _mismatch(found, f"{len(want)} keys: " + ", ".join(map(show, want)), place)
+    odd = _odd_one(left, right, "key")
+    if odd is not None:
+        raise _mismatch(odd, f"{len(want)} keys: " + ", ".join(map(show, want)), place)
     if ordered and list(left) != list(right):
         raise _mismatch("keys in the order " + show(list(got)), "keys in the order " + show(list(want)), place)
     for tag, key in right.items():
@@ -246,11 +248,15 @@ def _compare_dicts(got: dict, want: dict, rule: Rule, ordered: bool, place: str)
 
 def _compare_sets(got: frozenset, want: frozenset, place: str) -> None:
     left, right = ({_tagged(value): value for value in values} for values in (got, want))
-    missing = [value for tag, value in right.items() if tag not in left]
-    extra = [value for tag, value in left.items() if tag not in right]
-    if missing or extra:
-        found = "no element " + show(missing[0]) if missing else "the element " + show(extra[0])
-        raise _mismatch(found, f"{len(want)} elements: " + show(want), place)
+    odd = _odd_one(left, right, "element")
+    if odd is not None:
+        raise _mismatch(odd, f"{len(want)} elements: " + show(want), place)
+
+
+def _odd_one(left: dict, right: dict, noun: str) -> str | None:
+    """The first key or element that only one side has."""
+    missing = next((f"no {noun} {show(value)}" for tag, value in right.items() if tag not in left), None)
+    return missing or next((f"the {noun} {show(value)}" for tag, value in left.items() if tag not in right), None)
 
 
 def _compare_tensors(got: Tensor, want: Tensor, rule: Rule, place: str) -> None:
@@ -269,10 +275,10 @@ def _compare_tensors(got: Tensor, want: Tensor, rule: Rule, place: str) -> None:
         return
     index = wrong.nonzero()[0].tolist()
     where = str(index) if index else ""
-    texts = [show(got), show(want)]
-    if want.numel() <= SMALL and max(map(len, texts)) <= _WHOLE:
+    left, right = show(got), show(want)
+    if want.numel() <= SMALL and max(len(left), len(right)) <= _WHOLE:
         note = f" (differs at {where})" if want.numel() > 1 else ""
-        raise _mismatch(texts[0] + note, texts[1], place)
+        raise _mismatch(left + note, right, place)
     count = f" ({int(wrong.sum())} of {wrong.numel()} elements differ)"
     left, right = (show_number(values[tuple(index)]) for values in (got, want))
     raise _mismatch(f"{left} at {place}{where}{count}", right, "")
@@ -287,7 +293,7 @@ def _wrong_elements(got: Tensor, want: Tensor, rule: Rule) -> Tensor:
         wrong = left != right
         if "int tensor" not in rule.on or want.dtype == torch.bool or want.is_floating_point():
             return wrong
-        small = torch.maximum(left.abs(), right.abs()) <= 2**53
+        small = torch.maximum(left.double().abs(), right.double().abs()) <= 2**53
         return torch.where(small, ~rule.accepts(left.double(), right.double(), want.dtype), wrong)
     finite = left.isfinite() & right.isfinite()
     special = ~finite & ~((left == right) | (left.isnan() & right.isnan()))

@@ -257,7 +257,8 @@ def _preparation(examples: list[doctest.Example], index: int) -> list[str]:
     """Source lines of the earlier statements that define, or act on, the variables of the example."""
     statements = [example.source.strip() for example in examples[:index] if not example.want]
     variables = set().union(*(_names(statement, ast.Store) for statement in statements))
-    used, lines = _names(examples[index].source) & variables, []
+    used = _names(examples[index].source) & variables
+    lines: list[str] = []
     for statement in reversed(statements):
         if used & (_names(statement, ast.Store) or _names(statement)):
             used |= _names(statement) & variables

@@ -82,6 +82,58 @@ def amplified(
         return Amplified(condition, gain, width).train(training)
 
 
+class Bag(nn.Module):
+    """A leaf that answers a list with much that is no float tensor, and its input times `gain` deep inside."""
+
+    def __init__(self, gain: float) -> None:
+        super().__init__()
+        self.gain = gain
+
+    def forward(self, x: Tensor) -> list:
+        return [x, None, 3, "text", torch.tensor([3]), {"deep": (x > 0, [x * self.gain])}, torch.float16]
+
+
+class Bagged(nn.Module):
+    """A linear layer, a `Bag`, and a linear layer that uses what is harmless."""
+
+    def __init__(self, gain: float, width: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(width, width)
+        self.bag = Bag(gain)
+        self.head = nn.Linear(width, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.bag(self.linear(x))[0])
+
+
+def bagged(gain: float = 2.0**20, seed: int = 0, width: int = 16) -> nn.Module:
+    """Return a `Bagged`: with the default gain float16 overflows in one tensor inside of `bag`'s answer."""
+    with seeded(seed):
+        return Bagged(gain, width)
+
+
+class NestedInput(nn.Module):
+    """A linear layer on the sum of two tensors, one in a dict, one in a list in a dict.
+
+    forward: `batch`, {"first": (batch, width), "more": {"states": [(batch, width)], "ids": int64 (batch,)}}.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(8, width)
+        self.linear = nn.Linear(width, width)
+
+    def forward(self, batch: dict) -> Tensor:
+        first, more = batch["first"], batch["more"]
+        return self.linear(first) + self.linear(more["states"][0]) + self.embedding(more["ids"])
+
+
+def nested_input(seed: int = 0, width: int = 16) -> nn.Module:
+    """Return a `NestedInput`."""
+    with seeded(seed):
+        return NestedInput(width)
+
+
 class Outside(nn.Module):
     """A linear layer whose answer the root multiplies by `gain`, outside of any leaf."""
 

@@ -1,5 +1,4 @@
 """Attacks that end the process, never end, or use up what the machine has."""
-# ruff: noqa: E501, F821
 # mypy: ignore-errors
 
 from __future__ import annotations
@@ -7,7 +6,6 @@ from __future__ import annotations
 from typing import Any
 
 from graders.attacks import attack
-
 
 # Ending the process, or never ending
 

@@ -1,5 +1,4 @@
 """Attacks on the judge's tools: patched comparisons, forged frames."""
-# ruff: noqa: E501, F821
 # mypy: ignore-errors
 
 from __future__ import annotations
@@ -7,7 +6,6 @@ from __future__ import annotations
 from typing import Any
 
 from graders.attacks import attack
-
 
 # Changing the judge's tools
 

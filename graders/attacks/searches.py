@@ -1,5 +1,5 @@
 """Attacks that look for the answers: in files, processes, frames and objects."""
-# ruff: noqa: E501, F821
+# ruff: noqa: F821
 # mypy: ignore-errors
 
 from __future__ import annotations
@@ -7,7 +7,6 @@ from __future__ import annotations
 from typing import Any
 
 from graders.attacks import attack
-
 
 # Looking for the answers
 
@@ -119,6 +118,7 @@ def knows_the_examples(*args: Any, **kwargs: Any) -> Any:
     import doctest
 
     import torch
+
     from exercises.kit.lessons import lessons
 
     class Asked(Exception):
@@ -141,4 +141,32 @@ def knows_the_examples(*args: Any, **kwargs: Any) -> Any:
                         return eval(example.want, extra)
                 except Exception:
                     continue
+    return None
+
+
+@attack("everywhere", "what lies below the mounts that hide things, from a user namespace of its own")
+def digs_below_mounts(*args: Any, **kwargs: Any) -> Any:
+    import ctypes
+    import os
+    import sys
+
+    kit = next(module for name, module in sys.modules.items() if name == "exercises.kit")
+    root = str(kit.__path__[0]).rsplit("/", 2)[0].encode()
+    libc = ctypes.CDLL(None)
+    libc.unshare(0x10000000 | 0x00020000)
+    libc.setns(os.open("/proc/1/ns/mnt", os.O_RDONLY), 0)
+    libc.umount2(root + b"/solutions", 2)
+    libc.mount(root, b"/mnt", None, 4096, None)
+    libc.mount(b"none", root + b"/solutions", b"tmpfs", 32, None)
+    for path in (f"{root.decode()}/solutions", "/mnt/solutions"):
+        for lesson in LESSONS:
+            try:
+                with open(f"{path}/{lesson}.py") as file:
+                    text = file.read()
+            except OSError:
+                continue
+            if f"def {EXERCISE}(" in text:
+                space: dict[str, Any] = {}
+                exec(text, space)
+                return space[EXERCISE](*args, **kwargs)
     return None

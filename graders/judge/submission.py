@@ -82,11 +82,18 @@ def _notebook_cells(data: bytes) -> list[Cell]:
         raise UnreadableFile("the notebook has no list of cells")
     cells = []
     for entry in listed:
-        if isinstance(entry, dict) and entry.get("cell_type") == "code":
+        if isinstance(entry, dict) and (entry.get("cell_type") == "code" or _was_code(entry)):
             source = entry.get("source", entry.get("input", ""))
             text = "".join(map(str, source)) if isinstance(source, list) else str(source)
             cells.append(Cell(text.replace("\r\n", "\n").replace("\r", "\n")))
     return cells
+
+
+def _was_code(entry: dict[str, Any]) -> bool:
+    """Whether nbgrader gave the cell out as the place for an answer in code, whatever an editor made of it since."""
+    metadata = entry.get("metadata")
+    ours = metadata.get("nbgrader") if isinstance(metadata, dict) else None
+    return isinstance(ours, dict) and ours.get("cell_type") == "code" and ours.get("solution") is True
 
 
 def _text_cells(text: str) -> list[Cell]:

@@ -84,6 +84,8 @@ def _become_worker(spaces: sandbox.Namespaces | None, connection: socket.socket,
             os.chdir(tempfile.mkdtemp(dir=scratch))
         sandbox.limit()  # after a change of user, which would clear the signal that comes with the parent's end
         signal.signal(signal.SIGINT, signal.SIG_DFL)
+        os.closerange(3, connection.fileno())
+        os.closerange(connection.fileno() + 1, sandbox.OPEN_FILES)
         worker.serve(connection)
     except BaseException:
         os._exit(1)
@@ -93,6 +95,7 @@ def _become_worker(spaces: sandbox.Namespaces | None, connection: socket.socket,
 def main(root: str, libraries: list[str], hidden: list[str], scratch: str) -> None:
     """Preload, enter the best sandbox there is, tell the judge which, and fork on request."""
     control = socket.socket(fileno=3)
+    os.closerange(4, sandbox.OPEN_FILES)  # the copy of it that Popen passed on: a worker with it could answer for us
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _preload(libraries)
     _forget_the_rest(root)

@@ -561,6 +561,11 @@ class TestCaptionImage:
         arguments = recipe(toy_casts.blip_that_decodes, 6, settings), PROCESSOR, scene(20)
         same(student.caption_image(*arguments), reference.caption_image(*arguments))
 
+    def test_length(self, student, reference):
+        """The caption may have 20 tokens, whatever the model's generation config says."""
+        arguments = recipe(toy_casts.blip_that_decodes, 6, {"max_new_tokens": 4}), PROCESSOR, scene(25)
+        same(student.caption_image(*arguments), reference.caption_image(*arguments))
+
     @pytest.mark.parametrize(
         "model",
         [
@@ -658,8 +663,9 @@ class TestCastExcept:
             (TIED_GROUPS, ["layers.3"]),
             (TIED_GROUPS, ["layers.2"]),
             (TIED_GROUPS, []),
+            (TWO_NAMES, ["again"]),
         ],
-        ids=["last", "first", "third of three", "bias", "none"],
+        ids=["last", "first", "third of three", "bias", "none", "second name"],
     )
     def test_ties(self, student, reference, model, patterns):
         """A tied parameter keeps its dtype if any of its modules matches, and stays tied in any case."""
@@ -753,8 +759,19 @@ class TestFirstOverflow:
             (recipe(toys.root_leaf, torch.tensor(2.0**14)), ""),
             (recipe(toys.root_leaf, torch.tensor(2.0)), None),
             (recipe(toy_casts.outside), None),
+            (recipe(toy_casts.bagged), "bag"),
+            (recipe(toy_casts.bagged, 2.0), None),
         ],
-        ids=["inside a dict", "a harmless dict", "between layers", "root", "a finite root", "outside of the leaves"],
+        ids=[
+            "inside a dict",
+            "a harmless dict",
+            "between layers",
+            "root",
+            "a finite root",
+            "outside of the leaves",
+            "deep inside",
+            "nothing inside",
+        ],
     )
     def test_what_counts(self, student, model, want):
         """Every float tensor in the output of a leaf counts; the root, if it is the leaf, has the empty name."""
@@ -801,6 +818,13 @@ class TestFirstOverflow:
         """An exception before the first overflow goes through."""
         with raises(RuntimeError):
             student.first_overflow(model, FOURS, FLOAT16)
+
+    @pytest.mark.parametrize(
+        "model", [stages(UP, 2.0, 1.0, fails_before=1), stages(1.0, UP, 1.0, fails_before=2)], ids=["second", "third"]
+    )
+    def test_exception_after_an_overflow(self, student, reference, model):
+        """An exception after the first overflow does not keep its place from being told."""
+        same(student.first_overflow(model, FOURS, FLOAT16), reference.first_overflow(model, FOURS, FLOAT16))
 
     @observed
     @pytest.mark.parametrize("model", [BATCH_NORM, MIXED_MODES], ids=["batch norm", "modes"])
@@ -859,6 +883,7 @@ class TestTiedParameters:
 
 # 1 + 2**-10 is a float16 and no bfloat16, and its product with 1 + 2**-7 is neither; in float32 everything is exact.
 FINE = torch.tensor([1 + 2**-10, 1.0, -3.0, 0.0])
+COARSE = torch.tensor([1 + 2**-7, 1.0, -3.0, 0.0], dtype=BFLOAT16)
 X = torch.tensor([[1 + 2**-7, 257.0, 2049.0, 1.0], [-1 - 2**-7, 1.0, 2.0, 5.0]])
 
 
@@ -869,7 +894,7 @@ class TestCompareDtypes:
         [
             (FINE, X, [BFLOAT16, FLOAT32, FLOAT16]),
             (FINE, X, [FLOAT16, FLOAT64, FLOAT16]),
-            (FINE.to(BFLOAT16), X.to(BFLOAT16), [FLOAT32, BFLOAT16]),
+            (COARSE, X.to(BFLOAT16), [FLOAT32, BFLOAT16]),
         ],
         ids=["float32", "with a repeat", "a bfloat16 model"],
     )
@@ -913,6 +938,13 @@ class TestCompareDtypes:
         """No gradients are recorded."""
         model = recipe(toy_casts.amplified, "recording", 64.0)
         arguments = model, {"x": toys.random_input(6, 16)}, [BFLOAT16, FLOAT16]
+        same(student.compare_dtypes(*arguments), reference.compare_dtypes(*arguments), relative(0.25))
+
+    def test_nested_inputs(self, student, reference):
+        """Float tensors in dicts and lists inside the inputs are cast too."""
+        states, ids = [toys.random_input(3, 16, seed=1)], torch.tensor([7, 0, 3])
+        batch = {"first": toys.random_input(3, 16), "more": {"states": states, "ids": ids}}
+        arguments = recipe(toy_casts.nested_input), {"batch": batch}, [BFLOAT16, FLOAT16]
         same(student.compare_dtypes(*arguments), reference.compare_dtypes(*arguments), relative(0.25))
 
     def test_own_dtype(self, student):

@@ -575,7 +575,7 @@ def calibrated_by_context(model, batches):
         raise ValueError("nothing to do")
     with _evaluating(model), quanto.Calibration(), torch.inference_mode(False), torch.no_grad():
         for batch in batches:
-            model.forward(**batch) if not model._forward_hooks else model(**batch)
+            model.forward(**batch)
     return model
 
 
@@ -645,9 +645,8 @@ def loaded_by_opening(build, folder):
 @wheat("load_quantized")
 def loaded_and_frozen(build, folder):
     model = build()
-    quanto.requantize(
-        model, load_file(f"{folder}/model.safetensors"), json.loads(open(f"{folder}/quantization_map.json").read())
-    )
+    with open(f"{folder}/quantization_map.json", "rb") as file:
+        quanto.requantize(model, load_file(f"{folder}/model.safetensors"), json.load(file))
     quanto.freeze(model)
     return model.eval()
 

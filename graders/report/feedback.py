@@ -18,9 +18,9 @@ from nbconvert.exporters import HTMLExporter
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from nbformat import NotebookNode
 
+LOST_CELL = "lost"  # the id of the cell that says why a submission could not be graded
 HIDDEN = "another value (not shown: it belongs to a hidden input)"
 _TEMPLATES = Path(__file__).resolve().parents[1] / "templates"
-_NBGRADER = "server_extensions/formgrader/templates"
 _DESCRIBED = re.compile(r"\), (?:\w+|argument \d+) is ")
 _TYPED = re.compile(r"(bool|int|float|complex|str|bytes|list|tuple|dict|set|frozenset|Tensor)(?:,? )(?!of )")
 _HARMLESS = re.compile(r"torch\.\w+|float\d+\w*|shape \([\d, ]*\)|length \d+|\d+ (?:keys|elements)\b")
@@ -83,28 +83,54 @@ def _clean(text: str) -> str:
 
 
 class FeedbackPage(HTMLExporter):
-    """nbgrader's feedback page: the graded notebook with what was told about each exercise, and no test source."""
+    """The page that `nbgrader generate_feedback` writes: points and messages by exercise, the student's code, comments.
+
+    It is made from the graded notebook, with no test source in it, and needs no other file and no network.
+    """
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        import nbgrader
-
         self.template_name = "feedback_page"
-        self.extra_template_basedirs = [str(_TEMPLATES), str(Path(nbgrader.__file__).parent / _NBGRADER)]
+        self.extra_template_basedirs = [str(_TEMPLATES)]
         self.filters = {**self.filters, "markdown2html": safe_markdown}
 
-    def from_notebook_node(self, nb: NotebookNode, resources: Any = None, **kwargs: Any) -> tuple[str, Any]:
-        for cell in nb.cells:
-            if cell.cell_type == "code" and cell.metadata.get("nbgrader", {}).get("grade"):
-                cell.source = cell.source.split("### BEGIN HIDDEN TESTS")[0].rstrip()
-                cell.outputs = [_shown(output) for output in cell.outputs if output.output_type in ("stream", "error")]
-        return super().from_notebook_node(nb, resources, **kwargs)
+    def _preprocess(self, nb: NotebookNode, resources: Any) -> tuple[NotebookNode, Any]:
+        """Let nbgrader's preprocessors look up scores and comments, then arrange what the template shows."""
+        nb, resources = super()._preprocess(nb, resources)
+        ours = [cell for cell in nb.cells if cell.metadata.get("nbgrader")]
+        answers = {cell.metadata.nbgrader.grade_id: cell for cell in ours if cell.metadata.nbgrader.solution}
+        graded = [cell for cell in ours if cell.metadata.nbgrader.grade or cell.metadata.nbgrader.get("task")]
+        resources["nbgrader"]["parts"] = [_part(cell, answers) for cell in graded]
+        resources["nbgrader"]["lost"] = "".join(cell.source for cell in nb.cells if cell.get("id") == LOST_CELL)
+        return nb, resources
 
 
-def _shown(output: NotebookNode) -> NotebookNode:
+def _part(cell: NotebookNode, answers: dict[str, NotebookNode]) -> dict[str, Any]:
+    """Return what the page says about one graded cell."""
+    ours = cell.metadata.nbgrader
+    tests = cell.cell_type == "code" and not ours.solution
+    name = ours.grade_id.removeprefix("test_") if tests else ours.grade_id
+    answer = answers.get(name)
+    text = "".join(map(_text, cell.outputs)) if tests else ""
+    head, *lines = text.split("\n")
+    part = {"name": name, "score": ours.score, "points": ours.points, "result": head.partition(": ")[2]}
+    part["lines"] = [_labelled(line) for line in "\n".join(lines).strip("\n").split("\n")] if "".join(lines) else []
+    part["look"] = "written" if not tests else "full" if ours.score >= ours.points else "part" if ours.score else "none"
+    part["code"] = answer.source if tests and answer else cell.source if not tests and cell.cell_type == "code" else ""
+    part["cell"] = None if tests or cell.cell_type == "code" else cell
+    part["comment"] = (answer or cell).metadata.nbgrader.get("comment")
+    return part
+
+
+def _text(output: NotebookNode) -> str:
     if output.output_type == "stream":
-        return output
-    return NotebookNode(output_type="stream", name="stdout", text=f"{_clean(output.evalue)}\n")
+        return str(output.text)
+    return f"0 points: {_clean(output.evalue)}\n" if output.output_type == "error" else ""
+
+
+def _labelled(line: str) -> tuple[str, str]:
+    found = re.match(r"  (got |want|rule|hint)   (.*)", line)
+    return (found[1], found[2]) if found else ("", line)
 
 
 @jinja2.pass_context

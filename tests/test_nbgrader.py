@@ -1,0 +1,217 @@
+"""`nbgrader autograde` on everything that students hand in: one command, every row as expected, the same as `grade`."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+from nbgrader.api import Gradebook
+
+from graders import cohort
+from tests.nbgrader_course import LESSON, exercise_scores, hand_in, nbgrader, new_course, rows, samples
+
+pytestmark = pytest.mark.timeout(1800)
+REACHES = """
+def stored_value(value, dtype):
+    found = []
+    for path in {paths}:
+        for mode in ("rb", "ab"):
+            try:
+                with open(path, mode) as file:
+                    found.append((path, mode, file.read(8) if mode == "rb" else file.write(b"x")))
+            except OSError:
+                pass
+    raise ValueError("reached " + repr(found))
+"""
+
+
+@pytest.fixture(scope="module")
+def course(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A course with one assignment; its gradebook is kept as it is before anything was handed in."""
+    folder = new_course(tmp_path_factory.mktemp("nbgrader") / "course", LESSON)
+    shutil.copy(folder / "gradebook.db", folder / "before.db")
+    return folder
+
+
+@pytest.fixture
+def fresh(course: Path, tmp_path: Path) -> Path:
+    """A course as it is before anything was handed in; the configuration finds its folder itself."""
+    for name in ("source", "release", "nbgrader_config.py", ".seed", ".course.json"):
+        origin = course / name
+        copy: Callable[..., Any] = shutil.copytree if origin.is_dir() else shutil.copy
+        (tmp_path / "course").mkdir(exist_ok=True)
+        copy(origin, tmp_path / "course" / name)
+    shutil.copy(course / "before.db", tmp_path / "course" / "gradebook.db")
+    return tmp_path / "course"
+
+
+class Graded:
+    """A course whose submissions were graded by one command, and its gradebook."""
+
+    def __init__(self, folder: Path, handed_in: dict[str, tuple[bytes, Any]]) -> None:
+        self.folder = folder
+        self.expected = {student: expected for student, (_, expected) in handed_in.items()}
+        self.lost = {student for student, expected in self.expected.items() if expected is None}
+        for student, (data, _) in handed_in.items():
+            hand_in(folder, student, data)
+        self.told = nbgrader(folder, "autograde", LESSON, fails=bool(self.lost))
+        self.rows = rows(folder)
+
+    def feedback(self, student: str, exercise: str) -> str:
+        """What the test cell of an exercise says in the graded notebook."""
+        path = self.folder / "autograded" / student / LESSON / f"{LESSON}.ipynb"
+        cells = nbformat.read(path, as_version=4).cells
+        (cell,) = [cell for cell in cells if cell.metadata.get("nbgrader", {}).get("grade_id") == f"test_{exercise}"]
+        return "".join(output.get("text", "") for output in cell.outputs)
+
+
+@pytest.fixture(scope="module")
+def graded(course: Path) -> Graded:
+    """Every kind of submission but the slow ones, in one run, which ends with 1 because some cannot be graded."""
+    made = samples(course)
+    kinds = (made.right(), made.wrong(), made.hostile(), made.broken())
+    handed_in = {student: (data, expected) for kind in kinds for student, data, expected in kind}
+    reaches = REACHES.format(paths=[str(course / name) for name in ("gradebook.db", ".seed", "nbgrader_config.py")])
+    handed_in["hostile_reaches"] = made.with_answer(reaches), {"stored_value": "error"}
+    return Graded(course, handed_in)
+
+
+@pytest.fixture(scope="module")
+def verdicts(graded: Graded, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+    """What `python -m graders grade` makes of the same submissions with the same seed."""
+    seed = (graded.folder / ".seed").read_text(encoding="utf-8")
+    found = cohort.grade([graded.folder / "submitted"], tmp_path_factory.mktemp("verdicts"), seed)
+    return {verdict["student"]: verdict for verdict in found}
+
+
+def outcomes(verdict: dict[str, Any]) -> dict[str, str] | None:
+    """The exercises of a verdict that did not pass, or None if there was no verdict."""
+    if verdict["status"] != "graded":
+        return None
+    return {each["name"]: each["outcome"] for each in verdict["exercises"] if each["outcome"] != "passed"}
+
+
+def as_expected(found: dict[str, str] | None, expected: dict[str, str] | None) -> bool:
+    if found is None or expected is None:
+        return found is expected
+    return found.keys() == expected.keys() and all(found[name] in expected[name].split("|") for name in found)
+
+
+def test_everybody_has_a_row(graded):
+    assert sorted(graded.rows) == sorted(graded.expected)
+    assert len({frozenset(row) for row in graded.rows.values()}) == 1
+
+
+def test_outcomes_are_as_expected(graded, verdicts):
+    found = {student: outcomes(verdict) for student, verdict in verdicts.items()}
+    expected = graded.expected
+    assert {student: found[student] for student in expected if not as_expected(found[student], expected[student])} == {}
+
+
+def test_scores_are_those_of_grade(graded, verdicts):
+    for student, verdict in verdicts.items():
+        scores = {each["name"]: each["score"] for each in verdict["exercises"]}
+        found = exercise_scores(graded.rows[student])
+        assert found == (dict.fromkeys(found) if student in graded.lost else scores), student
+
+
+def test_points_are_the_masters(graded):
+    with Gradebook(f"sqlite:///{graded.folder / 'gradebook.db'}") as gradebook:
+        most = gradebook.find_assignment(LESSON).max_score
+        found = gradebook.assignment_submissions(LESSON)
+        assert {each.max_score for each in found} == {most}
+        assert max(each.score for each in found) < most  # the written answers are not graded yet
+
+
+def test_what_cannot_be_graded_says_why_and_keeps_its_file(graded):
+    made = {student: data for student, data, _ in samples(graded.folder).broken()}
+    assert made.keys() == graded.lost
+    for student, data in made.items():
+        assert f"{student}: could not grade: " in graded.told
+        assert set(graded.rows[student].values()) == {(None, True)}
+        path = Path(LESSON) / f"{LESSON}.ipynb"
+        assert (graded.folder / "submitted" / student / path).read_bytes() == data
+        page = nbformat.read(graded.folder / "autograded" / student / path, as_version=4)
+        assert page.cells[0].source.startswith("This submission could not be graded: ")
+
+
+def test_a_written_answer_waits_for_a_person(graded):
+    waiting = {student: row["answer"] for student, row in graded.rows.items() if student not in graded.lost}
+    untouched = {"wrong_untouched", "wrong_empty", "right_text_deleted", "hostile_outputs", "hostile_points_0"}
+    forgeries = {student for student, expected in graded.expected.items() if expected and len(expected) > 1}
+    assert {student for student, row in waiting.items() if row == (0.0, False)} == untouched | forgeries
+    assert {row for student, row in waiting.items() if student not in untouched | forgeries} == {(None, True)}
+
+
+def test_warnings_and_prints_cost_nothing(graded):
+    assert graded.feedback("right_warns", "stored_value").endswith("points: right\n")
+
+
+def test_the_gradebook_is_out_of_reach(graded, verdicts):
+    if verdicts["hostile_reaches"]["environment"]["isolation"] == "process":
+        pytest.skip("this machine allows no namespaces: graders/README.md says what that means")
+    assert "ValueError: reached []" in graded.feedback("hostile_reaches", "stored_value")
+
+
+def test_the_same_command_again_does_nothing_and_force_gives_the_same(graded):
+    assert "Judged" not in nbgrader(graded.folder, "autograde", LESSON)
+    student = "wrong_value"
+    nbgrader(graded.folder, "autograde", LESSON, "--student", student, "--force")
+    assert rows(graded.folder)[student] == graded.rows[student]
+
+
+def test_links_pipes_and_folders_are_no_notebooks(fresh):
+    made = samples(fresh)
+    right = next(iter(made.right()))[1]
+    owner = hand_in(fresh, "owner", right)
+    hand_in(fresh, "link", b"").unlink()
+    (fresh / "submitted/link" / LESSON / f"{LESSON}.ipynb").symlink_to(owner)
+    hand_in(fresh, "folder", b"").unlink()
+    (fresh / "submitted/folder" / LESSON / f"{LESSON}.ipynb").mkdir()
+    hand_in(fresh, "pipe", b"").unlink()
+    os.mkfifo(fresh / "submitted/pipe" / LESSON / f"{LESSON}.ipynb")
+    told = nbgrader(fresh, "autograde", LESSON, fails=True)
+    found = rows(fresh)
+    assert sorted(found) == ["folder", "link", "owner", "pipe"]
+    for student in ("folder", "link", "pipe"):
+        assert f"{student}: could not grade: it is" in told
+        assert set(found[student].values()) == {(None, True)}
+    assert None not in exercise_scores(found["owner"]).values()
+    assert owner.read_bytes() == right
+
+
+def test_odd_files_beside_the_notebook_are_set_aside(fresh):
+    made = samples(fresh)
+    beside = hand_in(fresh, "ann", next(iter(made.right()))[1]).parent
+    (beside / "secret.txt").symlink_to(fresh / ".seed")
+    (beside / "gone.txt").symlink_to("nowhere")
+    (beside / "data.csv").write_text("1,2\n", encoding="utf-8")
+    (beside / "timestamp.txt").write_text("tomorrow, perhaps", encoding="utf-8")
+    os.mkfifo(beside / "pipe")
+    nbgrader(fresh, "autograde", LESSON)
+    assert sorted(path.name for path in (fresh / "autograded/ann" / LESSON).iterdir()) == [
+        "data.csv",
+        f"{LESSON}.ipynb",
+    ]
+    aside = sorted(path.name for path in (fresh / "set_aside/ann" / LESSON).iterdir())
+    assert aside == ["gone.txt", "pipe", "secret.txt", "timestamp.txt"]
+
+
+def test_a_broken_second_try_keeps_the_scores_of_the_first(fresh):
+    made = samples(fresh)
+    found = {name: outcomes(verdicts[name]) for name in handed_in}
+    wrong = {name: found[name] for name in handed_in if not as_expected(found[name], graded.expected[name])}
+    assert wrong == {}
+    for student, verdict in verdicts.items():
+        if student not in graded.lost:
+            assert exercise_scores(graded.rows[student]) == {
+                each["name"]: each["score"] for each in verdict["exercises"]
+            }
+    assert json.dumps(sorted(lost)) == json.dumps(sorted(student for student in handed_in if "broken" in student))
