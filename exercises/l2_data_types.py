@@ -27,7 +27,8 @@ from torch import Tensor
 
 # %% tags=["active-ipynb"]
 # for dtype in (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64):
-#     print(torch.iinfo(dtype))
+#     info = torch.iinfo(dtype)
+#     print(f"{str(dtype):12} {info.bits:2} bits   {info.min} to {info.max}")
 # byte = torch.tensor([127, 128, 255], dtype=torch.uint8)
 # print(byte, "the same bits, read as signed:", byte.view(torch.int8))
 
@@ -92,16 +93,17 @@ def range_from_bits(bits: int, signed: bool) -> tuple[int, int]:
 #     print(f"{str(dtype):22} {info.bits:2} bits   max {info.max:<24} eps {info.eps}")
 
 # %% [markdown]
-# The numbers do not lie evenly: each step to the next power of two doubles the distance between neighbours. On the
-# number line below, count the marks between 1 and 2: it is $2^{\mathrm{mantissa\ bits}}$.
+# The numbers do not lie evenly: at every power of two the distance between neighbours doubles. Count the steps from 1
+# to 2 on the number line: 8 with three mantissa bits, 4 with two. From 2 to 4 there are as many, twice as wide.
 
 # %% tags=["active-ipynb"]
 # eights = (torch.float8_e4m3fn, torch.float8_e5m2)
-# pictures.show(pictures.number_line(eights, 0.0, 8.0))
+# pictures.show(pictures.number_line(eights, 0.0, 4.0))
 
 # %% [markdown]
-# The same on logarithmic axes, for the dtypes of this lesson. A higher line is coarser; where a line ends, so does
-# the range. float16 is finer than bfloat16 and ends at 65504; bfloat16 runs as far as float32.
+# The same on logarithmic axes, for the wider dtypes. A higher line is coarser; where a line ends, so does the range.
+# float16 is finer than bfloat16 from about 2^-16 on and ends at 65504; below 2^-14 its spacing stops shrinking, and soon
+# there is nothing left above zero. bfloat16 is coarser and runs as far as float32.
 
 # %% tags=["active-ipynb"]
 # floats = (torch.float32, torch.float16, torch.bfloat16)
@@ -161,10 +163,10 @@ def stored_value(value: float, dtype: torch.dtype) -> str:
 
     The infinities and nan come as 'inf', '-inf' and 'nan'; so does a value too large for a dtype with infinities.
 
+    >>> stored_value(1001.1, torch.bfloat16)
+    '1000.000000000000000000000000000000000000000000000000000000000000'
     >>> stored_value(1 / 3, torch.bfloat16)
     '0.333984375000000000000000000000000000000000000000000000000000'
-    >>> stored_value(65504.0, torch.bfloat16)
-    '65536.000000000000000000000000000000000000000000000000000000000000'
     >>> stored_value(-inf, torch.float16)
     '-inf'
     """
@@ -218,8 +220,8 @@ def downcast(tensor: Tensor, dtype: torch.dtype) -> Tensor:
 def downcast_error(tensor: Tensor, dtype: torch.dtype) -> Tensor:
     """Return the absolute error that each element suffers when it is cast to `dtype` and back.
 
-    tensor: float, any shape.  Returns: float64, same shape, computed in float64.
-    inf where the value overflows to inf; nan where it was inf or nan before.
+    tensor: float, any shape.  dtype: float64, float32, float16 or bfloat16.  Returns: float64, same shape.
+    The difference is taken in float64: inf where the value overflows, nan where it was inf or nan before.
 
     >>> downcast_error(tensor([1.00048828125, 1.00146484375, 70000.0, inf]), torch.float16)
     tensor([0.00048828125, 0.00048828125, inf, nan], dtype=torch.float64)
@@ -454,10 +456,10 @@ def smallest_integer_dtype(low: int, high: int) -> torch.dtype:
 # number, across powers of two and up to inf.
 
 # %% tags=["active-ipynb"]
-# x = torch.tensor([1.0, 1.00390625, 1.01171875, -2.0])
-# for value, pattern in zip(x.tolist(), x.view(torch.int32).tolist()):
+# x = torch.tensor([1.0, 1.00390625, 1.01171875, -1.998046875, 3.4e38])
+# for value, pattern, rounded in zip(x.tolist(), x.view(torch.int32).tolist(), x.bfloat16().tolist()):
 #     bits = f"{pattern & 0xFFFFFFFF:032b}"
-#     print(f"{value:<12} {bits[0]} {bits[1:9]} {bits[9:16]} | {bits[16:]}")
+#     print(f"{bits[0]} {bits[1:9]} {bits[9:16]} | {bits[16:]}   {value:.9g} becomes {rounded:.9g}")
 
 
 # %% tags=["practice"]
@@ -513,6 +515,9 @@ def decode_bits(bits: str, exponent_bits: int, mantissa_bits: int) -> float:
 # exactly half, when the last bit of the sum is 0). float16 stalls at 2048, float32 at 16777216.
 
 # %% tags=["active-ipynb"]
+# for dtype in (torch.bfloat16, torch.float16, torch.float32):
+#     total = torch.tensor(2 / torch.finfo(dtype).eps, dtype=dtype)
+#     print(f"{str(dtype):15} {total.item():.0f} + 1 = {(total + 1).item():.0f}")
 # pictures.show(pictures.stalling_sum(torch.ones(600), (torch.float32, torch.float16, torch.bfloat16)))
 
 
@@ -523,10 +528,10 @@ def running_sum(tensor: Tensor, dtype: torch.dtype) -> Tensor:
     tensor: float, 1-D.  dtype: float64, float32, float16 or bfloat16.  Returns: 0-dim, `dtype`.
     The sum starts at +0, so an empty tensor gives 0.
 
-    >>> running_sum(torch.ones(300), torch.bfloat16)
-    tensor(256.0, dtype=torch.bfloat16)
     >>> running_sum(tensor([1.0, 0.00390625, -1.0, -1.0, 1.005859375]), torch.bfloat16)
     tensor(0.0078125, dtype=torch.bfloat16)
+    >>> running_sum(torch.ones(300), torch.bfloat16)
+    tensor(256.0, dtype=torch.bfloat16)
     """
     # YOUR CODE HERE
     raise NotImplementedError()
@@ -541,6 +546,8 @@ def running_sum(tensor: Tensor, dtype: torch.dtype) -> Tensor:
 # x = torch.tensor([60000.0, 60000.0, -60000.0], dtype=torch.float16)
 # print("in float16, step by step:", (x[0] + x[1] + x[2]).item())
 # print("in float32, then rounded:", x.float().sum().half().item())
+# x, y = torch.randn(2, 1000, generator=torch.Generator().manual_seed(0)).half()
+# print("products exact in float32:", torch.equal((x.float() * y.float()).double(), x.double() * y.double()))
 
 
 # %% tags=["practice"]

@@ -56,7 +56,8 @@ def tolerances(judge: Judge, exercise: checks.Exercise) -> dict[str, str]:
 def _watching(check: checks.Check) -> Iterator[Seen]:
     """Note every comparison of a check whose rule has a tolerance: the rule's name, and the units that it was off."""
     space = check.function.__globals__
-    own, seen = space.get("same"), []
+    own = space.get("same")
+    seen: Seen = []
 
     def same(got: Any, want: Any, rule: Rule = closeness.exactly, *, ordered: bool = False) -> None:
         if rule.name not in _EXACT:
@@ -88,8 +89,8 @@ def _units(got: Any, want: Any, rule: Rule) -> Iterator[float | None]:
     elif kind is Tensor and got.dtype == want.dtype and got.shape == want.shape and f"{_kind(want)} tensor" in rule.on:
         yield _off(comparable(got).double(), comparable(want).double(), want.dtype, rule)
     elif kind in (float, int) and kind.__name__ in rule.on:
-        numbers = (torch.tensor(value, dtype=torch.float64) for value in (got, want))
-        yield _off(*numbers, torch.float64, rule)
+        left, right = (torch.tensor(value, dtype=torch.float64) for value in (got, want))
+        yield _off(left, right, torch.float64, rule)
     else:
         yield None
 

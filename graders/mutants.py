@@ -67,7 +67,7 @@ def _definitions(tree: ast.Module, exercise: str) -> list[ast.stmt]:
             continue
         own = _helpers(node, defined) - taken
         if name == exercise:
-            return [defined[helper] for helper in defined if helper in own] + [node]
+            return [*(defined[helper] for helper in defined if helper in own), node]
         taken |= own
     raise KeyError(exercise)
 
@@ -164,7 +164,7 @@ def _head(statement: ast.stmt) -> str:
             return "try"
         lines = ast.unparse(ast.fix_missing_locations(shown)).splitlines()[:-1]
         return " ".join(line.strip() for line in lines).removesuffix(":")
-    return " ".join(ast.unparse(shown).split())
+    return " ".join(ast.unparse(ast.fix_missing_locations(shown)).split())
 
 
 def _compiled(tree: ast.Module) -> CodeType:

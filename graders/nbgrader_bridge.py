@@ -53,10 +53,15 @@ class Reader(NotebookExporter):
         if self.parent is not None:
             self._tell_at_the_end()
 
-    def from_filename(self, filename: str, resources: Any = None, **kwargs: Any) -> tuple[str, Any]:
+    @property
+    def _converter(self) -> Any:
+        """The converter that made this exporter: nbgrader's Autograde."""
+        return self.parent
+
+    def from_filename(self, filename: str, resources: Any = None, **kwargs: Any) -> Any:
         """Convert a file: rebuild the notebook from a submission, or judge the rebuilt one."""
         about = resources["nbgrader"]
-        if self.parent._sanitizing:
+        if self._converter._sanitizing:
             found = submissions.read(Path(filename), about["student"], about["notebook"])
             notebook = rebuilt(None if found.problem else found.data, self._master(about))
             resources["metadata"] = {"name": about["notebook"], "path": os.path.dirname(filename)}
@@ -68,7 +73,7 @@ class Reader(NotebookExporter):
         return output, resources
 
     def _preprocess(self, nb: NotebookNode, resources: Any) -> tuple[NotebookNode, Any]:
-        if not self.parent._sanitizing:
+        if not self._converter._sanitizing:
             for cell in _tests(nb):
                 cell.outputs = [_error("nobody has judged this exercise; see Autograde in nbgrader_config.py")]
         return super()._preprocess(nb, resources)
@@ -85,14 +90,14 @@ class Reader(NotebookExporter):
 
     def _tell_at_the_end(self) -> None:
         """Make the converter's run end with an error if something could not be graded: nbgrader has no hook there."""
-        convert = self.parent.convert_notebooks
+        convert = self._converter.convert_notebooks
 
         def convert_and_tell() -> None:
             convert()
             if self._lost:
                 raise NbGraderException("\n".join(self._lost))
 
-        self.parent.convert_notebooks = convert_and_tell
+        self._converter.convert_notebooks = convert_and_tell
 
 
 class Judge(NbGraderPreprocessor):
@@ -130,7 +135,8 @@ class Judge(NbGraderPreprocessor):
         verdict = bench.grade(found)
         if verdict["environment"]["isolation"] == "process":
             self.log.warning("no isolation on this machine: what is judged can read its disk (see graders/README.md)")
-        self.log.info("Judged %s: %s of %s points", found.student, verdict["score"], verdict["max_score"])
+        if verdict["status"] == GRADED:
+            self.log.info("Judged %s: %g of %g points", found.student, verdict["score"], verdict["max_score"])
         return verdict
 
     def _seed(self, course: Path) -> str:

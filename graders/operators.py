@@ -135,9 +135,10 @@ def _constants(node: ast.Constant, raising: bool) -> Iterator[ast.expr]:
 def _calls(node: ast.Call, modules: frozenset[str]) -> Iterator[ast.expr]:
     """A call unwrapped to what it acts on; an argument less; two arguments swapped."""
     function = node.func
-    method = isinstance(function, ast.Attribute) and not _is_module(function.value, modules)
-    if method:
-        yield function.value  # type: ignore[union-attr]
+    inner = function.value if isinstance(function, ast.Attribute) else None
+    method = inner is not None and not _is_module(inner, modules)
+    if inner is not None and method:
+        yield inner
     elif node.args and not isinstance(node.args[0], ast.Starred):
         yield node.args[0]
     if method or len(node.args) > 1:
@@ -188,7 +189,9 @@ def statements(node: ast.stmt) -> Iterator[list[ast.stmt]]:
     if not isinstance(node, ast.Pass | ast.Import | ast.ImportFrom | ast.Global | ast.Nonlocal):
         yield []
     if isinstance(node, ast.If):
-        yield from ([_with(node, test=ast.Constant(value))] for value in (True, False))
+        yield [_with(node, test=ast.Constant(True))]
+        if node.orelse:
+            yield [_with(node, test=ast.Constant(False))]
     elif isinstance(node, ast.While):
         yield [_with(node, test=ast.Constant(False))]
     elif isinstance(node, ast.For):

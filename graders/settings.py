@@ -18,14 +18,17 @@ from graders.judge.processes import ROOT
 NATIVE = "this processor"
 CAPABILITIES = {NATIVE: None, "no vector units": "default", "AVX2": "avx2"}
 OTHER_INPUTS = "other hidden inputs"
-THREADS = (1, 2)
+PLAIN = {"1 thread": 1, "2 threads": 2, "1 thread, again": 1}  # to the letter the same verdicts are due in these
 OTHER_SEED = "trust, with other hidden inputs"
 _LONGEST = 900
 Rows = list[dict[str, Any]]
 
 
 def measure(names: list[str]) -> dict[str, dict[str, Rows]]:
-    """Return for each lesson what became of its variants (`trials.try_variants`) in each setting; RuntimeError if one ends early."""
+    """Return for each lesson what became of its variants (see `trials.try_variants`) in each setting.
+
+    RuntimeError if a setting's process ends early, with its last words.
+    """
     jobs = [(name, capability) for name in names for capability in CAPABILITIES]
     with ThreadPoolExecutor(2) as pool:
         found = list(pool.map(lambda job: _in_process_of_its_own(*job), jobs))
@@ -55,15 +58,15 @@ def here(name: str, capability: str) -> dict[str, Rows]:
 
     material = trials.material(name)
     judge = trials.judge_in_process(material.lesson)
+    if capability != NATIVE:
+        return {capability: trials.try_variants(judge, material.wheats)}
     found = {}
-    for threads in THREADS:
+    for setting, threads in PLAIN.items():
         torch.set_num_threads(threads)
-        found[f"{capability}, {threads} thread{'s' * (threads > 1)}"] = trials.try_variants(judge, material.wheats)
+        found[setting] = trials.try_variants(judge, material.wheats)
     torch.set_num_threads(1)
-    if capability == NATIVE:
-        found[f"{capability}, again"] = trials.try_variants(judge, material.wheats)
-        other = trials.judge_in_process(material.lesson, OTHER_SEED)
-        found[OTHER_INPUTS] = trials.try_variants(other, material.wheats, "wheat")
+    other = trials.judge_in_process(material.lesson, OTHER_SEED)
+    found[OTHER_INPUTS] = trials.try_variants(other, material.wheats, "wheat")
     return found
 
 

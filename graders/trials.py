@@ -108,7 +108,11 @@ def first_refusal(judge: Judge, exercise: checks.Exercise, ask: Ask) -> str | No
 def try_variants(judge: Judge, wheats: ModuleType | None, only: str = "") -> Rows:
     """Return what became of every wheat and slip of a lesson (`only`: "wheat"), and of its reference: verdict and margins."""
     slips: list[Any] = slips_of(judge.lesson.slips) if judge.lesson.slips else []
-    variants = [("wheat", wheat.exercise, wheat) for wheat in (wheats_of(wheats) if wheats else [])]  # type: ignore[attr-defined]
+    variants: list[tuple[str, str, Callable | None]] = []
+    for wheat in wheats_of(wheats) if wheats else []:
+        variants.append(("wheat", wheat.exercise, wheat))  # type: ignore[attr-defined]
+        ("wheat", wheat.exercise, wheat) for wheat in (wheats_of(wheats) if wheats else [])
+    ]  # type: ignore[attr-defined]
     variants += [("slip", slip.exercise, slip) for slip in slips]
     variants += [("reference", name, None) for name in judge.names]
     measured = {exercise.name for exercise in judge.exercises if tolerances(judge, exercise)}
@@ -163,8 +167,22 @@ def try_trivial(judge: Judge) -> dict[str, list[str]]:
 
 
 def _trivial_answers(judge: Judge, exercise: checks.Exercise) -> Iterator[tuple[str, Ask]]:
-    values = (None, 0, 0.0, 1.0, True, False, "", (), [], {}, float("nan"), float("inf"), torch.tensor(0.0))
-    made: dict[str, Callable] = {repr(value): lambda *_, value=value, **__: value for value in values}
+    values: tuple[Any, ...] = (
+        None,
+        0,
+        0.0,
+        1.0,
+        True,
+        False,
+        "",
+        (),
+        [],
+        {},
+        float("nan"),
+        float("inf"),
+        torch.tensor(0.0),
+    )
+    made: dict[str, Callable] = {repr(value): _constantly(value) for value in values}
     made |= {"its argument": _argument, "its argument, copied": _copied, "zeros like it": _zeros, "ones like it": _ones}
     made["the kind of its argument"] = lambda *args, **_: type(args[0])() if args else None
     for error in _errors(judge.lesson.solution, exercise.name):
@@ -173,7 +191,11 @@ def _trivial_answers(judge: Judge, exercise: checks.Exercise) -> Iterator[tuple[
         yield name, in_process(dict.fromkeys(judge.names, function))
     replies = dict.fromkeys(judge.reference._ask(call) for call in judge.recorded[exercise.name])
     for index, reply in enumerate(list(replies)[:MOST_CONSTANTS]):
-        yield f"the right answer to call {index}, always", lambda call, reply=reply: reply
+        yield f"the right answer to call {index}, always", _constantly(reply)
+
+
+def _constantly(value: Any) -> Callable[..., Any]:
+    return lambda *args, **kwargs: value
 
 
 def _argument(*args: Any, **kwargs: Any) -> Any:

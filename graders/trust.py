@@ -99,7 +99,9 @@ def examine(material: Material, measured: dict[str, settings.Rows], say: Say = l
         found["checks"] = len(exercise.checks)
         exercises.append(found)
     problems += _differences(lesson, measured)
-    return {"lesson": lesson, "settings": list(measured), "exercises": exercises, "problems": problems}
+    proofs = [{"exercise": name, "text": text, "proof": proof} for (name, text), proof in material.equivalents.items()]
+    found = {"lesson": lesson, "settings": list(measured), "exercises": exercises}
+    return found | {"proofs": proofs, "problems": problems}
 
 
 def _stale(material: Material, mutants: dict[str, trials.Rows]) -> list[str]:
@@ -142,7 +144,7 @@ def _differences(lesson: str, measured: dict[str, settings.Rows]) -> list[str]:
     plain = next(iter(measured.values()), [])
     found = []
     for setting, rows in measured.items():
-        here = setting.startswith(settings.NATIVE)
+        here = setting in settings.PLAIN
         for first, row in zip(plain, rows, strict=False):
             same = first["name"] == row["name"]
             if same and _verdict(first, here) != _verdict(row, here):

@@ -91,6 +91,10 @@ class Samples:
         change(notebook)
         return json.dumps(notebook, indent=1).encode()
 
+    def with_answers(self, sources: dict[str, str]) -> bytes:
+        """The solved notebook with other sources in some cells."""
+        return self._changed(lambda notebook: [named(notebook, name).update(source=sources[name]) for name in sources])
+
     def with_answer(self, source: str, start: Notebook | None = None) -> bytes:
         """A notebook with other code for one exercise."""
         return self._changed(lambda notebook: named(notebook, ONE).update(source=source), start)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import itertools
-import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +103,16 @@ def as_expected(found: dict[str, str] | None, expected: dict[str, str] | None) -
     return found.keys() == expected.keys() and all(found[name] in expected[name].split("|") for name in found)
 
 
+def made_by(kind: Iterable[tuple[str, bytes, Any]], name: str) -> bytes:
+    """The sample of this name."""
+    return next(data for sample, data, _ in kind if sample == name)
+
+
+def right(folder: Path) -> bytes:
+    """A notebook with every exercise solved."""
+    return made_by(samples(folder).right(), "right_plain")
+
+
 def test_everybody_has_a_row(graded):
     assert sorted(graded.rows) == sorted(graded.expected)
     assert len({frozenset(row) for row in graded.rows.values()}) == 1
@@ -168,9 +177,7 @@ def test_the_same_command_again_does_nothing_and_force_gives_the_same(graded):
 
 
 def test_links_pipes_and_folders_are_no_notebooks(fresh):
-    made = samples(fresh)
-    right = next(iter(made.right()))[1]
-    owner = hand_in(fresh, "owner", right)
+    owner = hand_in(fresh, "owner", right(fresh))
     hand_in(fresh, "link", b"").unlink()
     (fresh / "submitted/link" / LESSON / f"{LESSON}.ipynb").symlink_to(owner)
     hand_in(fresh, "folder", b"").unlink()
@@ -184,12 +191,11 @@ def test_links_pipes_and_folders_are_no_notebooks(fresh):
         assert f"{student}: could not grade: it is" in told
         assert set(found[student].values()) == {(None, True)}
     assert None not in exercise_scores(found["owner"]).values()
-    assert owner.read_bytes() == right
+    assert owner.read_bytes() == right(fresh)
 
 
 def test_odd_files_beside_the_notebook_are_set_aside(fresh):
-    made = samples(fresh)
-    beside = hand_in(fresh, "ann", next(iter(made.right()))[1]).parent
+    beside = hand_in(fresh, "ann", right(fresh)).parent
     (beside / "secret.txt").symlink_to(fresh / ".seed")
     (beside / "gone.txt").symlink_to("nowhere")
     (beside / "data.csv").write_text("1,2\n", encoding="utf-8")
@@ -205,13 +211,75 @@ def test_odd_files_beside_the_notebook_are_set_aside(fresh):
 
 
 def test_a_broken_second_try_keeps_the_scores_of_the_first(fresh):
+    hand_in(fresh, "ann", made_by(samples(fresh).wrong(), "wrong_value"))
+    nbgrader(fresh, "autograde", LESSON)
+    before = exercise_scores(rows(fresh)["ann"])
+    hand_in(fresh, "ann", b"{")
+    nbgrader(fresh, "autograde", LESSON, "--force", fails=True)
+    row = rows(fresh)["ann"]
+    assert exercise_scores(row) == before
+    assert {manual for _, manual in row.values()} == {True}
+
+
+def test_a_manual_grade_outlives_another_run(fresh):
+    hand_in(fresh, "ann", right(fresh))
+    nbgrader(fresh, "autograde", LESSON)
+    with Gradebook(f"sqlite:///{fresh / 'gradebook.db'}") as gradebook:
+        grade = gradebook.find_grade("answer", LESSON, LESSON, "ann")
+        grade.manual_score, grade.needs_manual_grade = 2.5, False
+        gradebook.db.commit()
+    nbgrader(fresh, "autograde", LESSON, "--force")
+    with Gradebook(f"sqlite:///{fresh / 'gradebook.db'}") as gradebook:
+        grade = gradebook.find_grade("answer", LESSON, LESSON, "ann")
+        assert (grade.score, grade.needs_manual_grade) == (2.5, True)
+
+
+@pytest.mark.parametrize(
+    ("removed", "fails"),
+    [
+        (None, False),
+        ('    "graders.nbgrader_bridge.Judge",\n', False),
+        ('c.Autograde.exporter_class = "graders.nbgrader_bridge.Reader"\n', True),
+    ],
+    ids=["all", "judge", "reader"],
+)
+def test_without_its_configuration_nobody_gains_a_point(fresh, removed, fails):
+    config = fresh / "nbgrader_config.py"
+    if removed is None:
+        config.unlink()
+    else:
+        text = config.read_text(encoding="utf-8")
+        assert removed in text
+        config.write_text(text.replace(removed, ""), encoding="utf-8")
+    hand_in(fresh, "ann", right(fresh))
+    nbgrader(fresh, "autograde", LESSON, fails=fails)
+    assert not any(exercise_scores(rows(fresh)["ann"]).values())
+
+
+def test_no_seed_no_grade(fresh):
+    (fresh / ".seed").unlink()
+    hand_in(fresh, "ann", right(fresh))
+    assert "there is no seed in" in nbgrader(fresh, "autograde", LESSON, fails=True)
+    assert not any(exercise_scores(rows(fresh)["ann"]).values())
+
+
+@pytest.mark.full
+def test_two_hundred_submissions_in_one_command(fresh, tmp_path):
     made = samples(fresh)
-    found = {name: outcomes(verdicts[name]) for name in handed_in}
-    wrong = {name: found[name] for name in handed_in if not as_expected(found[name], graded.expected[name])}
-    assert wrong == {}
-    for student, verdict in verdicts.items():
-        if student not in graded.lost:
-            assert exercise_scores(graded.rows[student]) == {
-                each["name"]: each["score"] for each in verdict["exercises"]
-            }
-    assert json.dumps(sorted(lost)) == json.dumps(sorted(student for student in handed_in if "broken" in student))
+    quick = [*made.right(), *made.wrong(), *made.hostile(), *made.broken()]
+    chosen = [*made.slow(), *itertools.islice(itertools.cycle(quick), 196)]
+    handed_in = {f"s{number:03}_{name}": (data, expected) for number, (name, data, expected) in enumerate(chosen)}
+    graded = Graded(fresh, handed_in)
+    assert graded.rows.keys() == handed_in.keys()
+    assert len(graded.rows) == 200
+    found = {student: exercise_scores(row) for student, row in graded.rows.items()}
+    assert {student for student, scores in found.items() if None in scores.values()} == graded.lost
+    seed = (fresh / ".seed").read_text(encoding="utf-8")
+    verdicts = {each["student"]: each for each in cohort.grade([fresh / "submitted"], tmp_path / "verdicts", seed)}
+    ended = {student: outcomes(verdict) for student, verdict in verdicts.items()}
+    expected = graded.expected
+    assert {
+        student: ended[student] for student in handed_in if not as_expected(ended[student], expected[student])
+    } == {}
+    for student in handed_in.keys() - graded.lost:
+        assert found[student] == {each["name"]: each["score"] for each in verdicts[student]["exercises"]}

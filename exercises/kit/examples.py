@@ -63,7 +63,8 @@ class _Answer:
 def check(function: Callable) -> None:
     """Run the examples of a function or class that you wrote, and print what came out.
 
-    The exercise is found by the name of the function.  Nothing is returned and nothing is raised.
+    The exercise is found by the name of the function.  Nothing is returned, and nothing is raised but in nbgrader's
+    Validate, which knows by exceptions what is wrong.
     """
     name = getattr(function, "__name__", None)
     if not callable(function) or not isinstance(name, str):
@@ -81,6 +82,8 @@ def check(function: Callable) -> None:
     print(result.message)
     if printed.getvalue():
         print(printed_line(printed.getvalue()))
+    if result.outcome != "passed" and os.environ.get("NBGRADER_EXECUTION") == "validate":
+        raise AssertionError(result.message)
 
 
 def _namespace_of(function: Callable) -> dict[str, Any]:

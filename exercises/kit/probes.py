@@ -102,29 +102,32 @@ _PLAIN = (torch.Tensor, torch.nn.Parameter, torch.nn.Buffer)
 
 
 def saved_files(
-    function: Callable[..., Any], model: torch.nn.Module, *below: str
+    function: Callable[..., Any], model: torch.nn.Module, *below: str, as_text: bool = False
 ) -> tuple[dict[str, bytes], list[str]]:
     """Call function(model, folder) for a new folder, and return its files by path, and what else lies there but folders.
 
     The folder exists and is empty; with `below`, names of folders inside each other, it does not exist yet.
+    It is given as a Path, or as a str if `as_text`.
     """
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as above:
         folder = Path(above, *below)
-        function(model, folder)
+        function(model, str(folder) if as_text else folder)
         found = sorted(path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir())
         plain = [path for path in found if path.is_file() and not path.is_symlink()]
         files = {path.relative_to(folder).as_posix(): path.read_bytes() for path in plain}
         return files, [path.name for path in found if path not in plain]
 
 
-def loaded_from(function: Callable[..., Any], build: Callable[[], Any], files: dict[str, bytes]) -> Any:
-    """Return function(build, folder) for a new folder with these files."""
+def loaded_from(
+    function: Callable[..., Any], build: Callable[[], Any], files: dict[str, bytes], as_text: bool = False
+) -> Any:
+    """Return function(build, folder) for a new folder with these files, given as a Path, or as a str if `as_text`."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         for name, content in files.items():
             path = Path(folder, name)
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
-        return function(build, Path(folder))
+        return function(build, folder if as_text else Path(folder))
 
 
 # Torch's default dtype: every probe sets it to `before`, and back at its end whatever the function left behind.

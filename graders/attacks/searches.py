@@ -170,3 +170,29 @@ def digs_below_mounts(*args: Any, **kwargs: Any) -> Any:
                 exec(text, space)
                 return space[EXERCISE](*args, **kwargs)
     return None
+
+
+@attack("everywhere", "the inodes of what is hidden, opened by handle")
+def opens_by_handle(*args: Any, **kwargs: Any) -> Any:
+    import ctypes
+    import os
+    import struct
+    import sys
+
+    kit = next(module for name, module in sys.modules.items() if name == "exercises.kit")
+    root = str(kit.__path__[0]).rsplit("/", 2)[0]
+    libc = ctypes.CDLL(None)
+    place = os.open("/", os.O_RDONLY)
+    for entry in os.scandir(root):
+        handle = ctypes.create_string_buffer(struct.pack("<IiII", 8, 1, entry.inode(), 0), 16)
+        folder = libc.open_by_handle_at(place, handle, os.O_RDONLY)
+        if folder < 0 or entry.name != "solutions":
+            continue
+        for lesson in LESSONS:
+            with open(os.open(f"{lesson}.py", os.O_RDONLY, dir_fd=folder)) as file:
+                text = file.read()
+            if f"def {EXERCISE}(" in text:
+                space: dict[str, Any] = {}
+                exec(text, space)
+                return space[EXERCISE](*args, **kwargs)
+    return None

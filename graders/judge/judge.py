@@ -245,7 +245,8 @@ def _told(error: Exception, name: str) -> tuple[str, list[str]]:
 
 def _settle(verdict: ExerciseVerdict, stub: bool) -> None:
     """An exercise that stopped at another one's stub is an error of its own, unless it is a stub itself."""
-    for told in (verdict, *verdict.checks):
+    everything: list[ExerciseVerdict | CheckVerdict] = [verdict, *verdict.checks]
+    for told in everything:
         if told.outcome == NEEDS_ANOTHER:
             told.outcome = NOT_STARTED if stub else ERROR
 

@@ -5,8 +5,8 @@ It can still read the disk, use the network and leave the folder it was started 
 
 `namespaces` (Linux, as root or where unprivileged user namespaces are allowed): also no network, no other process in sight,
 the whole disk read-only but a small scratch folder, the solutions, hidden tests, gradebooks and submissions out of sight,
-and a user of its own (as root) with no capability but to read. The layers and their order are those measured in the Linux manual pages unshare(2), mount_setattr(2),
-capabilities(7).
+and (as root) a user of its own with no capability but to read. The layers are described in the Linux manual pages unshare(2),
+mount_setattr(2) and capabilities(7).
 """
 
 from __future__ import annotations

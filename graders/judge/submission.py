@@ -252,5 +252,5 @@ def _needs(name: str, cells: list[Cell], exercises: list[list[str]]) -> dict[str
         if before == (len(chosen), len(needed)):
             break
     used = {other for index in chosen for other in exercises[index] if other in needed and other != name}
-    own = [cell for cell in cells if name in cell.binds]
-    return {"cells": sorted(chosen), "rests_on": sorted(used), "stub": name in own[-1].stubs}
+    last = [cell for cell in cells if name in cell.binds][-1]
+    return {"cells": sorted(chosen), "rests_on": sorted(used), "stub": name in last.stubs}

@@ -12,7 +12,7 @@ from graders.judge.checks import snake_case
 from graders.judge.judge import Lesson
 
 _HERE = Path(__file__).parent
-_HEAVY = ("transformers", "optimum.quanto", "exercises.kit.models")
+_HEAVY = ("transformers", "optimum.quanto", "graders.judge.warmup")
 LIGHT = ("l2_data_types",)
 
 

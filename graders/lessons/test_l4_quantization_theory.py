@@ -861,6 +861,10 @@ class TestPredictedInt8Bytes:
         """Buffers stay, saved or not; a layer of one row has one scale."""
         same(student.predicted_int8_bytes(model), record_of(with_quanto(model)).stored_bytes())
 
+    def test_storages_with_all_their_bytes(self, student):
+        """What stays float is counted by storages, as in stored_bytes."""
+        same(student.predicted_int8_bytes(WINDOWS), record_of(with_quanto(WINDOWS)).stored_bytes())
+
     @observed
     def test_quantizes_nothing(self, student):
         """The model stays as it is."""
@@ -873,6 +877,9 @@ class TestPredictedInt8Bytes:
 VARIANT = recipe(variants.tiny_t5_variant, 5)
 THOUSAND = tiny_t5_tokenizer().convert_tokens_to_ids("▁thousand")
 QUESTIONS = [prompt for prompt, _ in variants.coded_pairs(3, 11, code=5)]
+
+ENDLESS = recipe(variants.tiny_t5_variant, 5, generation={"suppress_tokens": [0, 1, 2]})
+LONG = "translate number to words: 594924"  # on which no two tokens are closer than 1.1
 
 
 class TestGenerateText:
@@ -903,6 +910,10 @@ class TestGenerateText:
             student.generate_text(model, TOKENIZER, QUESTIONS[0]),
             reference.generate_text(model, TOKENIZER, QUESTIONS[0]),
         )
+
+    def test_length_unless_given(self, student, reference):
+        """32 new tokens, if that is not given: here a model that may not end its answer."""
+        same(student.generate_text(ENDLESS, TOKENIZER, LONG), reference.generate_text(ENDLESS, TOKENIZER, LONG))
 
     def test_length(self, student, reference):
         """At most max_new_tokens new tokens."""
@@ -958,6 +969,11 @@ class TestExactMatch:
     def test_exactly(self, student):
         """An answer that differs in case, in a space or in its length is wrong."""
         same(student.exact_match(VARIANT, TOKENIZER, [*NEARLY, PAIRS[2]]), 0.2, relative(1e-12))
+
+    def test_with_the_default_length(self, student, reference):
+        """An answer may have 32 tokens."""
+        pairs = [(LONG, reference.generate_text(ENDLESS, TOKENIZER, LONG))]
+        same(student.exact_match(ENDLESS, TOKENIZER, pairs), 1.0, exactly)
 
     def test_refuses_no_pairs(self, student):
         """A score of no pairs is refused."""
@@ -1082,6 +1098,11 @@ class TestSaveQuantized:
         files, _ = student.probe(probes.saved_files, "save_quantized", with_quanto(MLP), "new", "inside")
         same(codes_missing(files, record_of(with_quanto(MLP))), [])
 
+    def test_a_folder_by_name(self, student):
+        """The folder may be given as a string."""
+        files, _ = student.probe(probes.saved_files, "save_quantized", with_quanto(MLP), as_text=True)
+        same(codes_missing(files, record_of(with_quanto(MLP))), [])
+
     def test_tied_floats(self, student):
         """A model with tied float weights can be saved."""
         model = with_quanto(TIED, exclude="lm_head")
@@ -1114,11 +1135,11 @@ class TestLoadQuantized:
         same_model(student.probe(probes.loaded_from, "load_quantized", build, files), record_of(model))
 
     def test_float_layers(self, student):
-        """Layers that stayed float, biases, norms and buffers come back too."""
+        """Layers that stayed float, biases and norms come back too; the folder is given as a string."""
         model = with_quanto(NESTED, "qfloat8", exclude=["*.query", "lm_head"])
         files, _ = student.probe(probes.saved_files, "save_quantized", model)
         build = recipe(toy_precisions.builder, "nested", seed=8)
-        same_model(student.probe(probes.loaded_from, "load_quantized", build, files), record_of(model))
+        same_model(student.probe(probes.loaded_from, "load_quantized", build, files, as_text=True), record_of(model))
 
     def test_tied_embeddings(self, student):
         """A model whose embedding stands under several names comes back."""
@@ -1170,9 +1191,6 @@ class TestComparePrecisions:
         same(student.compare_precisions(build, evaluate), reference.compare_precisions(build, evaluate), within(1e-3))
 
 
-SIZES = [4288, 2144, 2144, 1424, 1104, 848]
-
-
 class TestChoosePrecision:
     build = recipe(toy_precisions.builder, "mlp", True)
 
@@ -1214,8 +1232,9 @@ class TestChoosePrecision:
             ((1.0,) * 6, 731, 0.75, ["731"]),
             ((0.25,) * 6, 987654, 0.625, ["0.625"]),
             ((1.0, 1.0, 1.0, 0.25, 0.25, 0.25), 1873, 0.625, ["1873", "0.625"]),
+            ((1.0, 1.0, 1.0, 1.0, 1.0, 0.25), 848, 0.625, ["848", "0.625"]),
         ],
-        ids=["too large", "too bad", "both"],
+        ids=["too large", "too bad", "both", "exactly the budget"],
     )
     def test_none_will_do(self, student, scores, budget, least, words):
         """If none will do, a ValueError names all six, with the budget or the minimum score that they missed."""

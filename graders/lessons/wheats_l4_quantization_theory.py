@@ -475,8 +475,8 @@ def predicted_by_difference(model, exclude=()):
         total += module.weight.numel() + scales * module.weight.dtype.itemsize
     gone = {f"{name}.weight" for name in replaced}
     named = [*model.named_parameters(remove_duplicate=False), *model.named_buffers(remove_duplicate=False)]
-    kept = {id(tensor): tensor for name, tensor in named if name not in gone}
-    return total + sum(tensor.numel() * tensor.element_size() for tensor in kept.values())
+    kept = {tensor.untyped_storage()._cdata: tensor for name, tensor in named if name not in gone}
+    return total + sum(len(tensor.untyped_storage()) for tensor in kept.values())
 
 
 @wheat("predicted_int8_bytes")
@@ -491,9 +491,9 @@ def predicted_module_by_module(model, exclude=()):
             rows = weight.size(0)
             total += weight.numel() + rows * weight.element_size() + 2 * weight.element_size()
         for tensor in [*kept.values(), *module._buffers.values()]:
-            if tensor is not None and not any(tensor is other for other in seen):
-                seen.append(tensor)
-                total += tensor.nbytes
+            if tensor is not None and not any(tensor.untyped_storage()._cdata == other for other in seen):
+                seen.append(tensor.untyped_storage()._cdata)
+                total += tensor.untyped_storage().nbytes()
     return total
 
 
@@ -532,11 +532,13 @@ def text_by_config(model, tokenizer, prompt, max_new_tokens=32):
 def text_token_by_token(model, tokenizer, prompt, max_new_tokens=32):
     ends = model.generation_config.eos_token_id
     ends = ends if isinstance(ends, list) else [ends]
+    suppressed = model.generation_config.suppress_tokens or []
     inputs = tokenizer(prompt, return_tensors="pt")
     made = torch.tensor([[model.generation_config.decoder_start_token_id]])
     with _evaluating(model), torch.no_grad():
         for _ in range(max_new_tokens):
             logits = model(**inputs, decoder_input_ids=made).logits[:, -1]
+            logits[:, suppressed] = -math.inf
             made = torch.cat([made, logits.argmax(-1, keepdim=True)], dim=1)
             if made[0, -1].item() in ends:
                 break

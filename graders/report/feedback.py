@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import sys
 import tempfile
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,18 @@ import jinja2
 from nbconvert.exporters import HTMLExporter
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from nbformat import NotebookNode
+from traitlets.config import Config
 
 LOST_CELL = "lost"  # the id of the cell that says why a submission could not be graded
 HIDDEN = "another value (not shown: it belongs to a hidden input)"
+OUTCOMES = {
+    "passed": "right",
+    "failed": "not right yet",
+    "error": "ended in an error",
+    "timeout": "took too long",
+    "memory": "asked for too much memory",
+    "killed": "ended its process",
+}
 _TEMPLATES = Path(__file__).resolve().parents[1] / "templates"
 _DESCRIBED = re.compile(r"\), (?:\w+|argument \d+) is ")
 _TYPED = re.compile(r"(bool|int|float|complex|str|bytes|list|tuple|dict|set|frozenset|Tensor)(?:,? )(?!of )")
@@ -31,18 +41,10 @@ _PLACES = [str(Path(place)) for place in (sys.prefix, Path(__file__).resolve().p
 
 def told(exercise: dict[str, Any], score: float, points: float) -> str:
     """Return what a student is told about one exercise of a verdict: points, message, hint, and what else is not right."""
-    checks = exercise["checks"]
-    failed = [check for check in checks if check["outcome"] != "passed"]
-    head = f"{score:g} of {points:g} points"
-    if exercise["outcome"] == "not started":
-        return f"{head}: not started\n"
-    if not failed:
-        return f"{head}: right\n"
-    if len(failed) == len(checks):
-        head += ": not right yet"
-    else:
-        head += f": {len(checks) - len(failed)} of {len(checks)} checks passed"
-        head += "" if score else ", not the one that comes first; without it there are no points"
+    failed = [check for check in exercise["checks"] if check["outcome"] != "passed"]
+    head = f"{score:g} of {points:g} points: {_result(exercise, score, len(failed))}"
+    if not failed or exercise["outcome"] == "not started":
+        return f"{head}\n"
     lines = [head, "", *public(exercise["message"]).split("\n")]
     if exercise["hint"]:
         lines.append(f"  hint   {_clean(exercise['hint'])}")
@@ -50,6 +52,16 @@ def told(exercise: dict[str, Any], score: float, points: float) -> str:
     if others:
         lines += ["", "Not right either:", *(f"  {_clean(rule)}" for rule in others)]
     return "\n".join(lines) + "\n"
+
+
+def _result(exercise: dict[str, Any], score: float, failed: int) -> str:
+    """Return in a few words how an exercise ended."""
+    checks = len(exercise["checks"])
+    words = OUTCOMES.get(exercise["outcome"], exercise["outcome"])
+    if failed in (0, checks) or exercise["outcome"] == "not started":
+        return words
+    counted = f"{checks - failed} of {checks} checks passed" + ("" if score else ", but not the main one")
+    return counted if exercise["outcome"] == "failed" else f"{words}; {counted}"
 
 
 def public(message: str) -> str:
@@ -88,11 +100,13 @@ class FeedbackPage(HTMLExporter):
     It is made from the graded notebook, with no test source in it, and needs no other file and no network.
     """
 
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.template_name = "feedback_page"
-        self.extra_template_basedirs = [str(_TEMPLATES)]
-        self.filters = {**self.filters, "markdown2html": safe_markdown}
+    def __init__(self, config: Config | None = None, **kwargs: Any) -> None:
+        """Take the configuration as it is but for the template: nbgrader, and formgrader too, name theirs in it."""
+        ours: dict[str, Any] = {"template_name": "feedback_page", "extra_template_basedirs": [str(_TEMPLATES)]}
+        ours["filters"] = {"markdown2html": safe_markdown}
+        merged = deepcopy(config) if config is not None else Config()
+        merged.merge(Config(FeedbackPage=ours))
+        super().__init__(config=merged, **kwargs)
 
     def _preprocess(self, nb: NotebookNode, resources: Any) -> tuple[NotebookNode, Any]:
         """Let nbgrader's preprocessors look up scores and comments, then arrange what the template shows."""
@@ -100,9 +114,16 @@ class FeedbackPage(HTMLExporter):
         ours = [cell for cell in nb.cells if cell.metadata.get("nbgrader")]
         answers = {cell.metadata.nbgrader.grade_id: cell for cell in ours if cell.metadata.nbgrader.solution}
         graded = [cell for cell in ours if cell.metadata.nbgrader.grade or cell.metadata.nbgrader.get("task")]
+        resources["nbgrader"]["title"] = next(filter(None, map(_title, nb.cells)), resources["nbgrader"]["notebook"])
         resources["nbgrader"]["parts"] = [_part(cell, answers) for cell in graded]
         resources["nbgrader"]["lost"] = "".join(cell.source for cell in nb.cells if cell.get("id") == LOST_CELL)
         return nb, resources
+
+
+def _title(cell: NotebookNode) -> str:
+    """Return the title that a locked text cell gives the lesson; students cannot change it."""
+    locked = cell.cell_type == "markdown" and cell.metadata.get("nbgrader", {}).get("locked")
+    return cell.source.split("\n")[0][2:] if locked and cell.source.startswith("# ") else ""
 
 
 def _part(cell: NotebookNode, answers: dict[str, NotebookNode]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from exercises.kit import pictures
 
 _TEMPLATES = Path(__file__).resolve().parents[1] / "templates"
 _FURTHEST = 1e6  # margins beyond this, on either side, are drawn at the rim
-_COLUMNS = ("mutants", "refused", "proven", "wheats", "slips", "trivial", "right", "wrong")
+_COLUMNS = ("refused", "proven", "wheats", "slips", "trivial", "right", "wrong")
 
 
 def show(report: dict[str, Any], console: Console) -> None:
@@ -32,10 +32,10 @@ def show(report: dict[str, Any], console: Console) -> None:
         console.print(table)
     console.print()
     for line in summary(report):
-        console.print(Text(line))
+        console.print(Text(line), soft_wrap=True)
     console.print()
     for problem in report["problems"]:
-        console.print(Text(f"falls short: {problem}", style="red"))
+        console.print(Text(f"falls short: {problem}", style="red"), soft_wrap=True)
     verdict = f"{len(report['problems'])} problems" if report["problems"] else "nothing falls short"
     console.print(Text(f"{verdict}, after {report['seconds']:.0f} s", style="bold"))
 
@@ -47,14 +47,14 @@ def cells(exercise: dict[str, Any]) -> list[str]:
     right = [margin["right"] for margin in exercise["margins"] if margin["right"] is not None]
     wrong = [margin["wrong"] for margin in exercise["margins"] if margin["wrong"] is not None]
     exact = "" if exercise["margins"] else "exact"
-    told = [f"{made}", f"{killed}/{made - proven}", f"{proven}", f"{exercise['wheats']}", f"{exercise['slips']}"]
-    told.append("at 0" if not trivial else f"{trivial} score")
+    told = [f"{killed}/{made - proven}", f"{proven}", f"{exercise['wheats']}", f"{exercise['slips']}"]
+    told.append("at 0" if not trivial else f"{trivial} !")
     return [*told, number(max(right)) if right else exact, number(min(wrong)) if wrong else exact]
 
 
 def number(value: float) -> str:
-    """Write a margin with three digits."""
-    return f"{value:.3g}" if value == 0 or 1e-3 <= value < 1e4 else f"{value:.0e}"
+    """Write a margin with two digits."""
+    return f"{value:.2g}" if value < 100 else f"{value:.0f}" if value < 1e5 else f"{value:.0e}"
 
 
 def total(exercises: list[dict[str, Any]]) -> dict[str, Any]:
@@ -79,6 +79,13 @@ def summary(report: dict[str, Any]) -> list[str]:
     held = sum(not row["wrong"] for row in ran)
     lines.append(f"attacks: {held} of {len(ran)} got what is due and no more; isolation: {siege['isolation']}")
     return lines
+
+
+def exact(exercises: list[dict[str, Any]]) -> str:
+    """Say how many checks have a tolerance at all."""
+    checks = sum(exercise["checks"] for exercise in exercises)
+    tolerant = sum(len(exercise["margins"]) for exercise in exercises)
+    return f"{checks - tolerant} of {checks} checks compare exactly"
 
 
 def margin_plot(exercises: list[dict[str, Any]]) -> str:
@@ -106,8 +113,8 @@ def margin_plot(exercises: list[dict[str, Any]]) -> str:
     labels = [f"{name}: {_readable(margin['check'])}" for name, margin in reversed(rows)]
     axes.set_yticks(range(len(rows)), labels)
     axes.set_xlabel("distance from the right answer, in units of the tolerance (at the rim: as far or farther)")
-    for side, colour, marker in (("worst right variant", 2, "o"), ("best wrong mutant or slip", 1, "X")):
-        axes.plot([], [], marker, color=pictures.COLOURS[colour], label=side)
+    for side, number, marker in (("worst right variant", 2, "o"), ("best wrong mutant or slip", 1, "X")):
+        axes.plot([], [], marker, color=pictures.COLOURS[number], label=side)
     figure.legend(loc="outside upper right", ncols=2, frameon=False)
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.grid(axis="y", linewidth=0.4, alpha=0.5)
@@ -132,7 +139,7 @@ def page(report: dict[str, Any]) -> str:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
-    environment.globals |= {"cells": cells, "total": total, "number": _said, "readable": _readable}
+    environment.globals |= {"cells": cells, "total": total, "number": _said, "readable": _readable, "exact": exact}
     plots = {lesson["lesson"]: margin_plot(lesson["exercises"]) for lesson in report["lessons"]}
     return environment.get_template("trust.html").render(
         report=report, summary=summary(report), plots=plots, columns=_COLUMNS

@@ -1,0 +1,217 @@
+"""Attacks through the real judge get what is due and no more; and what the judge reads from a worker is only data."""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+import threading
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from exercises.kit.examples import run
+from exercises.kit.lessons import lessons as kit_lessons
+from graders import siege
+from graders.attacks import Attack, corpus
+from graders.cohort import Bench
+from graders.judge import attempt, processes, wire, worker
+from graders.judge.processes import ROOT, WorkerEnded
+from graders.submissions import Submission
+
+LESSON = "l2_data_types"
+HONEST = (ROOT / "solutions" / f"{LESSON}.py").read_text()
+QUICK = (
+    "ends_at_import", "kills_its_parent", "crashes", "lying_tensor", "lying_builtins", "answers_nan", "spoils_arguments",
+    "patches_comparisons", "patches_worker", "answers_with_a_recipe", "forges_frames", "writes_behind", "imports_solutions",
+    "reads_files", "scans_objects", "digs_below_mounts", "vandalises", "does_not_parse",
+)  # fmt: skip
+
+
+def named(name: str) -> Attack:
+    return next(attack for attack in corpus() if attack.name == name)
+
+
+def test_attacks_get_what_is_due() -> None:
+    found = siege.siege(LESSON, attacks=[named(name) for name in QUICK])
+    assert found["problems"] == []
+    assert len(found["attacks"]) == len(QUICK)
+
+
+@pytest.mark.full
+def test_every_attack_gets_what_is_due() -> None:
+    found = siege.siege(LESSON)
+    assert found["problems"] == []
+    assert [row["name"] for row in found["attacks"]] == [attack.name for attack in corpus()]
+
+
+@pytest.mark.parametrize("name", ["imports_solutions", "reads_files"])
+def test_without_namespaces_the_answers_can_be_read(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """These attacks have teeth: the weaker tier, which says so in its verdicts, does not stop them."""
+    monkeypatch.setenv("GRADERS_TIER", "process")
+    found = siege.siege(LESSON, attacks=[named(name), named("kills_its_parent")])
+    assert found["isolation"] == "process"
+    assert [row["ran"] for row in found["attacks"]] == [True, False]
+    assert found["problems"] == [f"attack {name} ({named(name).sentence}): integer_range got 2 points, none is due"]
+
+
+def test_the_public_examples_alone_earn_nothing() -> None:
+    """An answer from a table passes every public example, so the hidden tests have to refuse it."""
+    text = siege.text_of(named("knows_the_examples"), LESSON, HONEST)
+    space: dict[str, object] = {}
+    exec(text, space)
+    outcomes = {exercise.name: run(exercise, space).outcome for exercise in kit_lessons()[LESSON].exercises}
+    assert list(outcomes.values()).count("passed") > len(outcomes) / 2
+    assert siege.siege(LESSON, attacks=[named("knows_the_examples")])["problems"] == []
+
+
+def test_the_siege_sees_marks_that_are_not_due() -> None:
+    def honest(*args: object, **kwargs: object) -> object:
+        import torch
+
+        return torch.iinfo(args[0]).min, torch.iinfo(args[0]).max
+
+    def spoiling(*args: object, **kwargs: object) -> object:
+        return (0, 0)
+
+    gains = siege.siege(LESSON, attacks=[Attack("honest", "the right answer", "everywhere", honest)])
+    assert gains["problems"] == ["attack honest (the right answer): integer_range got 2 points, none is due"]
+    text = "def EXERCISE(*args):\n    return 0\n\n\ndef float_properties(dtype):\n    return {}"
+    spoils = siege.siege(LESSON, attacks=[Attack("spoils", "another exercise", "in_one", text)])
+    assert "float_properties lost points through another exercise" in spoils["problems"][0]
+
+
+def test_a_submission_of_every_kind_is_honest_elsewhere() -> None:
+    names = siege.lessons.exercises(LESSON)
+    for attack in corpus():
+        text = siege.text_of(attack, LESSON, HONEST)
+        assert (HONEST in text) == (attack.kind in ("in_one", "beside"))
+        if isinstance(attack.code, str):
+            continue
+        space: dict[str, object] = {}
+        exec(text.replace("\nattack()\n", "\n"), space)
+        assert set(names) <= set(space)
+
+
+# What the judge reads
+
+
+def answer(tree: str, body: bytes = b"") -> bytes:
+    return struct.pack("<I", len(tree)) + tree.encode() + body
+
+
+@pytest.mark.parametrize(
+    "tree",
+    [
+        '{"k":"recipe","name":"exercises.kit.toys:DummyModel","args":{"k":"list","of":[]},"kwargs":{"k":"dict","of":[]}}',
+        '{"k":"list","of":[{"k":"recipe","name":"exercises.kit.examples:os.getcwd","args":[],"kwargs":{}}]}',
+        '{"k":"tensor","dtype":"float32","size":[1000000000000],"stride":[0],"meta":true}',
+        '{"k":"again","id":0}',
+    ],
+    ids=["recipe", "recipe below", "strides", "again"],
+)
+def test_an_answer_names_nothing_that_is_called(tree: str) -> None:
+    with pytest.raises(wire.Unreadable):
+        wire.decode(answer(tree), answer=True)
+
+
+def test_an_answer_has_a_limited_tree() -> None:
+    tree = '{"k":"list","of":[' + "0," * (wire.MAX_TREE // 2) + "0]}"
+    with pytest.raises(wire.Unreadable):
+        wire.decode(answer(tree), answer=True)
+
+
+@pytest.mark.parametrize("name", ["exercises.kit.examples:os.getcwd", "exercises.kit.toys:torch.hub.load", "os:getcwd"])
+def test_recipes_are_functions_of_the_kit_itself(name: str) -> None:
+    with pytest.raises(wire.Unreadable):
+        wire.cook(name, [], {})
+
+
+def test_strides_of_a_tensor_inside_a_model_are_refused() -> None:
+    data = wire.encode(torch.nn.Linear(2, 2))
+    (length,) = struct.unpack_from("<I", data)
+    tree = data[4 : 4 + length].decode().replace('"size":[2,2]', '"size":[2,2],"stride":[0,0]')
+    wire.decode(answer(tree, data[4 + length :]))
+    with pytest.raises(wire.Unreadable):
+        wire.decode(answer(tree, data[4 + length :]), answer=True)
+
+
+class _NoZygote:
+    def exit_code(self, pid: int) -> int:
+        return 255
+
+
+def test_a_frame_that_comes_drop_by_drop_ends_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "CALL_SECONDS", 0.5)
+    here, there = socket.socketpair()
+    made = processes.Worker(_NoZygote(), here)  # type: ignore[arg-type]
+
+    def drip() -> None:
+        there.sendall(struct.pack("<I", 1 << 20))
+        for _ in range(100):
+            try:
+                there.sendall(b"x")
+            except OSError:
+                return
+            time.sleep(0.05)
+
+    thread = threading.Thread(target=drip)
+    thread.start()
+    begun = time.monotonic()
+    with pytest.raises(WorkerEnded, match="no answer in time"):
+        made.receive(begun + 10)
+    assert time.monotonic() - begun < 2
+    thread.join()
+    there.close()
+
+
+def test_frames_without_end_do_not_outlast_the_deadline() -> None:
+    here, there = socket.socketpair()
+    made = processes.Worker(_NoZygote(), here)  # type: ignore[arg-type]
+    for _ in range(20):
+        worker.send_frame(there, b"c1")
+    with pytest.raises(WorkerEnded, match="no answer in time"):
+        made.receive(time.monotonic() - 1)
+    there.close()
+
+
+def test_the_answers_of_an_exercise_are_kept_up_to_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attempt, "MAX_ANSWERS", 1000)
+    text = f"{HONEST}\n\n# %%\ndef integer_range(dtype):\n    return 'x' * 400\n"
+    verdict = grade(text)
+    assert [check["outcome"] for check in verdict["exercises"][0]["checks"]] == ["failed", "memory", "memory", "memory"]
+    assert verdict["exercises"][1]["outcome"] == "passed"
+
+
+def test_a_worker_holds_no_descriptor_but_its_own() -> None:
+    look = """
+def integer_range(dtype):
+    import os, stat
+    found = []
+    for descriptor in range(256):
+        try:
+            found.append(stat.S_ISSOCK(os.fstat(descriptor).st_mode))
+        except OSError:
+            continue
+    raise ValueError(f"{len(found)} open, {sum(found)} sockets")
+"""
+    told = grade(f"{HONEST}\n\n# %%\n{look}")["exercises"][0]["message"]
+    assert "ValueError: 4 open, 1 sockets" in told
+
+
+def grade(text: str) -> dict:
+    bench = Bench("tests")
+    try:
+        return bench.grade(Submission("tests", LESSON, f"{LESSON}.py", text.encode()))
+    finally:
+        bench.close()
+
+
+def test_what_was_left_behind_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "attacked").write_text("")
+    assert siege._left_behind([]) == [str(tmp_path / "attacked")]
+    os.remove(tmp_path / "attacked")
+    assert siege._left_behind([]) == []
