@@ -111,8 +111,6 @@ def try_variants(judge: Judge, wheats: ModuleType | None, only: str = "") -> Row
     variants: list[tuple[str, str, Callable | None]] = []
     for wheat in wheats_of(wheats) if wheats else []:
         variants.append(("wheat", wheat.exercise, wheat))  # type: ignore[attr-defined]
-        ("wheat", wheat.exercise, wheat) for wheat in (wheats_of(wheats) if wheats else [])
-    ]  # type: ignore[attr-defined]
     variants += [("slip", slip.exercise, slip) for slip in slips]
     variants += [("reference", name, None) for name in judge.names]
     measured = {exercise.name for exercise in judge.exercises if tolerances(judge, exercise)}
