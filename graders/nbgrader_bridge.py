@@ -9,6 +9,7 @@ nbgrader gives full marks for a test cell without output, so no test cell is eve
 from __future__ import annotations
 
 import atexit
+import json
 import os
 import shutil
 import stat
@@ -20,23 +21,23 @@ from typing import Any
 
 import sqlalchemy
 from nbconvert.exporters import NotebookExporter
-from nbformat import NotebookNode
-from nbformat.v4 import new_markdown_cell, new_output
+from nbformat import NotebookNode, from_dict
 from nbgrader.api import BaseCell, Comment, Grade, Gradebook
 from nbgrader.converters import NbGraderException
 from nbgrader.preprocessors import NbGraderPreprocessor
 from nbgrader.utils import compute_checksum, determine_grade, is_grade, is_solution, parse_utc
-from traitlets import Unicode
+from traitlets import Integer, Unicode
 
-from graders import lessons, submissions
-from graders.cohort import Bench
-from graders.judge.processes import ROOT
+from graders import submissions
 from graders.nbgrader_cells import TEST, Released, rebuilt, released
+from graders.nbgrader_judges import ROOT, Asked, JudgeEnded, Judges
 from graders.report.feedback import LOST_CELL, told
-from graders.submissions import Submission
-from graders.verdicts import GRADED
 
+GRADED = "graded"
+EACH = 20  # submissions for which another judging process is worth its start
 LOST = "could_not_grade"  # the key in nbgrader's resources under which the reason goes from Judge to the others
+
+_JUDGES: dict[tuple[str, tuple[str, ...]], Judges] = {}
 
 
 class Reader(NotebookExporter):
@@ -49,6 +50,7 @@ class Reader(NotebookExporter):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._masters: dict[tuple[str, str], Released] = {}
+        self._notebook = NotebookNode()
         self._lost: list[str] = []
         if self.parent is not None:
             self._tell_at_the_end()
@@ -59,27 +61,25 @@ class Reader(NotebookExporter):
         return self.parent
 
     def from_filename(self, filename: str, resources: Any = None, **kwargs: Any) -> Any:
-        """Convert a file: rebuild the notebook from a submission, or judge the rebuilt one."""
+        """Rebuild the notebook from a submission and, when nbgrader asks for the second time, have it judged.
+
+        In between nothing is read back, copied or validated: in these notebooks only the text is a submission's.
+        """
         about = resources["nbgrader"]
+        resources = self._init_resources(resources)
         if self._converter._sanitizing:
             found = submissions.read(Path(filename), about["student"], about["notebook"])
-            notebook = rebuilt(None if found.problem else found.data, self._master(about))
-            resources["metadata"] = {"name": about["notebook"], "path": os.path.dirname(filename)}
-            return self.from_notebook_node(notebook, resources, **kwargs)
-        output, resources = super().from_filename(filename, resources, **kwargs)
-        if LOST in resources["nbgrader"]:
-            self._lost.append(f"{about['student']}: could not grade: {resources['nbgrader'][LOST]}")
-            self.log.error(self._lost[-1])
-        return output, resources
-
-    def _preprocess(self, nb: NotebookNode, resources: Any) -> tuple[NotebookNode, Any]:
-        if not self._converter._sanitizing:
-            for cell in _tests(nb):
+            self._notebook = rebuilt(None if found.problem else found.data, self._master(about))
+            resources["metadata"].update(name=about["notebook"], path=os.path.dirname(filename))
+        else:
+            for cell in _tests(self._notebook):
                 cell.outputs = [_error("nobody has judged this exercise; see Autograde in nbgrader_config.py")]
-        return super()._preprocess(nb, resources)
-
-    def _validate_preprocessor(self, nbc: NotebookNode, preprocessor: Any) -> None:
-        """Nothing in these notebooks is a submission's but text, so they are not validated after every step."""
+        for preprocessor in self._preprocessors:
+            self._notebook, resources = preprocessor(self._notebook, resources)
+        if LOST in about:
+            self._lost.append(f"{about['student']}: could not grade: {about[LOST]}")
+            self.log.error(self._lost[-1])
+        return json.dumps(self._notebook, ensure_ascii=False, indent=1) + "\n", resources
 
     def _master(self, about: dict[str, str]) -> Released:
         key = about["notebook"], about["assignment"]
@@ -106,6 +106,7 @@ class Judge(NbGraderPreprocessor):
     seed_file = Unicode("", help="File with the cohort's secret seed; .seed in the course's folder if empty.").tag(
         config=True
     )
+    processes = Integer(os.cpu_count() or 1, help="Most processes that judge at a time.").tag(config=True)
 
     def preprocess(self, nb: NotebookNode, resources: Any) -> tuple[NotebookNode, Any]:
         """Judge the submitted file, and say in every test cell how its exercise ended."""
@@ -119,25 +120,38 @@ class Judge(NbGraderPreprocessor):
                 cell.outputs = _outputs(exercises.get(name), float(cell.metadata.nbgrader.points))
             return nb, resources
         reason = resources["nbgrader"][LOST] = verdict["reason"]
-        nb.cells.insert(0, new_markdown_cell(f"This submission could not be graded: {reason}.", id=LOST_CELL))
+        text = f"This submission could not be graded: {reason}."
+        nb.cells.insert(0, from_dict({"cell_type": "markdown", "id": LOST_CELL, "metadata": {}, "source": text}))
         for cell in _tests(nb):
             cell.outputs = [_error(f"could not grade: {reason}")]
         return nb, resources
 
     def _verdict(self, about: dict[str, str]) -> dict[str, Any]:
-        course = self.parent.parent.coursedir
+        converter: Any = self.parent.parent
+        course = converter.coursedir
         folder = course.format_path(course.submitted_directory, about["student"], about["assignment"])
-        lesson = about["notebook"]
-        found = submissions.read(Path(folder) / f"{lesson}.ipynb", about["student"], lesson)
-        if lesson not in lessons.names():
-            found = Submission(found.student, None, found.name, problem=f"{lesson} is no lesson of these graders")
-        bench = _bench(self._seed(Path(course.root)), tuple(self._hidden(course)))
-        verdict = bench.grade(found)
+        asked = Asked(os.path.join(folder, f"{about['notebook']}.ipynb"), about["student"], about["notebook"])
+        ahead = _ahead(converter, asked)
+        judges = self._judges(course, 1 + len(ahead) // EACH)
+        for following in [asked, *ahead][: 2 * judges.count]:
+            judges.ask(following)
+        try:
+            verdict = judges.answer(asked)
+        except JudgeEnded as error:
+            raise NbGraderException(f"{asked.student}: the judge failed: {error}") from None
         if verdict["environment"]["isolation"] == "process":
             self.log.warning("no isolation on this machine: what is judged can read its disk (see graders/README.md)")
         if verdict["status"] == GRADED:
-            self.log.info("Judged %s: %g of %g points", found.student, verdict["score"], verdict["max_score"])
+            self.log.info("Judged %s: %g of %g points", asked.student, verdict["score"], verdict["max_score"])
         return verdict
+
+    def _judges(self, course: Any, wanted: int) -> Judges:
+        """Return the judges of this process: lessons are loaded once for all submissions, in as many runs as there are."""
+        key = self._seed(Path(course.root)), tuple(self._hidden(course))
+        if key not in _JUDGES:
+            _JUDGES[key] = Judges(*key, min(wanted, self.processes))
+            atexit.register(_JUDGES[key].close)
+        return _JUDGES[key]
 
     def _seed(self, course: Path) -> str:
         path = Path(self.seed_file or course / ".seed")
@@ -232,25 +246,29 @@ def _outputs(exercise: dict[str, Any] | None, points: float) -> list[NotebookNod
         score = round(score * points / exercise["max_score"], 4)
     score = min(max(score, 0.0), points)
     return [
-        new_output("stream", name="stdout", text=told(exercise, score, points)),
-        new_output("execute_result", {"text/plain": repr(float(score))}),
+        _output("stream", name="stdout", text=told(exercise, score, points)),
+        _output("execute_result", data={"text/plain": repr(float(score))}, metadata={}, execution_count=None),
     ]
 
 
 def _error(text: str) -> NotebookNode:
     """Return an output that nbgrader counts as 0."""
-    return new_output("error", ename="NotGraded", evalue=text, traceback=[text])
+    return _output("error", ename="NotGraded", evalue=text, traceback=[text])
 
 
-_benches: dict[tuple[str, tuple[str, ...]], Bench] = {}
+def _output(kind: str, **content: Any) -> NotebookNode:
+    return from_dict({"output_type": kind, **content})
 
 
-def _bench(seed: str, hidden: tuple[str, ...]) -> Bench:
-    """Return the judges of this process; lessons are loaded and zygotes started once for all submissions of a run."""
-    if (seed, hidden) not in _benches:
-        _benches[seed, hidden] = Bench(seed, hidden)
-        atexit.register(_benches[seed, hidden].close)
-    return _benches[seed, hidden]
+def _ahead(converter: Any, asked: Asked) -> list[Asked]:
+    """Return what this run comes to after a submission, in order: all that is new to it, or all if it is forced."""
+    found = []
+    for folder in sorted(converter.assignments):
+        student = Path(folder).parent.name
+        graded = converter.coursedir.format_path(converter._output_directory, student, Path(folder).name)
+        if folder > os.path.dirname(asked.path) and (converter.force or not os.path.exists(graded)):
+            found.append(Asked(os.path.join(folder, os.path.basename(asked.path)), student, asked.lesson))
+    return found
 
 
 def _out_of_sight(place: Path) -> Iterator[str]:

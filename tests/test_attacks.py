@@ -26,7 +26,7 @@ HONEST = (ROOT / "solutions" / f"{LESSON}.py").read_text()
 QUICK = (
     "ends_at_import", "kills_its_parent", "crashes", "lying_tensor", "lying_builtins", "answers_nan", "spoils_arguments",
     "patches_comparisons", "patches_worker", "answers_with_a_recipe", "forges_frames", "writes_behind", "imports_solutions",
-    "reads_files", "scans_objects", "digs_below_mounts", "vandalises", "does_not_parse",
+    "reads_files", "scans_objects", "digs_below_mounts", "opens_by_handle", "vandalises", "does_not_parse",
 )  # fmt: skip
 
 
@@ -178,8 +178,8 @@ def test_frames_without_end_do_not_outlast_the_deadline() -> None:
 
 
 def test_the_answers_of_an_exercise_are_kept_up_to_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(attempt, "MAX_ANSWERS", 1000)
-    text = f"{HONEST}\n\n# %%\ndef integer_range(dtype):\n    return 'x' * 400\n"
+    monkeypatch.setattr(attempt, "MAX_ANSWERS", 100_000)
+    text = f"{HONEST}\n\n# %%\ndef integer_range(dtype):\n    return 'x' * 40_000\n"
     verdict = grade(text)
     assert [check["outcome"] for check in verdict["exercises"][0]["checks"]] == ["failed", "memory", "memory", "memory"]
     assert verdict["exercises"][1]["outcome"] == "passed"

@@ -250,14 +250,14 @@ def hooks_after(function: Callable[..., Any], model: torch.nn.Module, *args: Any
     return sum(map(len, tables))
 
 
-def float_dtypes_given(function: Callable[..., Any], part: str, model: torch.nn.Module, *args: Any) -> set[torch.dtype]:
-    """Return the dtypes of the float tensors that the model's module `part` is called with while the function runs."""
-    seen: set[torch.dtype] = set()
+def first_float_given(function: Callable[..., Any], part: str, model: torch.nn.Module, *args: Any) -> Any:
+    """Return the first float tensor that the model's module `part` is called with while the function runs."""
+    seen: list[torch.Tensor] = []
 
     def note(module: torch.nn.Module, given: tuple, named: dict[str, Any]) -> None:
         tensors = [value for value in (*given, *named.values()) if isinstance(value, torch.Tensor)]
-        seen.update(tensor.dtype for tensor in tensors if tensor.is_floating_point())
+        seen.extend(tensor for tensor in tensors if tensor.is_floating_point())
 
     model.get_submodule(part).register_forward_pre_hook(note, with_kwargs=True)
     function(model, *args)
-    return seen
+    return seen[0] if seen else None

@@ -174,6 +174,26 @@ def blip_that_shows_its_mode(seed: int) -> nn.Module:
     return model
 
 
+def blip_that_says(count: int, seed: int) -> nn.Module:
+    """Return a `tiny_blip_variant(seed)` whose captions have exactly `count` words, sense or not."""
+    model = variants.tiny_blip_variant(seed)
+    first_word, end, past = 5, model.config.text_config.sep_token_id, [0]
+
+    def note_place(module: nn.Module, arguments: tuple, named: dict[str, Any]) -> None:
+        past[0] = named.get("past_key_values_length", 0)
+
+    def steer(module: nn.Module, arguments: tuple, logits: Tensor) -> Tensor:
+        places = past[0] + 1 + torch.arange(logits.shape[1])
+        steered = logits.clone()
+        steered[:, :, :first_word] = -1e4
+        steered[:, places > count, end] = 1e4
+        return steered
+
+    model.text_decoder.bert.embeddings.register_forward_pre_hook(note_place, with_kwargs=True)
+    model.text_decoder.cls.register_forward_hook(steer)
+    return model
+
+
 def blip_variant_in(dtype: torch.dtype, seed: int) -> nn.Module:
     """Return `tiny_blip_variant(seed)` cast to `dtype`."""
     return variants.tiny_blip_variant(seed).to(dtype)

@@ -109,7 +109,7 @@ def loops_in_c(*args: Any, **kwargs: Any) -> Any:
 def sleeps(*args: Any, **kwargs: Any) -> Any:
     import time
 
-    time.sleep(3600)
+    time.sleep(300)
 
 
 # Using up what the machine has
@@ -147,7 +147,7 @@ def forks(*args: Any, **kwargs: Any) -> Any:
 
     for _ in range(300):
         if os.fork() == 0:
-            time.sleep(3600)
+            time.sleep(300)
 
 
 @attack("beside", "a daemon that outlives its call, in a session of its own")
@@ -158,7 +158,7 @@ def leaves_daemon(*args: Any, **kwargs: Any) -> Any:
     if os.fork() == 0:
         os.setsid()
         if os.fork() == 0:
-            time.sleep(3600)
+            time.sleep(300)
         os._exit(0)
 
 

@@ -73,4 +73,4 @@ def leaves_hooks(*args: Any, **kwargs: Any) -> Any:
     sys.settrace(lambda *_: None)
     sys.addaudithook(lambda *_: None)
     sys.displayhook = sys.excepthook = lambda *_: os._exit(0)
-    threading.Thread(target=time.sleep, args=(3600,), daemon=False).start()
+    threading.Thread(target=time.sleep, args=(300,), daemon=False).start()

@@ -125,7 +125,7 @@ class Zygote:
         self._scratch = tempfile.mkdtemp(prefix="graders-")
         here, there = socket.socketpair()
         root = str(ROOT)
-        hidden = [str(ROOT / name) for name in ("solutions", "graders", "tests", ".git")] + list(self.hidden)
+        hidden = [root, *self.hidden]
         code = (
             f"import sys; sys.path.insert(0, {root!r}); from graders.judge.zygote import main; "
             f"main({root!r}, {list(self.libraries)!r}, {hidden!r}, {self._scratch!r})"

@@ -4,9 +4,10 @@
 It can still read the disk, use the network and leave the folder it was started in.
 
 `namespaces` (Linux, as root or where unprivileged user namespaces are allowed): also no network, no other process in sight,
-the whole disk read-only but a small scratch folder, the solutions, hidden tests, gradebooks and submissions out of sight,
-and (as root) a user of its own with no capability but to read. The layers are described in the Linux manual pages unshare(2),
-mount_setattr(2) and capabilities(7).
+the whole disk read-only but a small scratch folder; home and temporary folders, this project and what the caller hides are
+empty but for what Python and the kit need; and a user of its own (as root) with no capability. The layers and their order are
+those measured in the Linux manual pages unshare(2), mount_setattr(2), capabilities(7). No capability at all, since the one to
+read everything (CAP_DAC_READ_SEARCH) opens files by their inode, below every mount: open_by_handle_at(2).
 """
 
 from __future__ import annotations
@@ -29,8 +30,8 @@ PROCESSES = 64
 _NEWNS, _NEWUSER, _NEWPID, _NEWNET, _NEWIPC = 0x00020000, 0x10000000, 0x20000000, 0x40000000, 0x08000000
 _MS_REC, _MS_PRIVATE, _MS_NOSUID, _MS_NODEV, _MS_BIND = 16384, 1 << 18, 2, 4, 4096
 _MOUNT_SETATTR, _AT_RECURSIVE, _ATTR_RDONLY = 442, 0x8000, 1
-_PDEATHSIG, _KEEPCAPS, _NO_NEW_PRIVS, _CAPBSET_DROP = 1, 8, 38, 24
-_READ_ALL = 1 << 2  # CAP_DAC_READ_SEARCH: the interpreter may lie where only root can read
+_PDEATHSIG, _NO_NEW_PRIVS, _CAPBSET_DROP = 1, 38, 24
+_COVERED = ("/home", "/root", "/tmp", "/var/tmp", "/mnt", "/media", "/srv")
 _FIRST_USER, _USERS = 1_000_000, 50_000
 
 
@@ -48,14 +49,35 @@ def _mount(source: str, target: str, kind: str | None, flags: int, data: str | N
     _check(_libc().mount(*encoded, ctypes.c_ulong(flags), data.encode() if data else None), f"mount {target}")
 
 
-class Namespaces:
-    """The zygote's side of the `namespaces` tier: entered once, then every worker is forked into its own PID namespace."""
+def _cover(folder: Path, needed: list[Path]) -> None:
+    """Put an empty file system over a folder, in which only what is needed of it stands again, at its place."""
+    kept = [(path, os.open(path, os.O_PATH)) for path in needed if folder in path.parents]
+    _mount("none", str(folder), "tmpfs", _MS_NOSUID | _MS_NODEV, "size=1m,mode=755")
+    for path, descriptor in kept:
+        path.mkdir(parents=True, exist_ok=True)
+        _mount(f"/proc/self/fd/{descriptor}", str(path), None, _MS_BIND | _MS_REC)
+        os.close(descriptor)
 
-    def __init__(self, hidden: list[str], scratch: str) -> None:
+
+def _closed(path: Path) -> list[Path]:
+    """Return the outermost folder above a path that other users may not enter, if there is one."""
+    return [above for above in reversed(path.parents) if not above.stat().st_mode & 0o001][:1]
+
+
+class Namespaces:
+    """The zygote's side of the `namespaces` tier: entered once, then every worker is forked into its own PID namespace.
+
+    `own_user`: as root, workers run as another user each, who must be able to read what Python needs; else as root without
+    capabilities.
+    """
+
+    def __init__(self, hidden: list[str], scratch: str, needed: list[str], own_user: bool) -> None:
         libc = _libc()
         self.scratch, self.forks = scratch, 0
+        places = {Path(path).resolve() for path in needed}
+        self.needed = [path for path in places if not places & set(path.parents)]
         uid, gid = os.getuid(), os.getgid()
-        self.root = uid == 0
+        self.own_user = uid == 0 and own_user
         flags = _NEWNS | _NEWNET | _NEWIPC | (0 if uid == 0 else _NEWUSER)
         _check(libc.unshare(flags), "unshare")
         if uid != 0:
@@ -64,11 +86,16 @@ class Namespaces:
             Path("/proc/self/gid_map").write_text(f"0 {gid} 1")
         _mount("none", "/", None, _MS_REC | _MS_PRIVATE)
         self._own_pids = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
-        for folder in hidden:
-            if Path(folder).is_dir():
-                _mount("none", folder, "tmpfs", _MS_NOSUID | _MS_NODEV, "size=4k,nr_inodes=2,mode=755")
-            elif Path(folder).is_file():
-                _mount("/dev/null", folder, None, _MS_BIND)
+        before = os.umask(0o022)
+        closed = [folder for path in self.needed for folder in _closed(path)]
+        covered = {Path(scratch).parent, *map(Path, _COVERED), *closed, *map(Path, hidden)}
+        for folder in sorted(covered, key=lambda path: len(path.parts)):
+            if folder.is_dir():
+                _cover(folder.resolve(), self.needed)
+            elif folder.is_file():
+                _mount("/dev/null", str(folder), None, _MS_BIND)
+        Path(scratch).mkdir(parents=True, exist_ok=True)
+        os.umask(before)
         _mount("none", scratch, "tmpfs", _MS_NOSUID | _MS_NODEV, "size=64m,mode=700")
         attributes = (ctypes.c_uint64 * 4)(_ATTR_RDONLY, 0, 0, 0)
         _check(libc.syscall(_MOUNT_SETATTR, -100, b"/", _AT_RECURSIVE, ctypes.byref(attributes), 32), "mount_setattr")
@@ -88,9 +115,9 @@ class Namespaces:
         return pid
 
     def enter(self) -> None:
-        """In the child: a scratch folder, a /proc and (as root) a user of its own; then give up what root may."""
+        """In the child: a scratch folder, a /proc and (as root) a user of its own; then give up every capability."""
         libc = _libc()
-        user = _FIRST_USER + self.forks % _USERS if self.root else 0
+        user = _FIRST_USER + self.forks % _USERS if self.own_user else 0
         _check(libc.unshare(_NEWNS), "unshare mounts")
         _mount("none", self.scratch, "tmpfs", _MS_NOSUID | _MS_NODEV, f"size=64m,mode=700,uid={user},gid={user}")
         _mount("proc", "/proc", "proc", _MS_NOSUID | _MS_NODEV)
@@ -98,36 +125,51 @@ class Namespaces:
         for capability in range(64):
             if libc.prctl(_CAPBSET_DROP, capability, 0, 0, 0) != 0:
                 break
-        if self.root:
-            libc.prctl(_KEEPCAPS, 1, 0, 0, 0)
+        if self.own_user:
             os.setgroups([])
             os.setresgid(user, user, user)
             os.setresuid(user, user, user)
-        kept = _READ_ALL if self.root else 0
         header = (ctypes.c_uint32 * 2)(0x20080522, 0)
-        _check(libc.capset(header, (ctypes.c_uint32 * 6)(kept, kept, 0, 0, 0, 0)), "capset")
+        _check(libc.capset(header, (ctypes.c_uint32 * 6)()), "capset")
+
+    def check(self) -> None:
+        """In the child: raise OSError unless what Python needs can be read."""
+        for folder in self.needed:
+            os.listdir(folder)
+        for name in ("os", "torch", "exercises.kit"):
+            Path(str(sys.modules[name].__file__)).read_bytes()
 
 
-def enter_namespaces(hidden: list[str], scratch: str) -> Namespaces | None:
-    """Enter the `namespaces` tier in this process, or return None where the machine does not allow it."""
+def enter_namespaces(hidden: list[str], scratch: str, needed: list[str]) -> Namespaces | None:
+    """Enter the `namespaces` tier in this process, or return None where the machine does not allow it.
+
+    hidden: folders and files that workers must not see. needed: folders that they must, wherever they lie.
+    """
     if not sys.platform.startswith("linux") or os.environ.get("GRADERS_TIER") == "process":
         return None
-    pid = os.fork()  # tried in a child first: half a set of namespaces cannot be left again
+    for own_user in (True, False):
+        if _possible(hidden, scratch, needed, own_user):
+            return Namespaces(hidden, scratch, needed, own_user)
+    return None
+
+
+def _possible(hidden: list[str], scratch: str, needed: list[str], own_user: bool) -> bool:
+    """Try it in a child: half a set of namespaces cannot be left again."""
+    pid = os.fork()
     if pid == 0:
         status = 1
         with contextlib.suppress(OSError):
-            spaces = Namespaces(hidden, scratch)
+            spaces = Namespaces(hidden, scratch, needed, own_user)
             inner = spaces.fork()
             if inner == 0:
                 with contextlib.suppress(OSError):
                     spaces.enter()
+                    spaces.check()
                     os._exit(0)
                 os._exit(1)
             status = os.waitstatus_to_exitcode(os.waitpid(inner, 0)[1])
         os._exit(status)
-    if os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) != 0:
-        return None
-    return Namespaces(hidden, scratch)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
 
 
 def limit() -> None:

@@ -55,6 +55,12 @@ def _forget_the_rest(root: str) -> None:
     sys.argv[:] = ["submission"]
 
 
+def _needed() -> list[str]:
+    """Return the folders that workers must be able to read: Python, its libraries, and what students have."""
+    kit = os.path.dirname(str(exercises.kit.__path__[0]))
+    return [sys.prefix, sys.base_prefix, kit, *filter(os.path.isdir, sys.path)]
+
+
 def _status(pid: int, ended: dict[int, int]) -> int:
     for _ in range(50):
         _reap(ended)
@@ -102,7 +108,7 @@ def main(root: str, libraries: list[str], hidden: list[str], scratch: str) -> No
     null = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1, 2):
         os.dup2(null, descriptor)
-    spaces = sandbox.enter_namespaces(hidden, scratch)
+    spaces = sandbox.enter_namespaces(hidden, scratch, _needed())
     gc.collect()
     gc.freeze()
     control.sendall(b"N" if spaces else b"P")

@@ -42,6 +42,7 @@ BATCH_NORM = recipe(toy_behaviours.batch_norm)
 CONVOLUTIONAL = recipe(toys.convolutional)
 MIXED_MODES = recipe(toy_behaviours.mixed_modes)
 EDGY = recipe(toys.mlp_from, [EDGES, EDGES.T])
+WIDE = recipe(toys.mlp_from, [torch.tensor([[1 / 3, 1 + 2**-40], [1e300, -(2.0**-1060)]], dtype=torch.float64)])
 PROCESSOR = recipe(models.tiny_blip_processor)
 
 
@@ -168,6 +169,10 @@ class TestCastCopy:
         """Ties go to even, what is too large becomes an infinity, and every float dtype is cast."""
         same_model(student.cast_copy(model, dtype), cast(model, dtype))
 
+    def test_float64_stays_whole(self, student):
+        """A float64 model is not rounded on its way to float64."""
+        same_model(student.cast_copy(WIDE, FLOAT64), record(WIDE.build()))
+
     @pytest.mark.parametrize("model", [BUFFERED, CONVOLUTIONAL], ids=["all kinds", "batch norm"])
     def test_buffers(self, student, model):
         """Float buffers are cast, integer and bool buffers keep dtype and values."""
@@ -206,8 +211,9 @@ class TestLogitsGap:
             (torch.tensor([[3.0, -7.5], [0.25, 10.0]]), torch.tensor([[3.5, 0.5], [0.25, 9.0]], dtype=BFLOAT16)),
             (torch.tensor([[[-5.0]], [[6.0]]], dtype=FLOAT16), torch.tensor([[[-5.5]], [[2.5]]])),
             (torch.arange(6.0).reshape(2, 3).T, torch.tensor([[0.0, 3.0], [1.0, 1.0], [8.0, 5.0]])),
+            (torch.tensor([1.0, 1 + 2**-20]), torch.tensor([1 + 2**-19, 1.0])),
         ],
-        ids=["vector", "bfloat16", "float16", "transposed"],
+        ids=["vector", "bfloat16", "float16", "transposed", "fine"],
     )
     def test_mean_and_largest(self, student, reference, expected, actual):
         """The mean and the largest absolute difference, in this order, as Python floats."""
@@ -462,7 +468,7 @@ class TestLoadInDtype:
 
 INPUTS = {
     "pixels": torch.tensor([[257.0, 1 / 3], [65504.0, -1e-7]]),
-    "wide": torch.tensor([1 + 2**-9, -2049.0], dtype=FLOAT64),
+    "wide": torch.tensor([1 + 2**-9, -2049.0, 1 + 2**-40], dtype=FLOAT64),
     "narrow": torch.tensor([0.1, 40000.0], dtype=BFLOAT16),
     "ids": torch.tensor([[257, 3], [2**40 + 1, -1]]),
     "mask": torch.tensor([True, False]),
@@ -536,6 +542,18 @@ def caption(number):
     return [text for text in scenes.captions() if scenes.is_held_out(text)][number % 100]
 
 
+def words(text):
+    """The words of a caption."""
+    if not isinstance(text, str):
+        raise Mismatch(text, "a text")
+    return text.split()
+
+
+def pixels(number):
+    """What the processor makes of the scene, in float32."""
+    return PROCESSOR.build()(images=scene(number).build(), return_tensors="pt").pixel_values
+
+
 class TestCaptionImage:
     @main
     @pytest.mark.parametrize("number", [3, 77])
@@ -564,17 +582,14 @@ class TestCaptionImage:
         arguments = recipe(toy_casts.blip_that_decodes, 6, {"max_length": 4}), PROCESSOR, scene(25)
         same(student.caption_image(*arguments), reference.caption_image(*arguments))
 
-    @pytest.mark.parametrize(
-        "model",
-        [
-            recipe(toy_casts.blip_that_shows_its_mode, 7),
-            recipe(variants.tiny_blip_variant, 7, dropout=0.5, training=True),
-        ],
-        ids=["any layer", "dropout"],
-    )
-    def test_eval_mode(self, student, reference, model):
-        """The caption is generated in eval mode, in which dropout rests."""
-        arguments = model, PROCESSOR, scene(30)
+    def test_long_captions(self, student):
+        """A caption of 20 tokens comes whole."""
+        text = student.caption_image(recipe(toy_casts.blip_that_says, 20, 11), PROCESSOR, scene(33))
+        same(len(words(text)), 20)
+
+    def test_eval_mode(self, student, reference):
+        """The caption is generated in eval mode."""
+        arguments = recipe(toy_casts.blip_that_shows_its_mode, 7), PROCESSOR, scene(30)
         same(student.caption_image(*arguments), reference.caption_image(*arguments))
 
     @observed
@@ -587,12 +602,12 @@ class TestCaptionImage:
         same(modes, ("RuntimeError" if fails else "", want))
 
     @observed
-    @pytest.mark.parametrize("dtype", [FLOAT16, FLOAT32], ids=str)
+    @pytest.mark.parametrize("dtype", [FLOAT16, FLOAT64], ids=str)
     def test_inputs_in_the_first_float_dtype(self, student, dtype):
         """The pixels come in the dtype of the model's first float parameter."""
         model = recipe(toy_casts.blip_with_first, dtype)
-        seen = student.probe(probes.float_dtypes_given, "caption_image", "vision_model", model, PROCESSOR, scene(50))
-        same(seen, {dtype})
+        seen = student.probe(probes.first_float_given, "caption_image", "vision_model", model, PROCESSOR, scene(50))
+        same(seen, pixels(50).to(dtype))
 
 
 class TestCaptionAccuracy:
@@ -680,11 +695,19 @@ class TestCastExcept:
         got = student.cast_except(model, FLOAT16, patterns)
         same_model(got, reference.cast_except(model, FLOAT16, patterns))
 
-    def test_several_dtypes(self, student, reference):
-        """What is kept keeps the dtype that it has, whatever that is."""
-        model = mixed(FLOAT64, FLOAT16, FLOAT32, BFLOAT16)
-        got = student.cast_except(model, FLOAT32, ["layers.0", "*.3"])
-        same_model(got, reference.cast_except(model, FLOAT32, ["layers.0", "*.3"]))
+    @pytest.mark.parametrize(
+        ("model", "dtype", "patterns"),
+        [
+            (mixed(FLOAT64, FLOAT16, FLOAT32, BFLOAT16), FLOAT32, ["layers.0", "*.3"]),
+            (mixed(FLOAT32, BFLOAT16, FLOAT64, FLOAT16), FLOAT64, ["layers.[13]"]),
+            (WIDE, FLOAT64, []),
+        ],
+        ids=["to float32", "to float64", "float64 as it was"],
+    )
+    def test_several_dtypes(self, student, reference, model, dtype, patterns):
+        """What is kept keeps the dtype that it has, whatever that is; what is cast is rounded once."""
+        got = student.cast_except(model, dtype, patterns)
+        same_model(got, reference.cast_except(model, dtype, patterns))
 
     @observed
     @pytest.mark.parametrize(
@@ -873,25 +896,29 @@ class TestTiedParameters:
 
 
 # 1 + 2**-10 is a float16 and no bfloat16, and its product with 1 + 2**-7 is neither; in float32 everything is exact.
-FINE = torch.tensor([1 + 2**-10, 1.0, -3.0, 0.0])
-COARSE = torch.tensor([1 + 2**-7, 1.0, -3.0, 0.0], dtype=BFLOAT16)
+FINE = recipe(toys.root_leaf, torch.tensor([1 + 2**-10, 1.0, -3.0, 0.0]))
+COARSE = recipe(toys.root_leaf, torch.tensor([1 + 2**-7, 1.0, -3.0, 0.0], dtype=BFLOAT16))
+# 2**40 (x - 1): float32 has no x between 1 and 1 + 2**-23.
+STEP = torch.tensor([[2.0**40]], dtype=FLOAT64)
+MAGNIFIER = recipe(toys.mlp_from, [STEP], [-STEP[0]])
 X = torch.tensor([[1 + 2**-7, 257.0, 2049.0, 1.0], [-1 - 2**-7, 1.0, 2.0, 5.0]])
 
 
 class TestCompareDtypes:
     @main
     @pytest.mark.parametrize(
-        ("factor", "x", "dtypes"),
+        ("model", "x", "dtypes"),
         [
             (FINE, X, [BFLOAT16, FLOAT32, FLOAT16]),
             (FINE, X, [FLOAT16, FLOAT64, FLOAT16]),
             (COARSE, X.to(BFLOAT16), [FLOAT32, BFLOAT16]),
+            (MAGNIFIER, torch.tensor([[1 + 2**-40]], dtype=FLOAT64), [FLOAT64, FLOAT32]),
         ],
-        ids=["float32", "with a repeat", "a bfloat16 model"],
+        ids=["float32", "with a repeat", "a bfloat16 model", "a float64 model"],
     )
-    def test_rows(self, student, reference, factor, x, dtypes):
+    def test_rows(self, student, reference, model, x, dtypes):
         """One row for each dtype, in order: bytes, and gaps against the model as it is on the inputs as they are."""
-        arguments = recipe(toys.root_leaf, factor), {"x": x}, dtypes
+        arguments = model, {"x": x}, dtypes
         same(student.compare_dtypes(*arguments), reference.compare_dtypes(*arguments), exactly)
 
     @pytest.mark.parametrize("form", ["logits", "tensor"])

@@ -343,6 +343,13 @@ def build_by_class(build, dtype):
     return model
 
 
+@wheat("build_in_dtype")
+def build_by_stack(build, dtype):
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(default_by_stack(dtype))
+        return build()
+
+
 # load_in_dtype
 
 
@@ -506,6 +513,14 @@ def accuracy_in_a_batch(model, processor, images, captions):
         ids = model.generate(**inputs, do_sample=False, num_beams=1, max_new_tokens=20)
     texts = processor.batch_decode(ids, skip_special_tokens=True)
     return float(numpy.mean([text == caption for text, caption in zip(texts, captions, strict=True)]))
+
+
+@wheat("caption_accuracy")
+def accuracy_by_mean(model, processor, images, captions):
+    if not images or len(captions) != len(images):
+        raise ValueError(f"{len(images)} images and {len(captions)} captions")
+    hits = [caption_by_config(model, processor, image) for image in images]
+    return statistics.fmean(map(str.__eq__, hits, captions))
 
 
 # cast_except
