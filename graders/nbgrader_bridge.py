@@ -13,9 +13,9 @@ import json
 import os
 import shutil
 import stat
-import sys
-import tempfile
+from bisect import bisect
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ from traitlets import Integer, Unicode
 
 from graders import submissions
 from graders.nbgrader_cells import TEST, Released, rebuilt, released
-from graders.nbgrader_judges import ROOT, Asked, JudgeEnded, Judges
+from graders.nbgrader_judges import Asked, JudgeEnded, Judges
 from graders.report.feedback import LOST_CELL, told
 
 GRADED = "graded"
@@ -106,7 +106,7 @@ class Judge(NbGraderPreprocessor):
     seed_file = Unicode("", help="File with the cohort's secret seed; .seed in the course's folder if empty.").tag(
         config=True
     )
-    processes = Integer(os.cpu_count() or 1, help="Most processes that judge at a time.").tag(config=True)
+    processes = Integer(min(os.cpu_count() or 1, 4), help="Most processes that judge at a time.").tag(config=True)
 
     def preprocess(self, nb: NotebookNode, resources: Any) -> tuple[NotebookNode, Any]:
         """Judge the submitted file, and say in every test cell how its exercise ended."""
@@ -131,10 +131,9 @@ class Judge(NbGraderPreprocessor):
         course = converter.coursedir
         folder = course.format_path(course.submitted_directory, about["student"], about["assignment"])
         asked = Asked(os.path.join(folder, f"{about['notebook']}.ipynb"), about["student"], about["notebook"])
-        ahead = _ahead(converter, asked)
-        judges = self._judges(course, 1 + len(ahead) // EACH)
-        for following in [asked, *ahead][: 2 * judges.count]:
-            judges.ask(following)
+        judges = self._judges(course, 1 + len(converter.assignments) // EACH)
+        for each in islice(_ahead(converter, asked), 2 * judges.count):
+            judges.ask(each)
         try:
             verdict = judges.answer(asked)
         except JudgeEnded as error:
@@ -147,7 +146,7 @@ class Judge(NbGraderPreprocessor):
 
     def _judges(self, course: Any, wanted: int) -> Judges:
         """Return the judges of this process: lessons are loaded once for all submissions, in as many runs as there are."""
-        key = self._seed(Path(course.root)), tuple(self._hidden(course))
+        key = self._seed(Path(course.root)), self._hidden(course)
         if key not in _JUDGES:
             _JUDGES[key] = Judges(*key, min(wanted, self.processes))
             atexit.register(_JUDGES[key].close)
@@ -159,16 +158,15 @@ class Judge(NbGraderPreprocessor):
             raise NbGraderException(f"there is no seed in {path}; run `python -m graders course` for this folder")
         return path.read_text(encoding="utf-8")
 
-    def _hidden(self, course: Any) -> Iterator[str]:
-        """Yield what workers must not see: the course with its gradebook and submissions, and the exchange."""
+    def _hidden(self, course: Any) -> tuple[str, ...]:
+        """Return what workers must not see: the course with its gradebook and submissions, and the exchange."""
         places = [Path(course.root)]
         database = sqlalchemy.make_url(course.db_url)
         if database.get_backend_name() == "sqlite" and database.database:
             places.append(Path(course.root) / database.database)
         if isinstance(self.config.Exchange.root, str):
             places.append(Path(self.config.Exchange.root))
-        for place in dict.fromkeys(place.resolve() for place in places):
-            yield from _out_of_sight(place)
+        return tuple(dict.fromkeys(str(place.resolve()) for place in places))
 
 
 class SaveGrades(NbGraderPreprocessor):
@@ -260,22 +258,12 @@ def _output(kind: str, **content: Any) -> NotebookNode:
     return from_dict({"output_type": kind, **content})
 
 
-def _ahead(converter: Any, asked: Asked) -> list[Asked]:
-    """Return what this run comes to after a submission, in order: all that is new to it, or all if it is forced."""
-    found = []
-    for folder in sorted(converter.assignments):
+def _ahead(converter: Any, asked: Asked) -> Iterator[Asked]:
+    """Yield what this run comes to, from a submission on and in order: all that is new to it, or all if it is forced."""
+    yield asked
+    folders = sorted(converter.assignments)
+    for folder in folders[bisect(folders, os.path.dirname(asked.path)) :]:
         student = Path(folder).parent.name
         graded = converter.coursedir.format_path(converter._output_directory, student, Path(folder).name)
-        if folder > os.path.dirname(asked.path) and (converter.force or not os.path.exists(graded)):
-            found.append(Asked(os.path.join(folder, os.path.basename(asked.path)), student, asked.lesson))
-    return found
-
-
-def _out_of_sight(place: Path) -> Iterator[str]:
-    """Yield what hides a place from the workers: itself, or, if they need something in it, everything else in it."""
-    needed = [Path(each).resolve() for each in (sys.prefix, sys.base_prefix, ROOT / "exercises", tempfile.gettempdir())]
-    if not any(place == each or place in each.parents for each in needed):
-        yield str(place)
-    elif place not in needed and place.is_dir() and place != Path(place.anchor):
-        for inside in sorted(place.iterdir()):
-            yield from _out_of_sight(inside)
+        if converter.force or not os.path.exists(graded):
+            yield Asked(os.path.join(folder, os.path.basename(asked.path)), student, asked.lesson)

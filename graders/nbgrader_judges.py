@@ -37,7 +37,7 @@ class Judges:
         """Keep the cohort's secret seed and the places that workers must not see for `count` processes."""
         self.count = count
         self._start = json.dumps({"seed": seed, "hidden": hidden})
-        self._idle: queue.SimpleQueue[subprocess.Popen | None] = queue.SimpleQueue()
+        self._idle: queue.LifoQueue[subprocess.Popen | None] = queue.LifoQueue()
         for _ in range(count):
             self._idle.put(None)
         self._threads = ThreadPoolExecutor(count)
@@ -59,18 +59,18 @@ class Judges:
         while not self._idle.empty():
             process = self._idle.get()
             if process is not None:
-                process.kill()
-                process.wait()
+                _end(process)
 
     def _judge(self, asked: Asked) -> dict[str, Any]:
-        process = self._idle.get() or self._new()
+        process = self._idle.get()
         try:
+            process = process or self._new()
             told = _exchange(process, json.dumps(asked._asdict()))
         except (OSError, ValueError):
-            process.kill()
-            process.wait()
-            process = None
-            raise JudgeEnded("the judge's process ended") from None
+            if process is not None:
+                _end(process)
+                process = None
+            raise JudgeEnded("its process ended") from None
         finally:
             self._idle.put(process)
         if "fault" in told:
@@ -89,6 +89,11 @@ class Judges:
         )
         _write(process, self._start)
         return process
+
+
+def _end(process: subprocess.Popen) -> None:
+    process.kill()
+    process.wait()
 
 
 def _write(process: subprocess.Popen, line: str) -> None:

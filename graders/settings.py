@@ -19,7 +19,6 @@ NATIVE = "this processor"
 CAPABILITIES = {NATIVE: None, "no vector units": "default", "AVX2": "avx2"}
 OTHER_INPUTS = "other hidden inputs"
 PLAIN = {"1 thread": 1, "2 threads": 2, "1 thread, again": 1}  # to the letter the same verdicts are due in these
-OTHER_SEED = "trust, with other hidden inputs"
 _LONGEST = 900
 Rows = list[dict[str, Any]]
 
@@ -65,7 +64,7 @@ def here(name: str, capability: str) -> dict[str, Rows]:
         torch.set_num_threads(threads)
         found[setting] = trials.try_variants(judge, material.wheats)
     torch.set_num_threads(1)
-    other = trials.judge_in_process(material.lesson, OTHER_SEED)
+    other = trials.judge_in_process(material.lesson, trials.OTHER_SEED)
     found[OTHER_INPUTS] = trials.try_variants(other, material.wheats, "wheat")
     return found
 

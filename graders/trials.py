@@ -26,6 +26,7 @@ from graders.margins import margins, tolerances
 from graders.mutants import Mutant, mutants
 
 SEED = "trust"
+OTHER_SEED = "trust, with other hidden inputs"
 MUTANT_SECONDS = 30.0
 MOST_CONSTANTS = 40
 Ask = Callable[[bytes], bytes]
@@ -152,11 +153,16 @@ def _reset() -> None:
 
 
 def try_trivial(judge: Judge) -> dict[str, list[str]]:
-    """Return for each exercise the answers without a solution that its main check accepts: there should be none."""
+    """Return for each exercise the answers without a solution that its main check accepts: there should be none.
+
+    Constants are the right answers to the calls that are made with another seed: what somebody could know who does not
+    know the cohort's.
+    """
     found = {}
+    other = judge_in_process(judge.lesson, OTHER_SEED)
     for exercise in judge.exercises:
         accepted = []
-        for name, ask in _trivial_answers(judge, exercise):
+        for name, ask in _trivial_answers(other, exercise):
             _reset()
             if not judge.refuses(exercise, exercise.main, ask):
                 accepted.append(name)

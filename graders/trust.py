@@ -42,7 +42,7 @@ def trust(names: list[str], output: Path | None) -> int:
     console, begun = Console(), time.monotonic()
 
     def say(text: str) -> None:
-        console.print(f"{time.monotonic() - begun:6.1f} s  {text}", style="dim", highlight=False)
+        console.print(f"{time.monotonic() - begun:6.1f} s  {text}", style="dim", highlight=False, soft_wrap=True)
 
     say("the same variants in other settings: threads, processors, hidden inputs")
     measured = settings.measure(names)

@@ -138,11 +138,11 @@ def linear_dequantize(q: Tensor, scale: float, zero_point: int) -> Tensor:
 
 # %% tags=["active-ipynb"]
 # course_matrix = torch.tensor([[191.6, -13.5, 728.6], [92.14, 295.5, -184.0], [0.0, 684.6, 245.5]])
-# step, zero_code = scale_and_zero_point(course_matrix)
-# course_codes = linear_quantize(course_matrix, step, zero_code)
-# restored_matrix = linear_dequantize(course_codes, step, zero_code)
-# print(f"scale {step:.7f}, zero point {zero_code}\n{course_codes}")
-# print(f"largest error {(restored_matrix - course_matrix).abs().max():.3f}, half a step {step / 2:.3f}")
+# course_scale, course_zero = scale_and_zero_point(course_matrix)
+# course_codes = linear_quantize(course_matrix, course_scale, course_zero)
+# course_restored = linear_dequantize(course_codes, course_scale, course_zero)
+# print(f"scale {course_scale:.7f}, zero point {course_zero}\n{course_codes}")
+# print(f"largest error {(course_restored - course_matrix).abs().max():.3f}, half a step {course_scale / 2:.3f}")
 
 # %% [markdown]
 # The sequel course's formula does not widen the range. For [10, 11, 12] it divides the width 2 by 255, finds a zero point
@@ -221,35 +221,39 @@ def quantize_and_freeze(model: nn.Module, weights: str | quanto.qtype = "qint8")
 # still says float32, the type in which it takes part in sums; the codes are inside.
 
 # %% tags=["active-ipynb"]
-# looked_at, some_input = toys.mlp(), toys.random_input(4, 16)
-# with torch.no_grad():
-#     answer_float = looked_at(some_input)
-#     quanto.quantize(looked_at, weights=quanto.qint8)
-#     print("quantized:", type(looked_at.layers[0]).__name__, type(looked_at.layers[0].weight).__name__)
-#     answer_quantized = looked_at(some_input)
-#     quanto.freeze(looked_at)
-#     answer_frozen = looked_at(some_input)
-# frozen_weight = looked_at.layers[0].weight
-# print("frozen:   ", type(frozen_weight).__name__, frozen_weight.dtype, frozen_weight._data.dtype, frozen_weight._scale.shape)
-# print("same answer after freeze:", torch.equal(answer_quantized, answer_frozen))
-# print("largest change of the answer:", (answer_frozen - answer_float).abs().max().item())
+# def watch_freeze(watched, x):
+#     with torch.no_grad():
+#         answer_float = watched(x)
+#         quanto.quantize(watched, weights=quanto.qint8)
+#         print("quantized:", type(watched.layers[0]).__name__, type(watched.layers[0].weight).__name__)
+#         answer_quantized = watched(x)
+#         quanto.freeze(watched)
+#         answer_frozen = watched(x)
+#     inside = watched.layers[0].weight
+#     print("frozen:   ", type(inside).__name__, inside.dtype, inside._data.dtype, inside._scale.shape)
+#     print("same answer after freeze:", torch.equal(answer_quantized, answer_frozen))
+#     print("largest change of the answer:", (answer_frozen - answer_float).abs().max().item())
+#     return watched
+#
+#
+# looked_at = watch_freeze(toys.mlp(), toys.random_input(4, 16))
 
 # %% [markdown]
 # A frozen model refuses two things that a float model allows, so copy and cast *before* you quantize. And two calls that
 # look right are refused by name:
 
 # %% tags=["active-ipynb"]
-# attempts = {
+# refused_calls = {
 #     "copy.deepcopy(frozen)": lambda: copy.deepcopy(looked_at),
 #     "frozen.to(torch.bfloat16)": lambda: looked_at.to(torch.bfloat16),
 #     "quantize(weights=torch.int8)": lambda: quanto.quantize(toys.mlp(), weights=torch.int8),
 #     'quantize(weights="int8")': lambda: quanto.quantize(toys.mlp(), weights="int8"),
 # }
-# for attempted_call, attempt in attempts.items():
+# for refused_name, refused_call in refused_calls.items():
 #     try:
-#         attempt()
+#         refused_call()
 #     except Exception as error:
-#         print(f"{attempted_call:30} {type(error).__name__}: {str(error)[:70]}")
+#         print(f"{refused_name:30} {type(error).__name__}: {str(error)[:70]}")
 
 
 # %% tags=["core"]
@@ -281,17 +285,19 @@ def is_frozen(model: nn.Module) -> bool:
 # size of the outward dtype, float32. It even *rises*, because freezing gave `lm_head` a matrix of its own:
 
 # %% tags=["active-ipynb"]
-# def tell_footprint(when, told):
-#     is_tied = told.lm_head.weight is told.shared.weight
-#     print(f"{when:10} {told.get_memory_footprint():9,} bytes, lm_head tied: {is_tied}")
+# def watch_footprint(watched):
+#     def tell(when):
+#         is_tied = watched.lm_head.weight is watched.shared.weight
+#         print(f"{when:10} {watched.get_memory_footprint():9,} bytes, lm_head tied: {is_tied}")
+#
+#     tell("float32")
+#     quanto.quantize(watched, weights=quanto.qint8)
+#     tell("quantized")
+#     quanto.freeze(watched)
+#     tell("frozen")
 #
 #
-# footprint_t5, _ = models.tiny_t5()
-# tell_footprint("float32", footprint_t5)
-# quanto.quantize(footprint_t5, weights=quanto.qint8)
-# tell_footprint("quantized", footprint_t5)
-# quanto.freeze(footprint_t5)
-# tell_footprint("frozen", footprint_t5)
+# watch_footprint(models.tiny_t5()[0])
 
 # %% [markdown]
 # So count what is stored. A quantized weight is a tensor made of tensors; `__tensor_flatten__()` is torch's protocol for
@@ -372,29 +378,33 @@ def module_sizes(model: nn.Module) -> dict[str, int]:
 #
 #
 # def flan_t5(width=512, feed_forward=1024, depth=8, heads=6):
-#     shape_of_t5 = {"d_model": width, "d_ff": feed_forward, "num_layers": depth, "num_heads": heads}
+#     shape = {"d_model": width, "d_ff": feed_forward, "num_layers": depth, "num_heads": heads}
 #     with torch.device("meta"):
-#         config_of_t5 = T5Config(**shape_of_t5, d_kv=64, vocab_size=32128, feed_forward_proj="gated-gelu")
-#         return T5ForConditionalGeneration(config_of_t5)
+#         return T5ForConditionalGeneration(T5Config(**shape, d_kv=64, vocab_size=32128, feed_forward_proj="gated-gelu"))
 #
 #
 # def pythia(width=1024, depth=24, heads=16):
-#     shape_of_pythia = {"hidden_size": width, "num_hidden_layers": depth, "num_attention_heads": heads}
+#     shape = {"hidden_size": width, "num_hidden_layers": depth, "num_attention_heads": heads}
 #     with torch.device("meta"):
-#         return GPTNeoXForCausalLM(GPTNeoXConfig(**shape_of_pythia, intermediate_size=4 * width, vocab_size=50304))
+#         return GPTNeoXForCausalLM(GPTNeoXConfig(**shape, intermediate_size=4 * width, vocab_size=50304))
 #
 #
-# flan_today, flan_then = flan_t5(), flan_t5()
-# flan_then.lm_head.weight = nn.Parameter(torch.empty_like(flan_then.lm_head.weight))
+# def tell_course_row(title, watched):
+#     sizes = [stored_bytes(watched)]
+#     quanto.quantize(watched, weights=quanto.qint8)
+#     sizes.append(stored_bytes(watched))
+#     quanto.freeze(watched)
+#     sizes.append(stored_bytes(watched))
+#     print(f"{title:24}" + "".join(f"{size:15,}" for size in sizes))
+#     return module_sizes(watched)
+#
+#
 # print(f"{'bytes':24}{'float32':>15}{'quantized':>15}{'frozen':>15}")
-# on_meta_models = {"flan-t5-small, course": flan_then, "flan-t5-small, today": flan_today, "Pythia-410m": pythia()}
-# for on_meta_name, on_meta in on_meta_models.items():
-#     bytes_float = stored_bytes(on_meta)
-#     quanto.quantize(on_meta, weights=quanto.qint8)
-#     bytes_quantized = stored_bytes(on_meta)
-#     quanto.freeze(on_meta)
-#     print(f"{on_meta_name:24}{bytes_float:15,}{bytes_quantized:15,}{stored_bytes(on_meta):15,}")
-# flan_sizes = module_sizes(flan_today)
+# flan_then = flan_t5()
+# flan_then.lm_head.weight = nn.Parameter(torch.empty_like(flan_then.lm_head.weight))
+# tell_course_row("flan-t5-small, course", flan_then)
+# flan_sizes = tell_course_row("flan-t5-small, today", flan_t5())
+# tell_course_row("Pythia-410m", pythia())
 # print(f"the embedding's share of the frozen flan-t5-small: {flan_sizes['shared'] / flan_sizes['']:.0%}")
 
 # %% [markdown]
@@ -406,31 +416,29 @@ def module_sizes(model: nn.Module) -> dict[str, int]:
 # machines that could hold them; what the model computes with comes on top, so a close fit is no fit:
 
 # %% tags=["active-ipynb"]
-# candidates = {
-#     "flan-t5-large": lambda: flan_t5(1024, 2816, 24, 16),
-#     "flan-t5-xl": lambda: flan_t5(2048, 5120, 24, 32),
-#     "Pythia-2.8b": lambda: pythia(2560, 32, 32),
-#     "Pythia-6.9b": lambda: pythia(4096, 32, 32),
-# }
-# machines = {"4 GB": 4e9, "8 GB": 8e9, "16 GB": 16e9}
+# def in_precision(changed, precision):
+#     if precision.startswith("q"):
+#         quanto.quantize(changed, weights=precision)
+#         quanto.freeze(changed)
+#         return changed
+#     return changed.to(getattr(torch, precision))
 #
 #
-# def gigabytes(make, kind):
-#     made = make()
-#     if kind.startswith("q"):
-#         quanto.quantize(made, weights=kind)
-#         quanto.freeze(made)
-#     else:
-#         made.to(getattr(torch, kind))
-#     size = stored_bytes(made)
-#     machine = next((name for name, room in machines.items() if size < room), "none")
-#     return f"{size / 1e9:.2f} ({machine})"
+# def tell_fit(title, make):
+#     machines = {"4 GB": 4e9, "8 GB": 8e9, "16 GB": 16e9}
+#     sizes = [stored_bytes(in_precision(make(), precision)) for precision in fitted]
+#     places = [next((name for name, room in machines.items() if size < room), "none") for size in sizes]
+#     cells = [f"{size / 1e9:.2f} ({place})" for size, place in zip(sizes, places, strict=True)]
+#     print(f"{title:15}" + "".join(f"{cell:>16}" for cell in cells))
 #
 #
-# kinds = ("float32", "bfloat16", "qint8", "qint4")
-# print(f"{'':15}" + "".join(f"{kind:>16}" for kind in kinds))
-# for candidate, make in candidates.items():
-#     print(f"{candidate:15}" + "".join(f"{gigabytes(make, kind):>16}" for kind in kinds))
+# fitted = ("float32", "bfloat16", "qint8", "qint4")
+# print(f"{'':15}" + "".join(f"{column:>16}" for column in fitted))
+# tell_fit("flan-t5-base", lambda: flan_t5(768, 2048, 12, 12))
+# tell_fit("Pythia-1.4b", lambda: pythia(2048, 24, 16))
+# tell_fit("Pythia-2.8b", lambda: pythia(2560, 32, 32))
+# tell_fit("Pythia-6.9b", lambda: pythia(4096, 32, 32))
+# tell_fit("Pythia-12b", lambda: pythia(5120, 36, 40))
 
 # %% [markdown]
 # ## Does it still work?
@@ -502,39 +510,34 @@ def compare_precisions(build: Callable[[], nn.Module], evaluate: Callable[[nn.Mo
 
 # %% tags=["active-ipynb"]
 # held_out = number_words.number_pairs(100, seed=1)
-# accuracy = models.t5_evaluator(held_out)
-# measured = compare_precisions(lambda: models.tiny_t5()[0], accuracy)
-# for found in measured:
-#     print(f"{found['precision']:10}{found['bytes']:12,} bytes   {found['score']:6.1%} right")
-# pictures.show(pictures.size_against_score(measured))
+# accuracy_of = models.t5_evaluator(held_out)
+# measured_rows = compare_precisions(lambda: models.tiny_t5()[0], accuracy_of)
+# for measured_row in measured_rows:
+#     print("{precision:10}{bytes:12,} bytes   {score:6.1%} right".format(**measured_row))
+# pictures.show(pictures.size_against_score(measured_rows))
 
 # %% [markdown]
 # Near the end of its scale a score cannot tell good from better: one answer more or less says nothing. Logits can tell.
 # How far they move on average, and at most, when the right answers are fed in:
 
 # %% tags=["active-ipynb"]
-# _, words = models.tiny_t5()
-# questions, answers = zip(*held_out)
-# teacher = dict(words(list(questions), padding=True, return_tensors="pt"))
-# teacher["labels"] = words(list(answers), padding=True, return_tensors="pt").input_ids
-# counted = teacher["labels"] != words.pad_token_id
+# def with_answers(pairs):
+#     prompts, wanted = ([pair[index] for pair in pairs] for index in (0, 1))
+#     tokenizer = models.tiny_t5_tokenizer()
+#     made = dict(tokenizer(prompts, padding=True, return_tensors="pt"))
+#     return made | {"labels": tokenizer(wanted, padding=True, return_tensors="pt").input_ids}
 #
 #
-# def logits_in(kind):
-#     t5, _ = models.tiny_t5()
-#     if kind.startswith("q"):
-#         quanto.quantize(t5, weights=kind)
-#         quanto.freeze(t5)
-#     else:
-#         t5.to(getattr(torch, kind))
+# def logits_on(asked, answering):
 #     with torch.no_grad():
-#         return t5(**teacher).logits.float()[counted]
+#         return answering(**asked).logits.float()[asked["labels"] != 0]
 #
 #
-# logits_float = logits_in("float32")
-# for kind in ("float16", "bfloat16", "qint8", "qfloat8", "qint4", "qint2"):
-#     moved = (logits_in(kind) - logits_float).abs()
-#     print(f"{kind:10} mean {moved.mean():.4f}   largest {moved.max():.3f}")
+# lesson_batch = with_answers(held_out)
+# logits_float = logits_on(lesson_batch, models.tiny_t5()[0])
+# for tried_precision in ("float16", "bfloat16", "qint8", "qfloat8", "qint4", "qint2"):
+#     logits_moved = (logits_on(lesson_batch, in_precision(models.tiny_t5()[0], tried_precision)) - logits_float).abs()
+#     print(f"{tried_precision:10} mean {logits_moved.mean():.4f}   largest {logits_moved.max():.3f}")
 
 # %% [markdown]
 # The course ends by asking which of these one should take. That depends on two numbers: how much room there is, and how good
@@ -662,19 +665,23 @@ def quantize_rows(weight: Tensor) -> tuple[Tensor, Tensor]:
 
 # %% tags=["active-ipynb"]
 # shown_weight = models.tiny_t5()[0].encoder.block[0].layer[0].SelfAttention.q.weight.detach()
-# row_steps = shown_weight.abs().amax(dim=1, keepdim=True) / 7
-# pictures.show(pictures.weight_before_and_after(shown_weight, torch.round(shown_weight / row_steps) * row_steps))
+# shown_steps = shown_weight.abs().amax(dim=1, keepdim=True) / 7
+# pictures.show(pictures.weight_before_and_after(shown_weight, torch.round(shown_weight / shown_steps) * shown_steps))
 
 # %% [markdown]
 # The same weight at fewer and fewer bits, with one scale for the matrix and with one for each row. Each bit less costs about
 # 6 dB; scales for each row give some of it back:
 
 # %% tags=["active-ipynb"]
-# for bits in (8, 7, 6, 5, 4, 3):
-#     top = 2 ** (bits - 1) - 1
-#     steps_tried = shown_weight.abs().max() / top, shown_weight.abs().amax(dim=1, keepdim=True) / top
-#     ratios = [sqnr_db(shown_weight, torch.round(shown_weight / tried) * tried) for tried in steps_tried]
+# def tell_ratios(weight, bits):
+#     largest_code = 2 ** (bits - 1) - 1
+#     steps = weight.abs().max() / largest_code, weight.abs().amax(dim=1, keepdim=True) / largest_code
+#     ratios = [sqnr_db(weight, torch.round(weight / step) * step) for step in steps]
 #     print(f"{bits} bits: {ratios[0]:5.1f} dB with one scale, {ratios[1]:5.1f} dB with one for each row")
+#
+#
+# for tried_bits in (8, 7, 6, 5, 4, 3):
+#     tell_ratios(shown_weight, tried_bits)
 
 # %% [markdown]
 # ## Around quanto
@@ -779,17 +786,17 @@ def exact_match(model: nn.Module, tokenizer, pairs: list[tuple[str, str]]) -> fl
 # the answers are wrong:
 
 # %% tags=["active-ipynb"]
-# def quantize_activations(t5, calibrated=True):
-#     quanto.quantize(t5, weights=quanto.qint8, activations=quanto.qint8)
+# def with_int8_activations(changed, calibrated=True):
+#     quanto.quantize(changed, weights=quanto.qint8, activations=quanto.qint8)
 #     if calibrated:
 #         with torch.no_grad(), quanto.Calibration():
-#             t5(**teacher)
-#     quanto.freeze(t5)
-#     return t5
+#             changed(**lesson_batch)
+#     quanto.freeze(changed)
+#     return changed
 #
 #
-# print(f"calibrated:     {accuracy(quantize_activations(models.tiny_t5()[0])):6.1%} right")
-# print(f"not calibrated: {accuracy(quantize_activations(models.tiny_t5()[0], calibrated=False)):6.1%} right")
+# print(f"calibrated:     {accuracy_of(with_int8_activations(models.tiny_t5()[0])):6.1%} right")
+# print(f"not calibrated: {accuracy_of(with_int8_activations(models.tiny_t5()[0], calibrated=False)):6.1%} right")
 
 
 # %% tags=["practice"]
@@ -828,26 +835,26 @@ def calibrate(model: nn.Module, batches: list[dict]) -> nn.Module:
 # codes, and from some k on it is out of float16's range. Weights in int8 have a scale for each row and hardly notice:
 
 # %% tags=["active-ipynb"]
-# def t5_with_outlier(power):
-#     t5, _ = models.tiny_t5()
+# def with_outlier(power):
+#     changed, _ = models.tiny_t5()
 #     with torch.no_grad():
-#         for block in t5.encoder.block:
+#         for block in changed.encoder.block:
 #             feed_forward = block.layer[1].DenseReluDense
 #             feed_forward.wi_1.weight[0] *= 2.0**power
 #             feed_forward.wo.weight[:, 0] *= 2.0**-power
-#     return t5
+#     return changed
 #
 #
-# print(f"{'k':>3}{'float32 equal':>15}{'bfloat16':>10}{'float16':>10}{'qint8':>10}{'with int8 activations':>23}")
-# for power in (0, 8, 10, 14, 18):
-#     with torch.no_grad():
-#         equal = torch.equal(t5_with_outlier(power)(**teacher).logits[counted], logits_float)
-#     only_weights = t5_with_outlier(power)
-#     quanto.quantize(only_weights, weights=quanto.qint8)
-#     quanto.freeze(only_weights)
-#     tried_models = [t5_with_outlier(power).bfloat16(), t5_with_outlier(power).half(), only_weights]
-#     scores = [accuracy(tried) for tried in [*tried_models, quantize_activations(t5_with_outlier(power))]]
-#     print(f"{power:3}{str(equal):>15}" + "".join(f"{score:{10 if n < 3 else 23}.1%}" for n, score in enumerate(scores)))
+# def tell_outlier(power):
+#     equal = torch.equal(logits_on(lesson_batch, with_outlier(power)), logits_float)
+#     changed = [in_precision(with_outlier(power), precision) for precision in ("bfloat16", "float16", "qint8")]
+#     scores = [accuracy_of(tried) for tried in [*changed, with_int8_activations(with_outlier(power))]]
+#     print(f"{power:2}{equal!s:>14}" + "".join(f"{score:>14.1%}" for score in scores))
+#
+#
+# print(f"{'k':>2}" + "".join(f"{head:>14}" for head in ("float32 same", "bfloat16", "float16", "qint8", "int8 both")))
+# for tried_power in (0, 8, 10, 14, 18):
+#     tell_outlier(tried_power)
 
 # %% [markdown]
 # ## Saving
@@ -860,15 +867,13 @@ def calibrate(model: nn.Module, batches: list[dict]) -> nn.Module:
 #
 # from transformers import logging as transformers_logging
 #
-# saved_t5, _ = models.tiny_t5()
-# quanto.quantize(saved_t5, weights=quanto.qint8)
-# quanto.freeze(saved_t5)
+# saved_t5 = in_precision(models.tiny_t5()[0], "qint8")
 # transformers_logging.set_verbosity_error()  # without this line the warning lists every weight
 # with tempfile.TemporaryDirectory() as somewhere, models.quiet_progress():
 #     saved_t5.save_pretrained(somewhere)
 #     reread_t5 = type(saved_t5).from_pretrained(somewhere)
 # transformers_logging.set_verbosity_warning()
-# print(f"before: {accuracy(saved_t5):6.1%} right, from the file: {accuracy(reread_t5):6.1%}")
+# print(f"before: {accuracy_of(saved_t5):6.1%} right, from the file: {accuracy_of(reread_t5):6.1%}")
 
 # %% [markdown]
 # What works is the state dict, in which quanto lists a weight's inner tensors one by one, and the quantization map, which
@@ -935,36 +940,22 @@ def load_quantized(build: Callable[[], nn.Module], folder: str | Path) -> nn.Mod
 # from torch.utils import benchmark
 #
 #
-# def milliseconds(t5, task):
-#     inputs = words(["translate number to words: 4071"], return_tensors="pt")
-#     tasks = {
-#         "batch": lambda: t5(**teacher),
-#         "answer": lambda: t5.generate(**inputs, do_sample=False, num_beams=1, max_new_tokens=24),
-#     }
+# def milliseconds(run):
 #     with torch.no_grad():
-#         timer = benchmark.Timer("run()", globals={"run": tasks[task]})
-#         return timer.blocked_autorange(min_run_time=0.3).median * 1000
+#         return benchmark.Timer("run()", globals={"run": run}).blocked_autorange(min_run_time=0.3).median * 1000
 #
 #
-# def quantized_t5(kind, frozen=True):
-#     t5, _ = models.tiny_t5()
-#     quanto.quantize(t5, weights=kind)
-#     if frozen:
-#         quanto.freeze(t5)
-#     return t5
+# def tell_times(title, timed):
+#     prompt = models.tiny_t5_tokenizer()("translate number to words: 4071", return_tensors="pt")
+#     batch = milliseconds(lambda: timed(**lesson_batch))
+#     answer = milliseconds(lambda: timed.generate(**prompt, do_sample=False, num_beams=1, max_new_tokens=24))
+#     print(f"{title:18}{batch:14.1f}{answer:14.1f}")
 #
 #
-# timed = {
-#     "float32": models.tiny_t5()[0],
-#     "bfloat16": models.tiny_t5()[0].bfloat16(),
-#     "float16": models.tiny_t5()[0].half(),
-#     "qint8": quantized_t5("qint8"),
-#     "qint8, not frozen": quantized_t5("qint8", frozen=False),
-#     "qint4": quantized_t5("qint4"),
-# }
 # print(f"{'ms':18}{'batch of 100':>14}{'one answer':>14}")
-# for timed_name, timed_t5 in timed.items():
-#     print(f"{timed_name:18}{milliseconds(timed_t5, 'batch'):14.1f}{milliseconds(timed_t5, 'answer'):14.1f}")
+# for timed_precision in ("float32", "bfloat16", "float16", "qint8", "qint4"):
+#     tell_times(timed_precision, in_precision(models.tiny_t5()[0], timed_precision))
+# tell_times("qint8, not frozen", quantize_model(models.tiny_t5()[0]))
 
 # %% [markdown]
 # What you see depends on the processor and on what else it does, but the reasons do not. bfloat16 is fast where the processor

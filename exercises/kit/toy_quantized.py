@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from exercises.kit import models
 from exercises.kit.toy_precisions import precision
 from exercises.kit.toys import mlp, seeded
 
@@ -126,24 +127,35 @@ def spy(seed: int = 0, width: int = 16, dropout: float = 0.5) -> nn.Module:
 
 
 class Describing:
-    """Tells about each model it is given, in place of a score: its precision, its first bias, and the call's number."""
+    """Tells about each model it is given, in place of a score: its precision, its first bias, and the call's number if
+    it is `counting`.
+    """
 
-    def __init__(self) -> None:
-        self.calls = 0
+    def __init__(self, counting: bool) -> None:
+        self.counting, self.calls = counting, 0
 
     def __call__(self, model: nn.Module) -> dict[str, Any]:
         self.calls += 1
         bias = next(value for name, value in model.named_parameters() if name.endswith("bias"))
-        return {"call": self.calls, "precision": precision(model), "bias": bias.flatten()[0].item()}
+        told = {"precision": precision(model), "bias": bias.flatten()[0].item()}
+        return told | {"call": self.calls} if self.counting else told
 
 
-def describing_evaluator() -> Describing:
+def describing_evaluator(counting: bool = False) -> Describing:
     """Return a `Describing`."""
-    return Describing()
+    return Describing(counting)
 
 
 def unsure(model: nn.Module, power: int = -5) -> nn.Module:
     """Multiply a T5's logits by 2**power, in place, and return it: every order stays, but no token is likely any more."""
     with torch.no_grad():
         model.decoder.final_layer_norm.weight *= 2.0**power
+    return model
+
+
+def tiny_t5_exchanging(first: int, second: int) -> nn.Module:
+    """Return the tiny T5 with the meaning of two token ids exchanged: it reads and writes one for the other."""
+    model, _ = models.tiny_t5()
+    with torch.no_grad():
+        model.shared.weight[[first, second]] = model.shared.weight[[second, first]]
     return model

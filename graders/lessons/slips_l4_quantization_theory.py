@@ -558,6 +558,11 @@ def special_tokens_kept(model, tokenizer, prompt, max_new_tokens=32):
     return _generated(model, tokenizer, prompt, skip=False, max_new_tokens=max_new_tokens, **_GREEDY)
 
 
+@slip("generate_text", "the text was stripped: spaces at its ends belong to the answer")
+def stripped(model, tokenizer, prompt, max_new_tokens=32):
+    return _generated(model, tokenizer, prompt, max_new_tokens=max_new_tokens, **_GREEDY).strip()
+
+
 @slip("generate_text", "the model's own generation config may ask for sampling: do_sample=False")
 def sampling_allowed(model, tokenizer, prompt, max_new_tokens=32):
     return _generated(model, tokenizer, prompt, max_new_tokens=max_new_tokens, num_beams=1)

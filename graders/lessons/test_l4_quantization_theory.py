@@ -911,6 +911,12 @@ class TestGenerateText:
             reference.generate_text(model, TOKENIZER, QUESTIONS[0]),
         )
 
+    def test_is_not_stripped(self, student):
+        """Spaces at the end stay: here a model that says a space for two."""
+        two, space = tiny_t5_tokenizer().convert_tokens_to_ids(["▁two", "▁"])
+        model = recipe(toy_quantized.tiny_t5_exchanging, two, space)
+        same(student.generate_text(model, TOKENIZER, "translate number to words: two402"), "four hundred ", exactly)
+
     def test_length_unless_given(self, student, reference):
         """32 new tokens, if that is not given: here a model that may not end its answer."""
         same(student.generate_text(ENDLESS, TOKENIZER, LONG), reference.generate_text(ENDLESS, TOKENIZER, LONG))
@@ -1166,7 +1172,7 @@ class TestComparePrecisions:
         "build",
         [
             recipe(toy_precisions.builder, "tied", seed=4),
-            recipe(toy_precisions.builder, "mlp", True, widths=[256, 32, 16]),
+            recipe(toy_precisions.builder, "mlp", widths=[256, 32, 16]),
         ],
         ids=["tied", "mlp"],
     )
@@ -1177,7 +1183,8 @@ class TestComparePrecisions:
     def test_a_fresh_model_for_each_row(self, student, reference):
         """Each row is measured on a float32 model of its own, one build and one evaluation for each."""
         build = recipe(toy_precisions.builder, "nested", True, seed=2)
-        same(student.compare_precisions(build, DESCRIBE), reference.compare_precisions(build, DESCRIBE))
+        count = recipe(toy_quantized.describing_evaluator, counting=True)
+        same(student.compare_precisions(build, count), reference.compare_precisions(build, count))
 
     def test_bytes_as_stored(self, student, reference):
         """Bytes count packed codes, integer buffers and convolutions."""

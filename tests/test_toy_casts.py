@@ -1,0 +1,135 @@
+"""The toys and probes of lesson 3 are what their docstrings say."""
+
+import pytest
+import torch
+from torch import nn
+
+from exercises.kit import models, pictures, probes, scenes, toy_casts, toy_precisions, toys, variants
+
+X = toys.random_input(4, 16)
+
+
+def test_pinned_tensors_keep_their_dtypes_under_another_default():
+    model = probes.under_default(toy_casts.pinned, torch.float64)
+    assert model.linear.weight.dtype == model.thirds.dtype == model.steps.dtype == torch.float64
+    assert model.thirds[1].item() == 1 / 3
+    assert model.table.dtype == torch.float32
+    assert model.position_ids.dtype == torch.int64
+    assert torch.get_default_dtype() == torch.float32
+
+
+def test_one_storage_holds_two_parameters():
+    first, second, third = (layer.weight for layer in toy_casts.one_storage().layers)
+    assert first is not second
+    assert first.data_ptr() == second.data_ptr() != third.data_ptr()
+    assert torch.equal(first, third)
+
+
+@pytest.mark.parametrize(
+    ("condition", "training", "recording"),
+    [("training", True, False), ("evaluating", False, False), ("recording", False, True)],
+)
+def test_amplified_only_while_the_condition_holds(condition, training, recording):
+    loud = toy_casts.amplified(condition, training=training)
+    quiet = toy_casts.amplified(condition, training=not training)
+    with torch.set_grad_enabled(recording):
+        ratio = loud(X) / loud.linear(X)
+    with torch.set_grad_enabled(not recording):
+        assert torch.equal(quiet(X), quiet.linear(X))
+    assert torch.equal(ratio, torch.full_like(ratio, 2.0**20))
+
+
+@pytest.mark.parametrize("toy", ["outside", "bagged"])
+def test_float16_overflows_where_it_is_said(toy):
+    half = toy_precisions.builder(toy)().half()
+    finite = half.linear(X.half()).isfinite().all()
+    assert finite
+    output = half(X.half()) if toy == "outside" else half.bag(half.linear(X.half()))[5]["deep"][1][0]
+    assert not output.isfinite().all()
+
+
+def test_nested_input_and_integers_beside():
+    batch = {"first": X, "more": {"states": [X], "ids": torch.arange(4)}}
+    assert toy_casts.nested_input()(batch).shape == (4, 16)
+    beside = toy_casts.beside_integers(toys.mlp())
+    assert torch.equal(beside(X), toys.mlp()(X))
+    assert beside.position_ids.dtype == torch.int64
+
+
+def test_blips_modes_and_first_dtype():
+    model = toy_casts.blip_in_mixed_modes(fails=True)
+    assert model.training
+    assert not model.text_decoder.bert.training
+    assert model.text_decoder.bert.encoder.training
+    raised, modes = probes.modes_after(lambda blip: blip.generate(torch.zeros(1, 3, 32, 32)), model)
+    assert raised == "RuntimeError"
+    assert modes == {name: module.training for name, module in model.named_modules()}
+    names, dtypes = zip(
+        *((n, p.dtype) for n, p in toy_casts.blip_with_first(torch.float16).named_parameters()), strict=True
+    )
+    assert dtypes[:2] == (torch.int64, torch.float16)
+    assert set(dtypes[2:]) == {torch.float32}
+    assert names[0] == "count"
+
+
+def test_blip_captions_end_where_they_are_told():
+    processor = models.tiny_blip_processor()
+    inputs = processor(images=scenes.paint("a red circle above a blue square"), return_tensors="pt")
+    for count in (3, 20):
+        ids = toy_casts.blip_that_says(count, seed=5).generate(**inputs, max_new_tokens=25)
+        assert len(processor.decode(ids[0], skip_special_tokens=True).split()) == count
+
+
+def test_generation_settings_and_mode_change_what_is_said():
+    processor = models.tiny_blip_processor()
+    caption = "a red circle above a blue square"
+    inputs = processor(images=scenes.paint(caption), return_tensors="pt")
+
+    def said(model: nn.Module) -> str:
+        return processor.decode(model.generate(**inputs, max_new_tokens=20)[0], skip_special_tokens=True)
+
+    right = variants.coded_caption(caption, 4)
+    beams = {"num_beams": 8, "length_penalty": -20.0}
+    assert said(toy_casts.blip_that_decodes(4, {})) == right
+    assert said(toy_casts.blip_that_decodes(4, beams)) != right
+    assert said(toy_casts.blip_that_shows_its_mode(4).eval()) == right
+    assert said(toy_casts.blip_that_shows_its_mode(4)) != right
+    assert said(toy_casts.blip_variant_in(torch.float64, 4).float()) == right
+
+
+def test_probes_restore_the_default_whatever_happens():
+    def leaking(dtype):
+        torch.set_default_dtype(dtype)
+        raise ZeroDivisionError
+
+    made = probes.made_after(leaking, torch.float64, torch.bfloat16)
+    assert made.dtype == torch.bfloat16
+    assert torch.get_default_dtype() == torch.float32
+
+
+def test_probes_see_hooks_and_parameters():
+    model = toys.mlp()
+
+    def hooked(given):
+        given.layers[0].register_forward_hook(lambda *args: None)
+
+    def renewed(given):
+        given.layers[1].bias = nn.Parameter(torch.zeros(16))
+
+    assert probes.hooks_after(lambda given: None, model) == 0
+    assert probes.hooks_after(hooked, model) == 1
+    assert probes.parameters_stay(nn.Module.half, model)
+    assert not probes.parameters_stay(renewed, model)
+    assert [probes.what_comes_back(f, model) for f in (nn.Module.eval, hooked, lambda given: 3)] == [
+        "the model itself",
+        "nothing",
+        "another object",
+    ]
+
+
+def test_captioned_shows_each_image_with_its_caption():
+    captions = scenes.captions()[:2]
+    figure = pictures.captioned(scenes.painted(captions), captions)
+    assert [panel.get_title() for panel in figure.axes] == captions
+    assert all(caption in figure.alt for caption in captions)
+    assert len(pictures.captioned(scenes.painted(captions[:1]), captions[:1]).axes) == 1
