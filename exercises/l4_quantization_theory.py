@@ -272,7 +272,8 @@ def is_frozen(model: nn.Module) -> bool:
 # So count what is stored. A quantized weight is a tensor made of tensors; `__tensor_flatten__()` is torch's protocol for
 # such types and returns their names (and some metadata): `_data` and `_scale` for qint8, `_shift` too for qint4, whose
 # `_data` is again a packed tensor with a `_data` inside. A plain tensor lies in a storage, `untyped_storage()`, which may
-# be shared (tied weights) or larger than the tensor (a view).
+# be shared (tied weights) or larger than the tensor (a view). Two tensors share one if `untyped_storage().data_ptr()` is the
+# same; on the meta device, where nothing has an address, `untyped_storage()._cdata` tells storages apart.
 
 
 # %% tags=["core"]
@@ -408,9 +409,21 @@ def generate_text(model: nn.Module, tokenizer, prompt: str, max_new_tokens: int 
 
 
 # %% [markdown]
-# The course asked once: the answer to one prompt was the same before and after, so quantization seemed to cost nothing. Ask
-# more often, and in more precisions. Every precision starts from a fresh float32 model, because no step can be undone:
-# what a cast or a freeze rounded away is gone.
+# The course's own experiment: one prompt, before and after. `load_t5()` gives the tiny T5, or, if the environment variable
+# T5_CHECKPOINT names a folder or a model on the Hub, that one: with `google/flan-t5-small` it is the course's model.
+
+# %% tags=["active-ipynb"]
+# import os
+#
+# asked_t5, asked_tokenizer = models.load_t5()
+# asked_prompt = "Hello, my name is " if os.environ.get("T5_CHECKPOINT") else "translate number to words: 4071"
+# print("before:", generate_text(asked_t5, asked_tokenizer, asked_prompt))
+# print("after: ", generate_text(quantize_and_freeze(asked_t5), asked_tokenizer, asked_prompt))
+
+# %% [markdown]
+# The same answer, so quantization seems to cost nothing. But one answer proves little: ask more often, and in more
+# precisions. Each starts from a fresh float32 model, because no step can be undone: what a cast or a freeze rounded
+# away is gone.
 
 
 # %% tags=["core"]
@@ -706,7 +719,7 @@ def calibrate(model: nn.Module, batches: list[dict]) -> nn.Module:
 
 # %% [markdown]
 # **One outlier.** Multiply one row of a layer by 2ᵏ and the matching column of the next layer by 2⁻ᵏ. Powers of two are exact,
-# so the float32 logits stay the same bit for bit, and so does the error of bfloat16, which has float32's exponents. But the
+# so the float32 logits stay the same bit for bit, and bfloat16, which has float32's exponents, does not mind. But the
 # number in between is large now. As an int8 activation it takes the whole scale for itself and leaves the others a few
 # codes, and from some k on it is out of float16's range. Weights in int8 have a scale for each row and hardly notice:
 
