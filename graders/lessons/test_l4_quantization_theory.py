@@ -1031,7 +1031,7 @@ class TestCalibrate:
 
     def test_without_dropout(self, student, reference, generator):
         """Dropout is idle while the scales are measured, although the model is in training mode."""
-        data = batches(generator, 16, 1, 3)
+        data = batches(generator, 16, 3)
         same(scales_of(student.calibrate(SPY, data)), scales_of(reference.calibrate(SPY, data)), NEAR)
 
     def test_batch_norm_learns_nothing(self, student, generator):
