@@ -18,7 +18,7 @@ from graders.judge.processes import ROOT
 NATIVE = "this processor"
 CAPABILITIES = {NATIVE: None, "no vector units": "default", "AVX2": "avx2"}
 OTHER_INPUTS = "other hidden inputs"
-PLAIN = {"1 thread": 1, "2 threads": 2, "1 thread, again": 1}  # to the letter the same verdicts are due in these
+PLAIN = {"1 thread": 1, "2 threads": 2, "1 thread, again": 1}  # how many threads, on this processor
 _LONGEST = 900
 Rows = list[dict[str, Any]]
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import ast
 import contextlib
 import inspect
+import multiprocessing
 import os
 import textwrap
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing.util import Finalize
 from pathlib import Path
-from queue import Queue
 from typing import Any
 
 from graders import lessons
@@ -85,27 +86,44 @@ def siege(
     The limits on time are shorter than in earnest, so that endless loops end sooner; they are enforced by the same code.
     """
     honest = (ROOT / "solutions" / f"{lesson}.py").read_text(encoding="utf-8")
-    with _benches(lesson) as (tier, free):
-
-        def run(attack: Attack) -> dict[str, Any]:
-            row = {"name": attack.name, "sentence": attack.sentence, "kind": attack.kind}
-            if attack.harmful and tier != "namespaces":
-                return row | {"ran": False, "wrong": "", "seconds": 0.0}
-            bench, begun = free.get(), time.monotonic()
-            try:
-                data = text_of(attack, lesson, honest).encode()
-                told = wrong(attack, bench.grade(Submission("attack", lesson, f"{lesson}.py", data)))
-            finally:
-                free.put(bench)
+    context = multiprocessing.get_context("spawn")  # a process per judge, as in earnest: torch's random state is global
+    rows, scratch = [], set()
+    with ProcessPoolExecutor(AT_ONCE, context, _start, (lesson,)) as pool:
+        tier = pool.submit(_tier, lesson).result()
+        tried = [(attack, not attack.harmful or tier == "namespaces") for attack in attacks or corpus()]
+        judged = [pool.submit(_judge, lesson, text_of(attack, lesson, honest)) if ran else None for attack, ran in tried]
+        for (attack, ran), future in zip(tried, judged, strict=True):
+            row = {"name": attack.name, "sentence": attack.sentence, "kind": attack.kind, "ran": ran}
+            verdict, seconds, folders = future.result() if future else (None, 0.0, [])
+            rows.append(row | {"wrong": wrong(attack, verdict) if verdict else "", "seconds": seconds})
+            scratch.update(folders)
             each(attack.name)
-            return row | {"ran": True, "wrong": told, "seconds": round(time.monotonic() - begun, 2)}
-
-        with ThreadPoolExecutor(AT_ONCE) as pool:
-            rows = list(pool.map(run, attacks if attacks is not None else corpus()))
-        scratch = [zygote._scratch for bench in list(free.queue) for zygote in bench._zygotes.values()]
     problems = [f"attack {row['name']} ({row['sentence']}): {row['wrong']}" for row in rows if row["wrong"]]
-    problems += [f"the attacks left something behind: {what}" for what in _left_behind(scratch)]
+    problems += [f"the attacks left something behind: {what}" for what in _left_behind(sorted(scratch))]
     return {"lesson": lesson, "isolation": tier, "attacks": rows, "problems": problems}
+
+
+_bench: Bench  # of a judging process
+
+
+def _start(lesson: str) -> None:
+    global _bench
+    for name, value in SHORT.items():
+        setattr(processes, name, value)
+    _bench = Bench(SEED)
+    _bench.judge(lesson)
+    Finalize(None, _bench.close, exitpriority=1)
+
+
+def _tier(lesson: str) -> str:
+    return _bench.judge(lesson).zygote.tier
+
+
+def _judge(lesson: str, text: str) -> tuple[dict[str, Any], float, list[str]]:
+    """Return the verdict on a submission, the seconds it took, and the scratch folders of its workers."""
+    begun = time.monotonic()
+    verdict = _bench.grade(Submission("attack", lesson, f"{lesson}.py", text.encode()))
+    return verdict, round(time.monotonic() - begun, 2), [zygote._scratch for zygote in _bench._zygotes.values()]
 
 
 def runs(lesson: str) -> dict[str, Any]:
@@ -136,26 +154,6 @@ def runs(lesson: str) -> dict[str, Any]:
 def _told(verdict: dict[str, Any]) -> list[dict[str, Any]]:
     """Return the exercises of a verdict without the time they took."""
     return [{key: value for key, value in each.items() if key != "seconds"} for each in verdict["exercises"]]
-
-
-@contextlib.contextmanager
-def _benches(lesson: str) -> Iterator[tuple[str, Queue[Bench]]]:
-    """Make the benches, one per attack at a time, with short limits; end them."""
-    kept = {name: getattr(processes, name) for name in SHORT}
-    made = [Bench(SEED) for _ in range(AT_ONCE)]
-    free: Queue[Bench] = Queue()
-    try:
-        for name, value in SHORT.items():
-            setattr(processes, name, value)
-        for bench in made:
-            tier = bench.judge(lesson).zygote.tier
-            free.put(bench)
-        yield tier, free
-    finally:
-        for name, value in kept.items():
-            setattr(processes, name, value)
-        for bench in made:
-            bench.close()
 
 
 def _left_behind(scratch: list[str]) -> list[str]:

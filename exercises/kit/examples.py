@@ -7,6 +7,7 @@ of the docstring, so a student may change or delete the docstring; what a functi
 import ast
 import builtins
 import contextlib
+import dis
 import doctest
 import inspect
 import io
@@ -113,6 +114,8 @@ def run(exercise: Exercise, namespace: dict[str, Any], stopped: type[BaseExcepti
     """
     if exercise.name not in namespace:
         return Result("missing", f"{exercise.name} is not defined: its definition is gone, or has another name")
+    if _is_untouched(namespace[exercise.name]):  # no models are built for it
+        return Result("not started", f"{exercise.name} is not started yet")
     examples = doctest.DocTestParser().get_examples(exercise.examples)
     wanted = [_wanted(exercise, example) for example in examples]
     space = {**namespace, **_EXTRA}
@@ -245,6 +248,13 @@ def _unwritten(error: BaseException | None) -> str | None:
 def _is_stub(function: Any) -> bool:
     code = getattr(inspect.unwrap(function), "__code__", None)
     return code is not None and "NotImplementedError" in code.co_names
+
+
+def _is_untouched(function: Any) -> bool:
+    """Whether a function does nothing but `raise NotImplementedError()`."""
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    returns = code is not None and any(step.opname.startswith("RETURN") for step in dis.get_instructions(code))
+    return code is not None and code.co_names == ("NotImplementedError",) and not returns
 
 
 def _message(examples: list[doctest.Example], index: int, found: tuple[str, str], hint: str | None) -> str:
