@@ -9,8 +9,7 @@ from graders.source import ROOT, Lesson, read_lesson
 
 pytestmark = pytest.mark.timeout(600)
 LESSONS = sorted((ROOT / "solutions").glob("l[0-9]_*.py"))
-LONG = ("l4_quantization_theory",)  # several minutes: every precision is measured on every held-out pair
-SOLVED = [pytest.param(path, id=path.stem, marks=[pytest.mark.full] * (path.stem in LONG)) for path in LESSONS]
+each_lesson = pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
 
 
 def run(notebook: nbformat.NotebookNode) -> list[tuple[str, str, str]]:
@@ -21,6 +20,12 @@ def run(notebook: nbformat.NotebookNode) -> list[tuple[str, str, str]]:
     return [(cell.id, out.ename, out.evalue) for cell in code for out in cell.outputs if out.output_type == "error"]
 
 
+def warned(notebook: nbformat.NotebookNode) -> list[str]:
+    """What stands on stderr below the cells: warnings and progress bars."""
+    outputs = [out for cell in notebook.cells if cell.cell_type == "code" for out in cell.outputs]
+    return [out.text for out in outputs if out.get("name") == "stderr"]
+
+
 def said(notebook: nbformat.NotebookNode, lesson: Lesson) -> dict[str, str]:
     """What `check` printed, by exercise."""
     cells = {cell.id: cell for cell in notebook.cells}
@@ -28,17 +33,18 @@ def said(notebook: nbformat.NotebookNode, lesson: Lesson) -> dict[str, str]:
     return {name: "".join(out.get("text", "") for out in found) for name, found in outputs.items()}
 
 
-@pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
+@each_lesson
 def test_unsolved_notebook_runs_and_calls_every_exercise_not_started(path):
     lesson = read_lesson(path)
     notebook = student_notebook(lesson)
     errors = run(notebook)
     assert [error for error in errors if error[1] != "NotImplementedError"] == []
     assert [error for error in errors if error[0].startswith("test_")] == []
+    assert warned(notebook) == []
     assert said(notebook, lesson) == {each.name: f"{each.name} is not started yet\n" for each in lesson.exercises}
 
 
-@pytest.mark.parametrize("path", SOLVED)
+@each_lesson
 def test_solved_notebook_runs_and_every_check_is_right(path):
     lesson = read_lesson(path)
     notebook = student_notebook(lesson)
@@ -46,4 +52,5 @@ def test_solved_notebook_runs_and_every_check_is_right(path):
     for exercise in lesson.exercises:
         cells[exercise.name].source = lesson.notebook.cells[exercise.cell].source
     assert run(notebook) == []
+    assert warned(notebook) == []
     assert [text for text in said(notebook, lesson).values() if "right" not in text] == []

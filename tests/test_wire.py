@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import tempfile
 from collections import OrderedDict, namedtuple
 
 import hypothesis.strategies as st
@@ -15,8 +16,9 @@ from hypothesis import given, settings
 from exercises.kit import toys
 from exercises.kit.closeness import bit_for_bit, same
 from graders.judge import wire
-from graders.judge.contract import recipe
+from graders.judge.contract import StudentRaised, recipe
 from graders.judge.models import ModelRecord, QuantizedRecord
+from graders.judge.proxy import Proxy, in_process
 
 calm = settings(derandomize=True, deadline=None, database=None)
 DTYPES = [
@@ -219,3 +221,13 @@ def test_a_module_that_lies_is_read_through_its_tables() -> None:
     model.itself = model
     record = there_and_back(model)
     assert list(record.parameters) == ["weight"]
+
+
+def test_an_exception_says_the_same_of_every_temporary_folder() -> None:
+    def missing() -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            raise FileNotFoundError(f"no file {folder}/map.json")
+
+    with pytest.raises(StudentRaised) as raised:
+        Proxy(in_process({"missing": missing})).missing()
+    assert raised.value.text == "no file FOLDER/map.json"

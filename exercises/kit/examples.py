@@ -23,6 +23,7 @@ from typing import Any
 
 import torch
 
+from exercises.kit import models
 from exercises.kit.closeness import Mismatch, python_floats, relative, same
 from exercises.kit.fingerprints import fingerprint
 from exercises.kit.lessons import Exercise, KitError, hint_for, lessons
@@ -159,10 +160,14 @@ def _answer(example: doctest.Example, space: dict[str, Any], stopped: type[BaseE
 
 @contextlib.contextmanager
 def _undisturbed() -> Iterator[None]:
-    """Keep what one call changes in torch from the next: default dtype, gradient mode, random numbers."""
+    """Keep what one call changes in torch from the next: default dtype, gradient mode, random numbers.
+
+    transformers shows no progress bars meanwhile: the examples' models are small.
+    """
     dtype, gradients = torch.get_default_dtype(), torch.is_grad_enabled()
+    quiet = models.quiet_progress() if "transformers" in sys.modules else contextlib.nullcontext()
     try:
-        with torch.random.fork_rng(devices=[]):
+        with quiet, torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             yield
     finally:

@@ -4,6 +4,8 @@ transformers is imported inside the functions, so that a lesson that needs none 
 As in `toys`, everything depends on the arguments alone and torch's global random state is left as it was.
 """
 
+import atexit
+import shutil
 import tempfile
 from collections.abc import Mapping
 from typing import Any
@@ -11,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from exercises.kit.models import quiet_progress
 from exercises.kit.toys import random_input, seeded
 
 
@@ -83,14 +86,19 @@ def small_blip_inputs(seed: int = 0, batch: int = 4, length: int = 6, vocabulary
 
 def blip_folder(seed: int = 0, dtype: torch.dtype = torch.float32, **sizes: int) -> str:
     """Save `small_blip(seed, **sizes)`, cast to `dtype`, in a new temporary folder, and return the folder's path."""
-    folder = tempfile.mkdtemp()
-    small_blip(seed, **sizes).to(dtype).save_pretrained(folder)
+    folder = new_folder()
+    with quiet_progress():
+        small_blip(seed, **sizes).to(dtype).save_pretrained(folder)
     return folder
 
 
 def new_folder(made: bool = True) -> str:
-    """Return the path of a new empty temporary folder, or one in it that is not there yet if not `made`."""
+    """Return the path of a new empty temporary folder, or one in it that is not there yet if not `made`.
+
+    It is removed when the process ends.
+    """
     folder = tempfile.mkdtemp()
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return folder if made else f"{folder}/not/made"
 
 

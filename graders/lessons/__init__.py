@@ -24,7 +24,17 @@ def names() -> list[str]:
 def load(name: str) -> Lesson:
     """Import what belongs to a lesson. Lessons in LIGHT need no transformers in their workers."""
     solution = importlib.import_module(f"solutions.{name}")
+    if name not in LIGHT:
+        _quiet()
     return Lesson(name, _HERE / f"test_{name}.py", solution, _optional(f"slips_{name}"), libraries(name))
+
+
+def _quiet() -> None:
+    """Let transformers say nothing here: what the judge loads and builds is no news to an instructor."""
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
 
 
 def libraries(name: str) -> tuple[str, ...]:

@@ -15,7 +15,6 @@ _ANY_DIVISOR = (
     "torch's casts on x86 and ARM."
 )
 _ORDER = "Only the order in which tensors are visited changes; each storage is counted once, and a sum has no order."
-_TEXT_FREE = "The statement wants the six names and the missed numbers in the text; what stands around them is free."
 _NO_EXCEPTION = (
     "The two differ only when the call in between raises an exception; the statement says what modes hold after the "
     "function, and this lesson's nothing of exceptions."
@@ -169,27 +168,6 @@ _GROUPS = (
         "compare_precisions",
         ["model.to(getattr(torch, precision))  ->  model.to(torch.float32).to(getattr(torch, precision))"],
         "The model from `build()` is float32, as the statement says; a cast to float32 changes nothing.",
-    ),
-    (
-        "choose_precision",
-        [
-            *_both(
-                "missed.append(f\"{row['precision']}: {row['bytes']} bytes > {budget_bytes}\")",
-                "missed.append(f\"{row}: {row['bytes']} bytes > {budget_bytes}\")",
-                "missed.append(f\"{row['precision']}{row['bytes']} bytes > {budget_bytes}\")",
-                "missed.append(f\"{row['precision']}: {row} bytes > {budget_bytes}\")",
-                "missed.append(f\"{row['precision']}: {row['bytes']}{budget_bytes}\")",
-            ),
-            *_both(
-                "missed.append(f\"{row['precision']}: score {row['score']} < {min_score}\")",
-                "missed.append(f\"{row}: score {row['score']} < {min_score}\")",
-                "missed.append(f\"{row['precision']}{row['score']} < {min_score}\")",
-                "missed.append(f\"{row['precision']}: score {row} < {min_score}\")",
-                "missed.append(f\"{row['precision']}: score {row['score']}{min_score}\")",
-            ),
-            "raise ValueError('no precision will do. ' + '; '.join(missed))  ->  raise ValueError('; '.join(missed))",
-        ],
-        _TEXT_FREE,
     ),
 )
 EQUIVALENT = {(exercise, text): proof for exercise, texts, proof in _GROUPS for text in texts}

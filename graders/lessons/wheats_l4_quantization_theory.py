@@ -564,6 +564,14 @@ def match_by_count(model, tokenizer, pairs):
     return right / total
 
 
+@wheat("exact_match")
+def match_by_tensor(model, tokenizer, pairs):
+    if not list(pairs):
+        raise ValueError("there is nothing to match")
+    hits = torch.tensor([float(text_by_batch_decode(model, tokenizer, prompt) == text) for prompt, text in pairs])
+    return hits.double().mean().item()
+
+
 # Activations ------------------------------------------------------------------------------------------------------------
 
 
