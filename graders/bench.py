@@ -1,8 +1,9 @@
 """What grading costs: one more submission in the judge, against one more plain pytest run of the same hidden tests.
 
 Every row is a median over rounds in which all rows take turns, so that a busy machine slows them alike; only ratios of one
-run say anything. The floor is `pytest.main` with its defaults, once per submission, on the same hidden tests, in a warm process
-that calls the student's module directly: no isolation, no limits, no protection.
+run say anything, and a group's ratios are to its first row. The floor is `pytest.main` with its defaults, once per
+submission, on the same hidden tests, in a warm process that calls the student's module directly: no isolation, no limits,
+no protection.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ import pytest
 from rich.console import Console
 from rich.table import Table
 
-from graders import lessons
+from graders import bench_nbgrader, lessons
 from graders.cohort import Bench
 from graders.direct import SEED, Direct, Floor
 from graders.judge import checks
@@ -36,14 +37,15 @@ COLD_ROUNDS = 2
 
 
 def bench(output: Path | None = None) -> int:
-    """Measure every lesson, print a table, and write `bench.json` into `output`; return the exit status."""
-    rows = [row for lesson in lessons.names() for row in measure(lesson)] + _imports()
+    """Measure every lesson and nbgrader, print a table, and write `bench.json` into `output`; return the exit status."""
+    rows = [row for lesson in lessons.names() for row in measure(lesson)] + _imports() + bench_nbgrader.rows()
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("lesson", "what", "ms", "x floor", "rounds"):
+    for name in ("lesson", "what", "ms", "ratio", "rounds"):
         table.add_column(name, justify="left" if name in ("lesson", "what") else "right")
     for row in rows:
-        ratio = f"{row['ratio']:.2f}" if row["ratio"] is not None else ""
-        table.add_row(row["lesson"], row["what"], f"{row['ms']:.1f}", ratio, str(row["rounds"]))
+        if row["ratio"] == 1:
+            table.add_section()
+        table.add_row(row["lesson"], row["what"], f"{row['ms']:.1f}", f"{row['ratio']:.2f}", str(row["rounds"]))
     Console().print(table)
     if output is not None:
         output.mkdir(parents=True, exist_ok=True)
@@ -93,10 +95,9 @@ def measure(lesson: str) -> list[dict[str, Any]]:
     return [_row(lesson, name, taken, base) for name, taken in times.items()]
 
 
-def _row(lesson: str, what: str, taken: list[float], base: float | None) -> dict[str, Any]:
+def _row(lesson: str, what: str, taken: list[float], base: float) -> dict[str, Any]:
     middle = statistics.median(taken)
-    ratio = middle / base if base else None
-    return {"lesson": lesson, "what": what, "ms": 1000 * middle, "ratio": ratio, "rounds": len(taken)}
+    return {"lesson": lesson, "what": what, "ms": 1000 * middle, "ratio": middle / base, "rounds": len(taken)}
 
 
 def _interleaved(what: dict[str, Callable[[], None]], rounds: int) -> dict[str, list[float]]:

@@ -66,7 +66,7 @@ def rows(lesson: str = LESSON) -> list[dict[str, Any]]:
             "ratio": statistics.median(taken) / base,
             "rounds": len(taken),
         }
-        for what, taken in times.items()
+        for what, taken in reversed(times.items())
     ]
 
 
