@@ -91,7 +91,9 @@ def siege(
     with ProcessPoolExecutor(AT_ONCE, context, _start, (lesson,)) as pool:
         tier = pool.submit(_tier, lesson).result()
         tried = [(attack, not attack.harmful or tier == "namespaces") for attack in attacks or corpus()]
-        judged = [pool.submit(_judge, lesson, text_of(attack, lesson, honest)) if ran else None for attack, ran in tried]
+        judged = [
+            pool.submit(_judge, lesson, text_of(attack, lesson, honest)) if ran else None for attack, ran in tried
+        ]
         for (attack, ran), future in zip(tried, judged, strict=True):
             row = {"name": attack.name, "sentence": attack.sentence, "kind": attack.kind, "ran": ran}
             verdict, seconds, folders = future.result() if future else (None, 0.0, [])

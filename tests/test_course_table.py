@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-from optimum import quanto
 from transformers import (
     BlipConfig,
     BlipForConditionalGeneration,

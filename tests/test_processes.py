@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import re
 import signal
+import tempfile
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from graders.judge import wire
+from graders.judge import sandbox, wire
 from graders.judge.attempt import read
 from graders.judge.processes import ROOT, WorkerEnded, Zygote
 from graders.judge.proxy import value_of
+
+_SET_DUMPABLE = 4
 
 
 @pytest.fixture(scope="module")
@@ -123,6 +129,42 @@ def test_the_namespaces_tier_refuses(zygote: Zygote, body: str) -> None:
     needs_namespaces(zygote)
     told = run(zygote, f"try:\n    {body}\nexcept OSError as error:\n    return type(error).__name__\nreturn None")
     assert told is not None
+
+
+def test_an_ordinary_user_gets_namespaces_too() -> None:
+    """Two workers after one another: after the first, the zygote has to come back from its PID namespace."""
+    pid = os.fork()
+    if pid == 0:
+        try:
+            if os.getuid() == 0:
+                os.setgroups([])
+                os.setresgid(65534, 65534, 65534)
+                os.setresuid(65534, 65534, 65534)
+                sandbox._libc().prctl(_SET_DUMPABLE, 1, 0, 0, 0)  # else its files in /proc would still be root's
+            spaces = sandbox.Namespaces([], tempfile.mkdtemp(), [], False)
+            os._exit(max(map(_is_alone, [spaces] * 2)))
+        except OSError as error:
+            os._exit(error.errno or 1)
+    status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    if status == errno.EPERM:
+        pytest.skip("this machine allows ordinary users no namespaces")
+    assert status == 0
+
+
+def _is_alone(spaces: sandbox.Namespaces) -> int:
+    """Fork a worker; return 0 if it sees no other process, no network and no capability of its own."""
+    pid = spaces.fork()
+    if pid:
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    try:
+        spaces.enter()
+        processes = [name for name in os.listdir("/proc") if name.isdigit()]
+        devices = Path("/proc/net/dev").read_text().splitlines()[2:]
+        capable = re.search(r"CapEff:\s*(\w+)", Path("/proc/self/status").read_text())
+        alone = processes == ["1"] and len(devices) == 1 and capable is not None and int(capable[1], 16) == 0
+        os._exit(0 if alone else 99)
+    except OSError:
+        os._exit(98)
 
 
 def test_a_worker_can_write_in_its_own_folder_and_leaves_nothing(zygote: Zygote) -> None:

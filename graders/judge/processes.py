@@ -102,10 +102,7 @@ class Worker:
         """End the worker with all that it started."""
         self._connection.close()
         if self._pid > 1:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self._pid, signal.SIGKILL)
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.kill(self._pid, signal.SIGKILL)
+            self._zygote.end(self._pid)
             self._pid = 0
 
 
@@ -193,6 +190,11 @@ class Zygote:
                 spare.started(self._answer() or -1)
             if spare is until:
                 return
+
+    def end(self, pid: int) -> None:
+        """Have a worker killed; with the zygote it ends anyway."""
+        with contextlib.suppress(OSError, AssertionError):
+            self._ask(b"K" + struct.pack("<i", pid))
 
     def exit_code(self, pid: int) -> int:
         """Return how a worker ended (negative: by which signal), 255 if that is not known."""

@@ -3,7 +3,7 @@
 `process`: a process of its own with limits on time, memory, file size and open files, and an environment without secrets.
 It can still read the disk, use the network and leave the folder it was started in.
 
-`namespaces` (Linux, as root or where unprivileged user namespaces are allowed): also no network, no other process in sight,
+`namespaces` (Linux, as root or where users may make namespaces of their own): also no network, no other process in sight,
 the whole disk read-only but a small scratch folder; home and temporary folders, this project and what the caller hides are
 empty but for what Python and the kit need; and a user of its own (as root) with no capability. The layers and their order are
 those measured in the Linux manual pages unshare(2), mount_setattr(2), capabilities(7). No capability at all, since the one to
@@ -64,11 +64,21 @@ def _closed(path: Path) -> list[Path]:
     return [above for above in reversed(path.parents) if not above.stat().st_mode & 0o001][:1]
 
 
+def _go_on_in_a_child() -> None:
+    """Fork; the parent only waits, with no file open, and ends as the child does, or takes it along."""
+    pid = os.fork()
+    if pid == 0:
+        _libc().prctl(_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        return
+    os.closerange(3, OPEN_FILES)
+    os._exit(abs(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])))
+
+
 class Namespaces:
     """The zygote's side of the `namespaces` tier: entered once, then every worker is forked into its own PID namespace.
 
     `own_user`: as root, workers run as another user each, who must be able to read what Python needs; else as root without
-    capabilities.
+    capabilities. A caller that is not root goes on in a child: only from a PID namespace of its own may it come back to one.
     """
 
     def __init__(self, hidden: list[str], scratch: str, needed: list[str], own_user: bool) -> None:
@@ -78,14 +88,15 @@ class Namespaces:
         self.needed = [path for path in places if not places & set(path.parents)]
         uid, gid = os.getuid(), os.getgid()
         self.own_user = uid == 0 and own_user
-        flags = _NEWNS | _NEWNET | _NEWIPC | (0 if uid == 0 else _NEWUSER)
+        flags = _NEWNS | _NEWNET | _NEWIPC | (0 if uid == 0 else _NEWUSER | _NEWPID)
         _check(libc.unshare(flags), "unshare")
         if uid != 0:
             Path("/proc/self/setgroups").write_text("deny")
             Path("/proc/self/uid_map").write_text(f"0 {uid} 1")
             Path("/proc/self/gid_map").write_text(f"0 {gid} 1")
+            _go_on_in_a_child()
         _mount("none", "/", None, _MS_REC | _MS_PRIVATE)
-        self._own_pids = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
+        self._own_pids = os.open("/proc/thread-self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
         before = os.umask(0o022)
         closed = [folder for path in self.needed for folder in _closed(path)]
         covered = {Path(scratch).parent, *map(Path, _COVERED), *closed, *map(Path, hidden)}

@@ -2,6 +2,7 @@
 
 Started by `processes.Zygote` with a socket on descriptor 3. Each request is one byte and, for a fork, a descriptor:
 `F` + socket: fork a worker that serves that socket; the answer is its pid in four bytes (0: the fork failed).
+`K` + pid: kill that worker with all that it started; no answer.
 `S` + pid: how that worker ended; the answer is an exit code in four bytes (negative: the signal; 255: not known).
 """
 
@@ -70,6 +71,13 @@ def _status(pid: int, ended: dict[int, int]) -> int:
     return _UNKNOWN
 
 
+def _kill(pid: int) -> None:
+    """Kill a worker and its process group; only here are workers known by the numbers that `fork` gave."""
+    for kill in (os.killpg, os.kill):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            kill(pid, signal.SIGKILL)
+
+
 def _reap(ended: dict[int, int]) -> None:
     with contextlib.suppress(ChildProcessError):
         while True:
@@ -117,6 +125,9 @@ def main(root: str, libraries: list[str], hidden: list[str], scratch: str) -> No
         message, descriptors, _, _ = socket.recv_fds(control, 5, 1)
         if not message:
             os._exit(0)
+        if message[:1] == b"K":
+            _kill(struct.unpack("<i", message[1:5])[0])
+            continue
         if message[:1] == b"S":
             control.sendall(struct.pack("<i", _status(struct.unpack("<i", message[1:5])[0], ended)))
             continue
