@@ -361,8 +361,9 @@ def build_in_dtype(build: Callable[[], nn.Module], dtype: torch.dtype) -> nn.Mod
 
 # %% tags=["active-ipynb"]
 # saved_in_float16 = toy_transformers.blip_folder(dtype=torch.float16)
-# for asked in ({}, {"dtype": torch.bfloat16}, {"torch_dtype": torch.bfloat16}):
-#     print(asked, BlipForConditionalGeneration.from_pretrained(saved_in_float16, **asked).dtype)
+# with models.quiet_progress():
+#     for asked in ({}, {"dtype": torch.bfloat16}, {"torch_dtype": torch.bfloat16}):
+#         print(asked, BlipForConditionalGeneration.from_pretrained(saved_in_float16, **asked).dtype)
 
 
 # %% tags=["core"]
