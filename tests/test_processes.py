@@ -45,6 +45,18 @@ def run(zygote: Zygote, body: str, seconds: float = 30.0) -> object:
         worker.kill()
 
 
+def test_a_forked_process_has_renewed_its_thread_pool_before_student_code_runs(zygote: Zygote) -> None:
+    """Else two threads of from_pretrained could renew it at once, and one of them fail."""
+    body = (
+        "import torch\n"
+        "torch.set_num_threads(3)\n"
+        "pid = os.fork()\n"
+        "if pid == 0: os._exit(torch.get_num_threads())\n"
+        "return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])"
+    )
+    assert run(zygote, body) == 1
+
+
 def test_an_answer_comes_back(zygote: Zygote) -> None:
     assert run(zygote, "return [1, 'two']") == [1, "two"]
 

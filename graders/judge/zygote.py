@@ -9,6 +9,7 @@ Started by `processes.Zygote` with a socket on descriptor 3. Each request is one
 from __future__ import annotations
 
 import contextlib
+import functools
 import gc
 import importlib
 import os
@@ -31,6 +32,9 @@ def _preload(libraries: list[str]) -> None:
     import torch
 
     torch.set_num_threads(1)  # before the first operation: forking after a threaded one can hang the child
+    # After a fork torch replaces its thread pool at the next use, without a lock: where that use is in several threads
+    # at once, as in from_pretrained, it fails now and then ("pool INTERNAL ASSERT FAILED"). So it is used here first.
+    os.register_at_fork(after_in_child=functools.partial(torch.set_num_threads, 1))
     kit = [f"exercises.kit.{module.name}" for module in pkgutil.iter_modules(exercises.kit.__path__)]
     for library in ("IPython.core.inputtransformer2", "matplotlib.pyplot", *kit, *libraries):
         with contextlib.suppress(ImportError):
