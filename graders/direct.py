@@ -42,7 +42,13 @@ class Direct:
         except Exception as error:
             told = worker.describe(error)
             raise StudentRaised(
-                told["kind"], told["bases"], told["text"], told["line"], told["function"], told["source"]
+                told["kind"],
+                told["bases"],
+                told["text"],
+                told["line"],
+                told["function"],
+                told["source"],
+                told["in_file"],
             ) from None
         plain = value is None or isinstance(value, torch.Tensor | bool | int | float | str | torch.dtype)
         return value if plain else wire.decode(wire.encode(value))

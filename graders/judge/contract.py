@@ -33,19 +33,22 @@ def observed(check: F) -> F:
 class StudentRaised(Exception):
     """An exception of the student's code, as data: its type, the builtin types above it, and where it was raised."""
 
-    def __init__(self, kind: str, bases: list[str], text: str, line: int | None, function: str, source: str) -> None:
+    def __init__(
+        self,
+        kind: str,
+        bases: list[str],
+        text: str,
+        line: int | None,
+        function: str,
+        source: str,
+        in_file: bool = False,
+    ) -> None:
         super().__init__(kind)
-        self.kind, self.bases, self.text, self.line, self.function, self.source = (
-            kind,
-            bases,
-            text,
-            line,
-            function,
-            source,
-        )
+        self.kind, self.bases, self.text = kind, bases, text
+        self.line, self.function, self.source, self.in_file = line, function, source, in_file
 
     def __str__(self) -> str:
-        where = f" (line {self.line} of its cell)" if self.line else ""
+        where = f" (line {self.line} of {'the file' if self.in_file else 'its cell'})" if self.line else ""
         return f"{self.kind}: {self.text}{where}" if self.text else f"{self.kind}{where}"
 
 

@@ -172,12 +172,12 @@ class Judge:
     def _call_line(self, student: Proxy) -> list[str]:
         if not student._calls:
             return []
-        _, _, name, args, kwargs = student._calls[-1]
-        return [describe_call(name, args, kwargs, vars(self.lesson.solution).get(name))]
+        _, _, name, args, kwargs, probe = student._calls[-1]
+        return [describe_call(name, args, kwargs, vars(self.lesson.solution).get(name), probe)]
 
     def _matching_slips(self, name: str, student: Proxy) -> set[str]:
         """Return the sentences of the slips that answer as the student did wherever the student's answer is not the reference's."""
-        told = [(call, reply) for call, reply, called, _, _ in student._calls if called == name and reply is not None]
+        told = [(call, reply) for call, reply, called, *_ in student._calls if called == name and reply is not None]
         wrong = [(call, reply) for call, reply in told if not _alike(reply, self._answers(call))]
         if not wrong:
             return set()
@@ -196,13 +196,15 @@ class Judge:
             share = (len(verdict.checks) - len(failed)) / len(verdict.checks)
             verdict.score = round(exercise.points * share, 4)
         if verdict.outcome == FAILED or verdict.outcome == ERROR:
-            verdict.hint = _hint([check.slips for check in failed])
+            verdict.hint = _hint(first.slips, [check.slips for check in failed])
 
 
-def _hint(slips: list[set[str]]) -> str:
-    """Return the one slip that explains every failed check, else the first that explains one of them alone."""
-    common = set.intersection(*slips)
-    for candidates in [common, *slips]:
+def _hint(shown: set[str], slips: list[set[str]]) -> str:
+    """Return the one slip that explains every failed check, else the one that alone explains the check whose message is shown.
+
+    A slip that explains another check only would stand under a message that it has nothing to do with.
+    """
+    for candidates in (set.intersection(*slips), shown):
         if len(candidates) == 1:
             return next(iter(candidates))
     return ""

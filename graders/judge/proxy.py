@@ -29,22 +29,23 @@ class Proxy:
 
     def __init__(self, ask: Callable[[bytes], bytes]) -> None:
         self._ask = ask
-        self._calls: list[tuple[bytes, bytes | None, str, tuple, dict]] = []
+        self._calls: list[tuple[bytes, bytes | None, str, tuple, dict, Callable | None]] = []
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         if name.startswith("__"):
             raise AttributeError(name)
-        return lambda *args, **kwargs: self._call(name, "", args, kwargs)
+        return lambda *args, **kwargs: self._call(name, None, args, kwargs)
 
     def probe(self, probe: Callable, name: str, /, *args: Any, **kwargs: Any) -> Any:
         """Run a function of `exercises.kit.probes` in the worker on the named function, and return its data."""
-        return self._call(name, f"{probe.__module__}:{probe.__qualname__}", args, kwargs)
+        return self._call(name, probe, args, kwargs)
 
-    def _call(self, name: str, probe: str, args: tuple, kwargs: dict) -> Any:
-        call = wire.encode([name, probe, list(args), kwargs], strided=True)
-        self._calls.append((call, None, name, args, kwargs))
+    def _call(self, name: str, probe: Callable | None, args: tuple, kwargs: dict) -> Any:
+        path = f"{probe.__module__}:{probe.__qualname__}" if probe else ""
+        call = wire.encode([name, path, list(args), kwargs], strided=True)
+        self._calls.append((call, None, name, args, kwargs, probe))
         reply = self._ask(call)
-        self._calls[-1] = (call, reply, name, args, kwargs)
+        self._calls[-1] = (call, reply, name, args, kwargs, probe)
         return value_of(reply)
 
 
@@ -72,7 +73,8 @@ def _raised(body: bytes) -> Exception:
         kind, text = str(told["kind"])[:80], _TEMPORARY.sub("FOLDER", str(told["text"])[:120])
         line = told["line"] if type(told["line"]) is int else None
         bases = [str(base) for base in told["bases"]]
-        error = StudentRaised(kind, bases, text, line, str(told["function"])[:80], str(told["source"])[:200])
+        function, source = str(told["function"])[:80], str(told["source"])[:200]
+        error = StudentRaised(kind, bases, text, line, function, source, told["in_file"] is True)
     except (ValueError, KeyError, TypeError, RecursionError):
         return WorkerEnded("killed", "the answer could not be read")
     if "MemoryError" in bases or "can't allocate memory" in text:
@@ -92,21 +94,43 @@ def in_process(space: dict[str, Any]) -> Callable[[bytes], bytes]:
     return ask
 
 
-def describe_call(name: str, args: tuple, kwargs: dict, reference: Any = None) -> str:
-    """Return the call as a person reads it: tensors are described, never printed."""
-    try:
-        names = list(inspect.signature(reference).parameters)
-    except (TypeError, ValueError):
-        names = []
-    shown, told = [], []
-    labels = [names[index] if index < len(names) else f"argument {index + 1}" for index in range(len(args))]
-    for label, value in [*zip(labels, args, strict=True), *kwargs.items()]:
+def describe_call(
+    name: str, args: tuple, kwargs: dict, reference: Callable | None = None, probe: Callable | None = None
+) -> str:
+    """Return the call as a person reads it: tensors are described, never printed.
+
+    What a probe takes for itself, such as torch's default around the call, stands behind the call.
+    """
+    names = _parameters(reference)
+    labels = [label for label in _parameters(probe)[1:] if label not in names] if probe else []
+    places = _parameters(probe)[1:] if probe else []
+    shown, around, told, passed = [], [], [], 0
+    for index, value in enumerate(args):
+        own = places[index] if index < len(places) and places[index] in labels else ""
+        label = own or (names[passed] if passed < len(names) else f"argument {passed + 1}")
+        passed += not own
         text = _short(value)
         if text is None:
             told.append(f"{label} is {describe(value)}")
             text = label
-        shown.append(f"{label}={text}" if label in kwargs else text)
-    return f"{name}({', '.join(shown)})" + (", " + ", ".join(told) if told else "")
+        (around if own else shown).append(f"{own}={text}" if own and text != own else text)
+    for label, value in kwargs.items():
+        text = _short(value)
+        if text is None:
+            told.append(f"{label} is {describe(value)}")
+            text = label
+        (around if label in labels else shown).append(f"{label}={text}")
+    beside = f", with {', '.join(around)}" if around else ""
+    return f"{name}({', '.join(shown)})" + beside + (", " + ", ".join(told) if told else "")
+
+
+def _parameters(function: Callable | None) -> list[str]:
+    """Return the names of a function's parameters but for *args and **kwargs; [] if they cannot be told."""
+    try:
+        parameters = inspect.signature(function).parameters.values()  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return []
+    return [one.name for one in parameters if one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)]
 
 
 def _short(value: Any) -> str | None:

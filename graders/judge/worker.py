@@ -44,10 +44,15 @@ def new_namespace() -> dict[str, Any]:
     return space
 
 
+_COUNTED_IN_THE_FILE: set[str] = set()  # cells of a .py file; lines of a notebook are counted in each cell
+
+
 def run_cell(cell: dict[str, Any], space: dict[str, Any]) -> dict | None:
     """Run one cell; return the description of its exception, or None."""
     name = f"<cell {cell['number']}>"
     source = "\n" * (cell["line"] - 1) + cell["source"]
+    if cell["line"] > 1:
+        _COUNTED_IN_THE_FILE.add(name)
     linecache.cache[name] = (len(source), None, source.splitlines(keepends=True), name)
     try:
         exec(compile(source, name, "exec", cell["flags"], dont_inherit=True), space)
@@ -58,13 +63,14 @@ def run_cell(cell: dict[str, Any], space: dict[str, Any]) -> dict | None:
 
 def describe(error: BaseException) -> dict[str, Any]:
     """Return an exception as data: type, builtin types above it, text, and the last frame of the student's code."""
-    line, function, source, inside = None, "", "", False
+    line, function, source, inside, in_file = None, "", "", False, False
     trace = error.__traceback__
     while trace is not None:
         code = trace.tb_frame.f_code
         inside = code.co_filename.startswith("<cell ")
         if inside:
             line, function = trace.tb_lineno, code.co_name
+            in_file = code.co_filename in _COUNTED_IN_THE_FILE
             source = linecache.getline(code.co_filename, line).strip()
         trace = trace.tb_next
     try:
@@ -77,6 +83,7 @@ def describe(error: BaseException) -> dict[str, Any]:
         "bases": bases,
         "text": text.split("\n")[0],
         "line": line,
+        "in_file": in_file,
         "function": function,
         "source": source[:200] if inside else "",
     }

@@ -1,0 +1,56 @@
+"""What the judge says of a call, of an exception and of a mistake: it must be true for whoever reads it."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from exercises.kit import probes, toys
+from graders.judge import worker
+from graders.judge.contract import StudentRaised, recipe
+from graders.judge.judge import _hint
+from graders.judge.proxy import Proxy, describe_call, in_process
+
+MODEL = recipe(toys.mlp)
+
+
+def default_dtype(dtype):
+    """Take what the exercise of this name takes."""
+
+
+def caption_image(model, processor, image):
+    """Take what the exercise of this name takes."""
+
+
+def test_what_a_probe_takes_for_itself_is_no_argument_of_the_call():
+    told = describe_call("default_dtype", (torch.float32, torch.bfloat16), {}, default_dtype, probes.made_around)
+    assert told == "default_dtype(torch.bfloat16), with before=torch.float32"
+
+
+def test_arguments_behind_those_of_a_probe_keep_their_names():
+    told = describe_call("caption_image", ("vision", MODEL, 1, 2), {}, caption_image, probes.first_float_given)
+    assert told == "caption_image(model, 1, 2), with part='vision', model is the kit's mlp"
+
+
+def test_a_probe_without_arguments_of_its_own_changes_nothing():
+    told = describe_call("half_in_place", (MODEL,), {}, lambda model: model, probes.what_comes_back)
+    assert told == "half_in_place(model), model is the kit's mlp"
+
+
+@pytest.mark.parametrize(("line", "place"), [(1, "line 2 of its cell"), (7, "line 8 of the file")])
+def test_lines_are_counted_where_the_student_counts_them(line, place):
+    space = worker.new_namespace()
+    cell = {"source": "def f():\n    return 1 / 0\n", "line": line, "number": 900 + line, "flags": 0}
+    assert worker.run_cell(cell, space) is None
+    with pytest.raises(StudentRaised) as raised:
+        Proxy(in_process(space)).f()
+    assert str(raised.value) == f"ZeroDivisionError: division by zero ({place})"
+
+
+@pytest.mark.parametrize(
+    ("shown", "others", "hint"),
+    [({"a"}, [{"a", "b"}], "a"), ({"a", "b"}, [{"b", "c"}], "b"), (set(), [{"a"}], ""), ({"a"}, [set()], "a")],
+    ids=["both", "in common", "another check only", "the shown check only"],
+)
+def test_a_hint_explains_the_message_that_it_stands_under(shown, others, hint):
+    assert _hint(shown, [shown, *others]) == hint
