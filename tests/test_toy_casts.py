@@ -1,5 +1,8 @@
 """The toys and probes of lesson 3 are what their docstrings say."""
 
+import contextlib
+import copy
+
 import pytest
 import torch
 from torch import nn
@@ -23,6 +26,30 @@ def test_one_storage_holds_two_parameters():
     assert first is not second
     assert first.data_ptr() == second.data_ptr() != third.data_ptr()
     assert torch.equal(first, third)
+
+
+def test_no_gradients_are_recorded_for_frozen_parameters():
+    model = toy_casts.amplified("recording").requires_grad_(False)
+    assert torch.equal(model(X), model.linear(X))
+
+
+def test_the_first_tie_is_the_shorter_and_ends_last():
+    model = toy_casts.crossed_ties()
+    names = {name: id(value) for name, value in model.named_parameters(remove_duplicate=False)}
+    weights, biases = (
+        [name for name in names if names[name] == names[first]] for first in ("layers.0.weight", "layers.0.bias")
+    )
+    assert weights == ["layers.0.weight", "layers.3.weight"]
+    assert biases == ["layers.0.bias", "layers.1.bias", "layers.2.bias"]
+
+
+def test_frozen_weights_and_an_integer_parameter():
+    model = toy_casts.frozen(toys.mlp())
+    assert {name: value.requires_grad for name, value in model.layers[0].named_parameters()} == {
+        "weight": False,
+        "bias": True,
+    }
+    assert model.count.dtype == torch.int64
 
 
 @pytest.mark.parametrize(
@@ -125,6 +152,23 @@ def test_probes_see_hooks_and_parameters():
         "nothing",
         "another object",
     ]
+
+
+def test_probes_see_what_is_shared_swallowed_and_set():
+    model = toys.mlp()
+    assert probes.shared_names(lambda given: given, model) == [name for name, _ in model.named_parameters()]
+    assert probes.shared_names(copy.deepcopy, model) == []
+    with pytest.raises(ZeroDivisionError):
+        probes.interrupted(lambda dtype: contextlib.nullcontext(), torch.float32, torch.float64)
+    swallowed = probes.interrupted(lambda dtype: contextlib.suppress(Exception), torch.float32, torch.float64)
+    assert swallowed == "swallowed"
+
+    def lengthen(given):
+        given.generation_config.max_length = 7
+
+    settings = probes.generation_settings(lengthen, toy_casts.tiny_blip_alone())
+    assert settings[""]["max_length"] == 7
+    assert "max_length" not in settings["text_decoder"]
 
 
 def test_captioned_shows_each_image_with_its_caption():

@@ -87,6 +87,32 @@ def error_text(function: Callable[..., Any], *args: Any, **keywords: Any) -> str
     return ""
 
 
+def settings_around(function: Callable[..., Any], model: Any, *args: Any) -> tuple[str, str]:
+    """Return the model's generation config as JSON before and after the call."""
+    before = model.generation_config.to_json_string()
+    function(model, *args)
+    return before, model.generation_config.to_json_string()
+
+
+def calibrations(function: Callable[..., Any], model: torch.nn.Module, *args: Any) -> list[tuple[float, bool]]:
+    """Return the momentum of each of quanto's calibrations that the function enters, and whether it streamlines."""
+    from optimum import quanto
+
+    entered_with: list[tuple[float, bool]] = []
+    enter = quanto.Calibration.__enter__
+
+    def noted(self: Any) -> Any:
+        entered_with.append((self.momentum, self.streamline))
+        return enter(self)
+
+    quanto.Calibration.__enter__ = noted
+    try:
+        function(model, *args)
+    finally:
+        quanto.Calibration.__enter__ = enter
+    return entered_with
+
+
 def shares_storage(function: Callable[..., Any], model: torch.nn.Module, *args: Any, **keywords: Any) -> bool:
     """Return whether the model that the function returns has a parameter or buffer in a storage of the given one's."""
 
@@ -175,6 +201,14 @@ def made_after_exception(
         return peaceful, torch.tensor([1 / 3])
 
 
+def interrupted(manager: Callable[..., Any], before: torch.dtype, dtype: torch.dtype) -> str:
+    """Raise ZeroDivisionError inside of manager(dtype), and return "swallowed" if it does not come out."""
+    with _default(before):
+        with manager(dtype):
+            raise ZeroDivisionError
+        return "swallowed"
+
+
 def entered(manager: Callable[..., Any], before: torch.dtype, dtype: torch.dtype) -> str:
     """Enter manager(dtype), where torch's default is `before`, and return "entered"."""
     with _default(before), manager(dtype):
@@ -213,6 +247,24 @@ def built(function: Callable[..., Any], build: Any, dtype: torch.dtype) -> tuple
 
 
 # Models as they are afterwards, and what they were given.
+
+
+def shared_names(function: Callable[..., Any], model: torch.nn.Module, *args: Any) -> list[str]:
+    """Return the names of what the returned model keeps in a storage of the given one, in order."""
+
+    def storages(owner: torch.nn.Module) -> dict[str, int]:
+        tensors = [*owner.named_parameters(), *owner.named_buffers()]
+        return {name: tensor.untyped_storage().data_ptr() for name, tensor in tensors if type(tensor) in _PLAIN}
+
+    before = set(storages(model).values()) - {0}
+    return [name for name, storage in storages(function(model, *args)).items() if storage in before]
+
+
+def generation_settings(function: Callable[..., Any], model: Any, *args: Any) -> dict[str, dict[str, Any]]:
+    """Return what the generation config of every module that has one sets, after the call."""
+    function(model, *args)
+    named = [(name, getattr(module, "generation_config", None)) for name, module in model.named_modules()]
+    return {name: config.to_diff_dict() for name, config in named if config is not None}
 
 
 def what_comes_back(function: Callable[..., Any], model: torch.nn.Module, *args: Any) -> str:

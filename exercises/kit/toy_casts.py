@@ -4,6 +4,7 @@ As in `toys`, every function returns a new model that depends on its arguments a
 state as it was. Unless stated, forward takes `x`, float of shape (batch, width).
 """
 
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -46,8 +47,30 @@ def one_storage(seed: int = 0, width: int = 16) -> nn.Module:
     return model
 
 
+def crossed_ties() -> nn.Module:
+    """Return an `Mlp` of four layers with two ties, of which the first to begin is the shorter one and the last to end.
+
+    The weights of 0 and 3 are one parameter, the biases of 0, 1 and 2 another.
+    """
+    model = mlp([16] * 5)
+    model.layers[3].weight = model.layers[0].weight
+    model.layers[1].bias = model.layers[2].bias = model.layers[0].bias
+    return model
+
+
+def frozen(model: nn.Module) -> nn.Module:
+    """Return the model, whose weights training leaves alone, with an int64 parameter `count` of shape (3,) as its own."""
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(not name.endswith("weight"))
+    model.count = nn.Parameter(torch.arange(3), requires_grad=False)
+    return model
+
+
 class Amplifier(nn.Module):
-    """A leaf that multiplies by `gain` while a condition holds: "training", "evaluating" or "recording" gradients."""
+    """A leaf that multiplies by `gain` while a condition holds: "training", "evaluating" or "recording" gradients.
+
+    Gradients are recorded while its input requires them, which takes a parameter in front that does.
+    """
 
     def __init__(self, condition: str, gain: float) -> None:
         super().__init__()
@@ -57,7 +80,7 @@ class Amplifier(nn.Module):
         holds = {
             "training": self.training,
             "evaluating": not self.training,
-            "recording": torch.is_grad_enabled(),
+            "recording": x.requires_grad,
         }
         return x * self.gain if holds[self.condition] else x
 
@@ -215,6 +238,11 @@ def blip_that_decodes(seed: int, settings: dict[str, Any]) -> nn.Module:
         for name, value in settings.items():
             setattr(part.generation_config, name, value)
     return model
+
+
+def tiny_blip_path() -> Path:
+    """Return the tiny BLIP's folder as a Path."""
+    return Path(models.tiny_blip_folder())
 
 
 def tiny_blip_alone() -> nn.Module:

@@ -16,7 +16,10 @@ from solutions.l3_models_with_different_data_types import logits_gap as right_ga
 from solutions.l3_models_with_different_data_types import memory_footprint as right_footprint
 
 
-@slip("parameter_dtypes", "the state dict lists more: buffers, and a tied parameter under each of its names")
+@slip(
+    "parameter_dtypes",
+    "a tied parameter comes once, and buffers do not: a state dict lists both, the parameter under each name",
+)
 def dtypes_of_state_dict(model):
     return {name: tensor.dtype for name, tensor in model.state_dict().items()}
 
@@ -68,6 +71,16 @@ def half_returns_nothing(model):
 @slip("cast_copy", "module.to() casts the module itself, in place; copy it first")
 def cast_without_copy(model, dtype):
     return model.to(dtype)
+
+
+@slip("cast_copy", "to() hands back the very tensor where it has the dtype already: the copy shares it; clone it too")
+def cast_into_the_memo(model, dtype):
+    made = {}
+    for parameter in model.parameters():
+        made[id(parameter)] = nn.Parameter(parameter.detach().to(dtype), parameter.requires_grad)
+    for buffer in model.buffers():
+        made[id(buffer)] = buffer.to(dtype) if buffer.is_floating_point() else buffer.clone()
+    return copy.deepcopy(model, made)
 
 
 @slip("cast_copy", "integer and bool buffers count and mark things; only floats are cast")
@@ -125,6 +138,17 @@ def gap_turned(expected, actual):
     return right_gap(expected, actual)[::-1]
 
 
+@slip(
+    "logits_gap", "float() hands a float32 tensor back as it is, so changing that in place changes the caller's logits"
+)
+def gap_in_place(expected, actual):
+    _comparable(expected, actual)
+    gap = expected.detach().float()
+    gap -= actual.detach().float()
+    gap.abs_()
+    return gap.mean().item(), gap.max().item()
+
+
 @slip("logits_gap", "shapes that differ were broadcast: every number was compared with every other")
 def gap_of_broadcast(expected, actual):
     if not expected.numel() or not actual.numel():
@@ -140,13 +164,20 @@ def footprint_of_parameters(model):
 
 @slip(
     "memory_footprint",
-    "what is tied is stored once, though the state dict lists it twice; and it lacks unsaved buffers",
+    "what has two names is stored once; a state dict lists it under both, and lacks buffers that are not saved",
 )
 def footprint_of_state_dict(model):
     return sum(tensor.numel() * tensor.element_size() for tensor in model.state_dict().values())
 
 
-@slip("memory_footprint", "not every element has four bytes: element_size() knows")
+@slip("memory_footprint", "what has two names is stored once: parameters() and buffers() give each tensor once")
+def footprint_of_every_name(model):
+    parameters = [parameter for _, parameter in model.named_parameters(remove_duplicate=False)]
+    buffers = [buffer for _, buffer in model.named_buffers(remove_duplicate=False)]
+    return sum(tensor.nbytes for tensor in parameters + buffers)
+
+
+@slip("memory_footprint", "elements of another dtype have other sizes than four bytes: element_size() knows")
 def four_bytes_each(model):
     return sum(4 * tensor.numel() for tensor in [*model.parameters(), *model.buffers()])
 
@@ -197,6 +228,19 @@ def default_back_to_float32(dtype):
         yield
     finally:
         torch.set_default_dtype(torch.float32)
+
+
+@slip("default_dtype", "an exception inside was swallowed; restore the default in a finally and let it pass")
+@contextlib.contextmanager
+def default_without_exceptions(dtype):
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        yield
+    except Exception:
+        pass
+    finally:
+        torch.set_default_dtype(before)
 
 
 @slip("default_dtype", "the default stays changed after the block; restore what it was")
@@ -362,6 +406,22 @@ def accuracy_of_parts(model, processor, images, captions):
     return sum(caption in right_caption(model, processor, image) for image, caption in pairs) / len(images)
 
 
+@slip("caption_accuracy", "exactly means that capitals count")
+def accuracy_in_small_letters(model, processor, images, captions):
+    if len(images) != len(captions) or not images:
+        raise ValueError
+    pairs = zip(images, captions, strict=True)
+    return sum(right_caption(model, processor, image) == caption.lower() for image, caption in pairs) / len(images)
+
+
+@slip("caption_accuracy", "exactly means that a space more is another caption")
+def accuracy_of_stripped(model, processor, images, captions):
+    if len(images) != len(captions) or not images:
+        raise ValueError
+    pairs = zip(images, captions, strict=True)
+    return sum(right_caption(model, processor, image) == caption.strip() for image, caption in pairs) / len(images)
+
+
 @slip("caption_accuracy", "exactly means that capitals and spaces count")
 def accuracy_of_words(model, processor, images, captions):
     if len(images) != len(captions) or not images:
@@ -406,6 +466,11 @@ def except_parameters(model, dtype, patterns):
         return any(fnmatchcase(full, pattern) for full in names for pattern in patterns)
 
     return _cast_all_but(model, dtype, keeps)
+
+
+@slip("cast_except", "patterns are globs, in which * and ? stand for other text: compare with fnmatch")
+def except_plain_names(model, dtype, patterns):
+    return _cast_all_but(model, dtype, lambda name, key: any(above in patterns for above in _and_above(name)))
 
 
 @slip("cast_except", "a module that matches keeps everything below it too")
@@ -471,6 +536,15 @@ def overflow_as_registered(model, inputs, dtype):
     return next((name for name, _ in small.named_modules() if name in found), None)
 
 
+@slip("first_overflow", "-inf is an infinity too: isfinite() asks for either sign and for nan")
+def overflow_upwards(model, inputs, dtype):
+    def finite(tensor):
+        return not (tensor.isnan() | (tensor == torch.inf)).any()
+
+    found = _overflows(copy.deepcopy(model).to(dtype), inputs, dtype, _is_leaf, finite)
+    return found[0] if found else None
+
+
 @slip("first_overflow", "only leaf modules count, those without children")
 def overflow_of_any_module(model, inputs, dtype):
     found = _overflows(copy.deepcopy(model).to(dtype), inputs, dtype, lambda module: True)
@@ -531,6 +605,17 @@ def ties_without_second_names(model):
     for name, parameter in model.named_parameters():
         groups.setdefault(parameter, []).append(name)
     return [names for names in groups.values() if len(names) > 1]
+
+
+@slip("tied_parameters", "groups come in the order of their first names, not of their second ones")
+def ties_as_noticed(model):
+    first, groups = {}, {}
+    for name, parameter in model.named_parameters(remove_duplicate=False):
+        if parameter in first:
+            groups.setdefault(parameter, [first[parameter]]).append(name)
+        else:
+            first[parameter] = name
+    return list(groups.values())
 
 
 @slip("tied_parameters", "a parameter with one name is not tied")

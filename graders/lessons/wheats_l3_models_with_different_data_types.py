@@ -710,3 +710,16 @@ def compare_in_place(model, inputs, dtypes):
         size = footprint_by_nbytes(small)
         rows += [{"dtype": dtype, "footprint": size, "mean_gap": mean, "max_gap": largest}]
     return rows
+
+
+@wheat("compare_dtypes")
+def compare_without_trainable_parameters(model, inputs, dtypes):
+    # Nothing that requires a gradient: none is recorded, without no_grad().
+    original = copy.deepcopy(model).eval().requires_grad_(False)
+    expected, rows = _logits(original(**inputs)), []
+    for dtype in dtypes:
+        small = copy.deepcopy(original).to(dtype)
+        mean, largest = gap_by_sum(expected, _logits(small(**cast_after_copying(inputs, dtype))))
+        size = footprint_by_nbytes(small)
+        rows.append({"dtype": dtype, "footprint": size, "mean_gap": mean, "max_gap": largest})
+    return rows
