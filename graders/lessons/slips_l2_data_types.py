@@ -16,6 +16,11 @@ def symmetric_range(dtype: torch.dtype) -> tuple[int, int]:
     return (-info.max if info.min else 0), info.max
 
 
+@slip("integer_range", "two's complement is not symmetric: there is one more negative number, -2**(n-1)")
+def symmetric_range_of_any(dtype: torch.dtype) -> tuple[int, int]:
+    return -torch.iinfo(dtype).max, torch.iinfo(dtype).max
+
+
 @slip("integer_range", "a signed dtype spends one bit on the sign: half of its patterns are negative")
 def everything_unsigned(dtype: torch.dtype) -> tuple[int, int]:
     return 0, 2 ** torch.iinfo(dtype).bits - 1

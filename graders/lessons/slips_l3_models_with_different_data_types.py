@@ -170,7 +170,10 @@ def footprint_of_state_dict(model):
     return sum(tensor.numel() * tensor.element_size() for tensor in model.state_dict().values())
 
 
-@slip("memory_footprint", "what has two names is stored once: parameters() and buffers() give each tensor once")
+@slip(
+    "memory_footprint",
+    "what has two names is stored once; a state dict lists it under both, and lacks buffers that are not saved",
+)
 def footprint_of_every_name(model):
     parameters = [parameter for _, parameter in model.named_parameters(remove_duplicate=False)]
     buffers = [buffer for _, buffer in model.named_buffers(remove_duplicate=False)]
