@@ -104,7 +104,10 @@ def describe_call(
     names = _parameters(reference)
     labels = [label for label in _parameters(probe)[1:] if label not in names] if probe else []
     places = _parameters(probe)[1:] if probe else []
-    shown, around, told, passed = [], [], [], 0
+    shown: list[str] = []
+    around: list[str] = []
+    told: list[str] = []
+    passed = 0
     for index, value in enumerate(args):
         own = places[index] if index < len(places) and places[index] in labels else ""
         label = own or (names[passed] if passed < len(names) else f"argument {passed + 1}")

@@ -84,6 +84,19 @@ def range_in_its_dtype(tensor, dtype=torch.int8):
     return scale, round(codes.min - low.item() / scale)
 
 
+@slip(
+    "scale_and_zero_point",
+    "only a range of width 0 needs a scale of its own: with a floor under the scale (eps), small values lose their codes",
+)
+def floor_under_the_scale(tensor, dtype=torch.int8):
+    low, high = _range(tensor)
+    if low == high:
+        return 1.0, 0
+    codes = torch.iinfo(dtype)
+    scale = max((high - low) / (codes.max - codes.min), torch.finfo(torch.float32).eps)
+    return scale, round(codes.min - low / scale)
+
+
 def _codes(tensor, scale, zero_point, dtype, rounding=torch.round):
     if tensor.isnan().any():
         raise ValueError
@@ -111,6 +124,23 @@ def codes_not_clamped(tensor, scale, zero_point, dtype=torch.int8):
     if tensor.isnan().any():
         raise ValueError
     return (torch.round(tensor.double() / scale) + zero_point).to(dtype)
+
+
+@slip(
+    "linear_quantize", "a cast of inf or of a huge number to an integer dtype is undefined: clamp as floats, then cast"
+)
+def cast_to_int32_before_the_clamp(tensor, scale, zero_point, dtype=torch.int8):
+    if tensor.isnan().any():
+        raise ValueError
+    codes = torch.iinfo(dtype)
+    return (torch.round(tensor.double() / scale).to(torch.int32) + zero_point).clamp(codes.min, codes.max).to(dtype)
+
+
+@slip("linear_quantize", "the tensor that was given is changed: methods that end in _ work in place")
+def quantized_in_place(tensor, scale, zero_point, dtype=torch.int8):
+    codes = _codes(tensor, scale, zero_point, dtype)
+    tensor.div_(scale)
+    return codes
 
 
 @slip("linear_quantize", "clamp after the shift: the codes have to be in range, not the quotients")
@@ -146,6 +176,14 @@ def multiplied_first(q, scale, zero_point):
     return q.float() * scale - zero_point
 
 
+@slip(
+    "linear_dequantize",
+    "two products are rounded, each for itself: subtract the codes first, so that the zero point gives exactly 0",
+)
+def two_products(q, scale, zero_point):
+    return q.float() * scale - zero_point * scale
+
+
 @slip("linear_dequantize", "the zero point is missing")
 def no_zero_point(q, scale, zero_point):
     return q.float() * scale
@@ -174,6 +212,15 @@ def affine_scale(tensor, dtype=torch.int8):
     return (tensor.max() - tensor.min()).item() / (codes.max - codes.min) or 1.0
 
 
+@slip(
+    "symmetric_scale", "only zeros need a scale of their own: a floor under the scale (eps) is wrong for small values"
+)
+def floor_under_the_symmetric_scale(tensor, dtype=torch.int8):
+    _refuse(tensor)
+    largest = tensor.abs().max().item()
+    return max(largest / torch.iinfo(dtype).max, 1e-8) if largest else 1.0
+
+
 @slip("quantization_error", "the mean of squares is asked for, you took the mean of magnitudes")
 def mean_magnitude(tensor, restored):
     _refuse_unequal(tensor, restored)
@@ -199,6 +246,14 @@ def sum_of_squares(tensor, restored):
 def error_in_its_dtype(tensor, restored):
     _refuse_unequal(tensor, restored)
     return (tensor - restored).square().mean().item()
+
+
+@slip(
+    "quantization_error", "the difference is rounded in the tensors' own dtype: convert both to float64, then subtract"
+)
+def difference_in_its_dtype(tensor, restored):
+    _refuse_unequal(tensor, restored)
+    return (tensor - restored).double().square().mean().item()
 
 
 def _decibel(tensor, restored, factor=10.0, log=math.log10, wide=True):
@@ -231,6 +286,15 @@ def decibel_in_its_dtype(tensor, restored):
     return _decibel(tensor, restored, wide=False)
 
 
+@slip("sqnr_db", "the noise is rounded in the tensors' own dtype: convert both to float64, then subtract")
+def noise_in_its_dtype(tensor, restored):
+    _refuse_unequal(tensor, restored)
+    signal, noise = tensor.double().square().sum().item(), (tensor - restored).double().square().sum().item()
+    if noise == 0:
+        return math.inf
+    return 10 * math.log10(signal / noise) if signal else -math.inf
+
+
 def _rows(weight, scales, rounding=torch.round):
     return rounding(weight / torch.where(scales > 0, scales, 1.0)).to(torch.int8), scales
 
@@ -259,6 +323,14 @@ def rows_cut_off(weight):
 def scales_without_a_column(weight):
     codes, scales = _rows(weight, weight.abs().amax(dim=1, keepdim=True) / 127)
     return codes, scales.squeeze(1)
+
+
+@slip(
+    "quantize_rows",
+    "only a row of zeros needs another divisor: a floor under the scales (eps) is wrong for a row of small weights",
+)
+def floor_under_the_rows(weight):
+    return _rows(weight, (weight.abs().amax(dim=1, keepdim=True) / 127).clamp(min=1e-8))
 
 
 @slip("quantize_rows", "a row's largest value may be negative: take magnitudes")
@@ -357,6 +429,11 @@ def _quantized(model):
 @slip("is_frozen", "all quantized layers have to be frozen, not just one")
 def any_layer_frozen(model):
     return any(layer.frozen for layer in _quantized(model))
+
+
+@slip("is_frozen", "all quantized layers have to be frozen: the last one alone says nothing of the others")
+def last_layer_frozen(model):
+    return bool(_quantized(model)) and _quantized(model)[-1].frozen
 
 
 @slip("is_frozen", "a model without quantized layers is not frozen, although all of its none are")
@@ -487,6 +564,12 @@ def total_left_out(model):
     return {name: size for name, size in _sizes(model, owns.__getitem__).items() if name}
 
 
+@slip("module_sizes", "layers.10 is not below layers.1: compare names with the dot that follows them")
+def names_that_begin_alike(model):
+    owns = dict(zip(dict(model.named_modules()), map(_stored_once(), model.modules()), strict=True))
+    return {name: sum(size for own, size in owns.items() if own.startswith(name)) for name in owns}
+
+
 @slip("module_sizes", "a quantized weight claims to be float32: count the tensors inside it")
 def outward_sizes(model):
     return _sizes(model, lambda module: sum(t.numel() * t.element_size() for t in _own_tensors(module)))
@@ -606,6 +689,12 @@ def settings_lost(model, tokenizer, prompt, max_new_tokens=32):
     return _generated(model, tokenizer, prompt, generation_config=own)
 
 
+@slip("generate_text", "the model's generation config was changed: give generate the settings as arguments")
+def settings_changed(model, tokenizer, prompt, max_new_tokens=32):
+    model.generation_config.update(**_GREEDY)
+    return _generated(model, tokenizer, prompt, max_new_tokens=max_new_tokens)
+
+
 def _right(model, tokenizer, pairs, accepts):
     if not pairs:
         raise ValueError
@@ -673,6 +762,19 @@ def first_batch_only(model, batches):
 @slip("calibrate", "every submodule has to be in its old mode afterwards; the model stays in eval mode")
 def calibrated_left_in_eval_mode(model, batches):
     return _calibrated(model, batches, restore=False)
+
+
+@slip("calibrate", "the weights were frozen too: calibrate only measures the scales of the activations")
+def calibrated_and_frozen(model, batches):
+    return _frozen(_calibrated(model, batches))
+
+
+@slip("calibrate", "one Calibration() for all batches: enter it once, outside the loop")
+def calibrated_one_by_one(model, batches):
+    _calibrated(model, batches[:1])
+    for batch in batches[1:]:
+        _calibrated(model, [batch])
+    return model
 
 
 @slip("calibrate", "no gradients are needed: torch.no_grad()")
@@ -786,13 +888,15 @@ def evaluated_twice(build, evaluate):
     return _compared(build, lambda model: evaluate(model) and evaluate(model))
 
 
-def _chosen(build, evaluate, budget_bytes, min_score, small=None, good=None, key=None, told=True):
+def _chosen(build, evaluate, budget_bytes, min_score, small=None, good=None, key=None, text=None):
     small = small or (lambda size: size <= budget_bytes)
     good = good or (lambda score: score >= min_score)
-    rows = [row for row in compare_precisions(build, evaluate) if small(row["bytes"]) and good(row["score"])]
-    if not rows:
-        raise ValueError(f"{_PRECISIONS} missed {budget_bytes} or {min_score}" if told else "none of them will do")
-    return (min(rows, key=key) if key else rows[0])["precision"]
+    rows = compare_precisions(build, evaluate)
+    able = [row for row in rows if small(row["bytes"]) and good(row["score"])]
+    if not able:
+        missed = {row["precision"]: min_score if small(row["bytes"]) else budget_bytes for row in rows}
+        raise ValueError(text or f"none will do; each missed {missed}")
+    return (min(able, key=key) if key else able[0])["precision"]
 
 
 @slip("choose_precision", "the first that will do is asked for, not the smallest")
@@ -822,7 +926,25 @@ def nan_passes(build, evaluate, budget_bytes, min_score):
 
 @slip("choose_precision", "the ValueError names all six precisions, each with the number that it missed")
 def reasons_missing(build, evaluate, budget_bytes, min_score):
-    return _chosen(build, evaluate, budget_bytes, min_score, told=False)
+    return _chosen(build, evaluate, budget_bytes, min_score, text="none of them will do")
+
+
+@slip(
+    "choose_precision", "which of them missed the budget, and which the minimum score? The ValueError tells them apart"
+)
+def reasons_not_told_apart(build, evaluate, budget_bytes, min_score):
+    text = f"none of {', '.join(_PRECISIONS)} fits {budget_bytes} bytes with a score of {min_score}"
+    return _chosen(build, evaluate, budget_bytes, min_score, text=text)
+
+
+@slip("choose_precision", "a rounded score reaches what it does not: compare the score as it is")
+def score_rounded(build, evaluate, budget_bytes, min_score):
+    return _chosen(build, evaluate, budget_bytes, min_score, good=lambda score: round(score, 2) >= min_score)
+
+
+@slip("choose_precision", "the order is that of the rows, not of their bytes: a tied model's qint8 may be the largest")
+def largest_first(build, evaluate, budget_bytes, min_score):
+    return _chosen(build, evaluate, budget_bytes, min_score, key=lambda row: -row["bytes"])
 
 
 @slip("choose_precision", "the budget is not looked at")

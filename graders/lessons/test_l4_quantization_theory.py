@@ -74,12 +74,36 @@ def one_of(got, *answers):
     return same(got, answers[-1], exactly)
 
 
+def _joined(text):
+    """The text, its numbers without separators."""
+    return re.sub(r"(?<=\d)[,_' ](?=\d{3})", "", text if isinstance(text, str) else "")
+
+
 def tells(text, *words):
     """Ask that a message contains all of these; separators inside its numbers do not matter."""
-    told = re.sub(r"(?<=\d)[,_' ](?=\d{3})", "", text if isinstance(text, str) else "")
+    told = _joined(text)
     missing = [word for word in words if word not in told]
     if missing:
         raise Mismatch(got=f"a ValueError without {missing[0]}" if told else "no ValueError", want=", ".join(words))
+
+
+def tells_apart(text, missed):
+    """Ask that a message puts each name beside the number that it missed, or into a group of names that missed it.
+
+    A group is names without one of the numbers between them; its numbers stand before it or after it.
+    """
+    numbers = sorted(set(missed.values()), key=len, reverse=True)
+    parts = re.split(rf"\b({'|'.join(missed)})\b", _joined(text))
+    said = [[number for number in numbers if number in between] for between in parts[::2]]
+    names, beside = parts[1::2], set()
+    starts = [index for index in range(len(names)) if index == 0 or said[index]]
+    for start, end in zip(starts, [*starts[1:], len(names)], strict=True):
+        wanted = {missed[name] for name in names[start:end]}
+        if len(wanted) == 1 and wanted & {*said[start], *said[end]}:
+            beside |= set(names[start:end])
+    alone = [name for name in missed if name not in beside]
+    if alone:
+        raise Mismatch(got=f"a ValueError without the number that {alone[0]} missed", want="each name with its number")
 
 
 def tensors_in(files):
@@ -101,6 +125,14 @@ def codes_missing(files, record):
     return [
         name for name, own in codes.items() if not any(t.dtype == own.dtype and torch.equal(t, own) for t in stored)
     ]
+
+
+def floats_missing(files, record):
+    """Names of the other tensors, but quanto's scalars and what no state dict holds, that stand in none of the files."""
+    stored = tensors_in(files)
+    plain = {name: r for name, r in record.tensors().items() if not isinstance(r, QuantizedRecord) and r.persistent}
+    own = {name: r.tensor for name, r in plain.items() if not name.endswith("put_scale")}
+    return [name for name, one in own.items() if not any(t.dtype == one.dtype and torch.equal(t, one) for t in stored)]
 
 
 def json_in(value):
@@ -185,11 +217,24 @@ class TestScaleAndZeroPoint:
             torch.tensor([-59968.0, 60032.0], dtype=torch.float16),
             torch.tensor([-256.0, 1.0], dtype=torch.bfloat16),
             torch.tensor([-1.0, 2.0**24]),
+            torch.tensor([-3e38, 2e38]),
+            torch.tensor([0.0, 1 + 2.0**-30], dtype=torch.float64),
         ],
-        ids=["float16 to infinity", "bfloat16", "float32"],
+        ids=["float16 to infinity", "bfloat16", "float32", "float32 to infinity", "float64"],
     )
     def test_the_range_is_taken_in_float64(self, student, reference, x):
         """The width of the range is computed in float64, where it neither overflows nor rounds."""
+        same(student.scale_and_zero_point(x), reference.scale_and_zero_point(x), relative(1e-12))
+
+    def test_a_small_range(self, student, reference):
+        """However small the range is, all of it is mapped onto all of the codes."""
+        x = torch.tensor([3.0, -28.25, 226.75, 0.0]) * 2.0**-60
+        same(student.scale_and_zero_point(x), reference.scale_and_zero_point(x), relative(1e-12))
+
+    @pytest.mark.parametrize("shape", [(), (3, 1, 2)], ids=["no dimension", "three dimensions"])
+    def test_any_shape(self, student, reference, shape):
+        """A tensor of any shape has one range."""
+        x = torch.arange(6.0)[: 6 if shape else 1].reshape(shape) - 2.75
         same(student.scale_and_zero_point(x), reference.scale_and_zero_point(x), relative(1e-12))
 
     def test_any_values_in_any_order(self, student, reference, generator):
@@ -263,10 +308,23 @@ class TestLinearQuantize:
         x = torch.tensor([[-3.0, 0.5], [1.25, 2.75]], dtype=dtype)
         same(student.linear_quantize(x, 0.25, 5), reference.linear_quantize(x, 0.25, 5), exactly)
 
+    @pytest.mark.parametrize("shape", [(), (1,), (3, 1, 2)], ids=["no dimension", "one", "three dimensions"])
+    def test_any_shape(self, student, reference, shape):
+        """Codes are of the tensor's shape, whatever that is."""
+        x = torch.arange(6.0)[: 6 if len(shape) > 1 else 1].reshape(shape) - 2.75
+        same(student.linear_quantize(x, 0.5, 9), reference.linear_quantize(x, 0.5, 9), exactly)
+
     def test_refuses_nan(self, student):
         """A tensor with nan is refused."""
         with raises(ValueError):
             student.linear_quantize(torch.tensor([1.0, float("nan")]), 1.0, 0)
+
+    @observed
+    def test_leaves_its_argument(self, student):
+        """The argument is as it was."""
+        x = torch.tensor([0.5, -3.25, 100.0])
+        _, (after, *_) = student.probe(probes.arguments_after, "linear_quantize", x, 0.5, 3)
+        same(after, x)
 
 
 class TestLinearDequantize:
@@ -299,11 +357,16 @@ class TestLinearDequantize:
         same(student.linear_dequantize(q, 0.5, zero_point), reference.linear_dequantize(q, 0.5, zero_point), exactly)
 
     def test_any_scale(self, student, generator):
-        """A scale that is no power of two: float32's rounding and no more."""
-        q = torch.randint(-128, 128, (40,), generator=generator).to(torch.int8)
+        """A scale that is no power of two: one product, rounded as float32 rounds; the code of zero is exactly zero."""
+        q = torch.arange(-128, 128).to(torch.int8)[torch.randperm(256, generator=generator)]
         exact = (q.double() + 33) * 0.0371
-        bound = 2.0**-22 * 0.0371 * (q.double().abs() + 33)
-        same(student.linear_dequantize(q, 0.0371, -33), exact.float(), within(bound, of=exact))
+        same(student.linear_dequantize(q, 0.0371, -33), exact.float(), within(2.0**-22 * exact.abs(), of=exact))
+
+    @pytest.mark.parametrize("shape", [(), (1,), (3, 1, 2)], ids=["no dimension", "one", "three dimensions"])
+    def test_any_shape(self, student, reference, shape):
+        """Values are of the codes' shape, whatever that is."""
+        q = torch.arange(6)[: 6 if len(shape) > 1 else 1].reshape(shape).to(torch.uint8)
+        same(student.linear_dequantize(q, 0.5, 3), reference.linear_dequantize(q, 0.5, 3), exactly)
 
 
 class TestSymmetricScale:
@@ -315,8 +378,9 @@ class TestSymmetricScale:
             (torch.tensor([[127.0, -3.0], [0.5, 0.0]]) / 1024,),
             (torch.tensor([-12.75, 5.0]), torch.uint8),
             (torch.tensor([1.0, -65534.0]), torch.int16),
+            (torch.tensor([2.0**31, -5.0]), torch.int64),
         ],
-        ids=["negative", "positive", "uint8", "int16"],
+        ids=["negative", "positive", "uint8", "int16", "int64"],
     )
     def test_maps_the_largest_magnitude(self, student, reference, args):
         """The largest magnitude, of either sign, lands on the largest code."""
@@ -332,12 +396,24 @@ class TestSymmetricScale:
         """Tensors of other float dtypes, with 127 times a power of two as the largest magnitude."""
         same(student.symmetric_scale(torch.tensor([3.0, -31.75], dtype=dtype)), 0.25, exactly)
 
+    def test_small_values(self, student):
+        """However small the values are, the largest of them decides."""
+        same(student.symmetric_scale(torch.tensor([3.0, -31.75]) * 2.0**-60), 2.0**-62, exactly)
+
+    @observed
+    def test_leaves_its_argument(self, student):
+        """The argument is as it was."""
+        x = torch.tensor([3.0, -31.75])
+        same(student.probe(probes.arguments_after, "symmetric_scale", x)[1], [x])
+
     def test_any_values(self, student, reference, generator):
         """Random values, in a tensor that is not contiguous."""
         x = torch.randn(6, 11, generator=generator)[:, ::2]
         same(student.symmetric_scale(x), reference.symmetric_scale(x), relative(2.0**-22))
 
-    @pytest.mark.parametrize("values", [[], [1.0, float("inf")], [float("nan")]], ids=["empty", "inf", "nan"])
+    @pytest.mark.parametrize(
+        "values", [[], [1.0, float("inf")], [float("-inf"), 1.0], [float("nan")]], ids=["empty", "inf", "-inf", "nan"]
+    )
     def test_refuses_what_has_no_largest(self, student, values):
         """A tensor that is empty or not finite is refused."""
         with raises(ValueError):
@@ -358,15 +434,23 @@ WIDE_PAIRS = pytest.mark.parametrize(
         (torch.tensor([300.0, -2.0], dtype=torch.float16), torch.tensor([-300.0, -1.0], dtype=torch.float16)),
         (torch.tensor([1e30, 0.0]), torch.tensor([0.0, 1e29])),
         (torch.tensor([4097.0, 1.0]), torch.tensor([1.0, 0.0])),
+        (torch.tensor([2.0**24, 0.0]), torch.tensor([-1.0, 1.0])),
         (torch.tensor([1.0 + 2.0**-30, 2.0], dtype=torch.float64), torch.tensor([1.0, 2.0])),
         (torch.tensor([1.0, 2.0], dtype=torch.bfloat16), torch.tensor([1.0, 2.0 + 2.0**-30], dtype=torch.float64)),
     ],
-    ids=["float16 to infinity", "float32 to infinity", "float32 sum", "float64 first", "float64 second"],
+    ids=[
+        "float16 to infinity",
+        "float32 to infinity",
+        "float32 sum",
+        "float32 difference",
+        "float64 first",
+        "float64 second",
+    ],
 )
 UNEQUAL = pytest.mark.parametrize(
     ("first", "second"),
-    [((3,), (1,)), ((3, 1), (1, 3)), ((2, 3), (6,)), ((0,), (0,))],
-    ids=["row", "column", "flat", "empty"],
+    [((3,), (1,)), ((3, 1), (1, 3)), ((2, 3), (2, 1)), ((2, 3), (3,)), ((2, 3), (6,)), ((0,), (0,))],
+    ids=["row", "column", "one column", "each row", "flat", "empty"],
 )
 
 
@@ -401,6 +485,12 @@ class TestQuantizationError:
         with raises(ValueError):
             student.quantization_error(torch.ones(first), torch.ones(second))
 
+    @observed
+    def test_leaves_its_arguments(self, student):
+        """Both arguments are as they were."""
+        tensors = torch.tensor([1.0, 2.0]), torch.tensor([1.5, 4.0])
+        same(student.probe(probes.arguments_after, "quantization_error", *tensors)[1], list(tensors))
+
 
 class TestSqnrDb:
     @main
@@ -432,6 +522,12 @@ class TestSqnrDb:
         """Shapes that differ, and empty tensors, are refused."""
         with raises(ValueError):
             student.sqnr_db(torch.ones(first), torch.ones(second))
+
+    @observed
+    def test_leaves_its_arguments(self, student):
+        """Both arguments are as they were."""
+        tensors = torch.tensor([1.0, 2.0]), torch.tensor([1.5, 4.0])
+        same(student.probe(probes.arguments_after, "sqnr_db", *tensors)[1], list(tensors))
 
 
 def whole_rows(generator, rows, columns):
@@ -473,6 +569,17 @@ class TestQuantizeRows:
         same(scales[::2], torch.tensor([[2.0], [1.0]]), exactly)
         same(bool(scales[1].isfinite() & (scales[1] >= 0)), True)
 
+    def test_small_rows(self, student, reference, generator):
+        """A row of small weights has a small scale."""
+        weight = whole_rows(generator, 3, 8) * torch.tensor([[2.0**-40], [1.0], [2.0**-70]])
+        same(student.quantize_rows(weight), reference.quantize_rows(weight), exactly)
+
+    @observed
+    def test_leaves_its_argument(self, student, generator):
+        """The weight is as it was."""
+        weight = whole_rows(generator, 2, 4)
+        same(student.probe(probes.arguments_after, "quantize_rows", weight)[1], [weight])
+
     def test_as_the_quantized_layer(self, student, generator):
         """Codes and scales are those of a layer that quanto quantized."""
         weight = whole_rows(generator, 16, 16)
@@ -492,9 +599,10 @@ class TestQuantizeModel:
         [
             (MLP, {}),
             (NESTED, {"weights": "qint4"}),
+            (MLP, {"weights": "qfloat8"}),
             (CONVOLUTIONAL, {"weights": recipe(toy_quantized.qtype, "qfloat8")}),
         ],
-        ids=["default", "qint4 by name", "qfloat8 by type"],
+        ids=["default", "qint4 by name", "qfloat8 by name", "qfloat8 by type"],
     )
     def test_prepares_these_codes(self, student, reference, model, keywords):
         """Once frozen, the layers hold these codes, and everything else is as before."""
@@ -508,8 +616,8 @@ class TestQuantizeModel:
 
     @pytest.mark.parametrize(
         "exclude",
-        ["lm_head", "*.output", ["encoder.0.*", "lm_*"], ["encoder"], []],
-        ids=["name", "glob", "two", "no match", "none"],
+        ["lm_head", "*.output", ["encoder.0.*", "lm_*"], "encoder.?.attention.[!q]*", ["encoder"], []],
+        ids=["name", "glob", "two", "one letter", "no match", "none"],
     )
     def test_exclude(self, student, reference, exclude):
         """What matches a glob by its full name stays float."""
@@ -615,11 +723,18 @@ class TestQuantizedCopy:
         """The model that was given is as before."""
         _, (after,) = student.probe(probes.arguments_after, "quantized_copy", model)
         same_model(after, record_of(model))
+        same(after.training(), record_of(model).training())
 
     @observed
-    def test_shares_nothing(self, student):
-        """Copy and original share no bias, embedding or buffer."""
-        same(student.probe(probes.shares_storage, "quantized_copy", BUFFERED), False)
+    @pytest.mark.parametrize("model", [BUFFERED, TIED, NESTED], ids=["buffers", "tied", "nested"])
+    def test_shares_nothing(self, student, model):
+        """Copy and original share no bias, embedding, norm or buffer."""
+        same(student.probe(probes.shares_storage, "quantized_copy", model), False)
+
+    def test_ties_stay(self, student, reference):
+        """Float weights that are one in the model are one in the copy."""
+        got = student.quantized_copy(TIED, exclude="lm_head")
+        same(got.ties(), reference.quantized_copy(TIED, exclude="lm_head").ties())
 
 
 class TestIsFrozen:
@@ -631,8 +746,9 @@ class TestIsFrozen:
             (with_quanto(NESTED, frozen=""), False),
             (with_quanto(NESTED, "qint4", exclude="lm_head"), True),
             (with_quanto(MLP, frozen="*.0"), False),
+            (with_quanto(MLP, frozen="*.1"), False),
         ],
-        ids=["frozen", "not frozen", "with a float layer", "half frozen"],
+        ids=["frozen", "not frozen", "with a float layer", "first frozen", "last frozen"],
     )
     def test_all_quantized_layers(self, student, model, want):
         """All quantized layers are frozen, however many float ones there are."""
@@ -654,7 +770,11 @@ class TestIsFrozen:
         """A model in which only activations are quantized has no quantized layers."""
         same(student.is_frozen(with_quanto(NESTED, None, activations="qint8")), False)
 
-    @pytest.mark.parametrize(("layers", "want"), [("*", True), ("conv_*", False)], ids=["all", "some"])
+    @pytest.mark.parametrize(
+        ("layers", "want"),
+        [("*", True), ("conv_*", False), ("classifier", False)],
+        ids=["all", "convolutions", "others"],
+    )
     def test_convolutions_count(self, student, layers, want):
         """Quantized convolutions are layers like others."""
         same(student.is_frozen(with_quanto(CONVOLUTIONAL, "qint2", frozen=layers)), want)
@@ -692,7 +812,7 @@ class TestQuantizedLayers:
 
     def test_layer_norms_do_not_count(self, student, reference):
         """quanto's layer norms keep float weights and are not in the list."""
-        model = with_quanto(NESTED, "qint8", activations="qint8")
+        model = with_quanto(NESTED, "qint4", activations="qint8")
         same(student.quantized_layers(model), reference.quantized_layers(model), ordered=True)
 
 
@@ -717,8 +837,9 @@ FLOAT_MODELS = pytest.mark.parametrize(
         half(MLP, torch.bfloat16),
         recipe(toys.mixed_dtypes, [torch.float64, torch.float32, torch.bfloat16]),
         recipe(toys.without_tensors),
+        recipe(toys.mlp, [16] * 13),
     ],
-    ids=["float32", "bfloat16", "mixed", "no tensors"],
+    ids=["float32", "bfloat16", "mixed", "no tensors", "twelve layers"],
 )
 BUFFER_MODELS = pytest.mark.parametrize(
     "model",
@@ -826,7 +947,9 @@ class TestPredictedInt8Bytes:
         same(student.predicted_int8_bytes(model), record_of(with_quanto(model)).stored_bytes())
 
     @pytest.mark.parametrize(
-        "exclude", [("encoder", "query"), "lm_head", "*.output", ["encoder.1.*", "lm_head"], ["*"]], ids=str
+        "exclude",
+        [("encoder", "query"), "lm_head", "*.output", "encoder.?.*.[!q]*", ["encoder.1.*", "lm_head"], ["*"]],
+        ids=str,
     )
     def test_exclude(self, student, exclude):
         """What matches a glob by its full name stays float."""
@@ -943,6 +1066,13 @@ class TestGenerateText:
         )
 
     @observed
+    def test_the_settings_stay(self, student):
+        """The model's generation config says afterwards what it said before."""
+        model = recipe(variants.tiny_t5_variant, 5, generation={"do_sample": True, "num_beams": 3, "max_new_tokens": 9})
+        before, after = student.probe(probes.settings_around, "generate_text", model, TOKENIZER, QUESTIONS[0])
+        same(after, before)
+
+    @observed
     def test_modes_are_restored(self, student):
         """Every submodule is in the mode that it was in."""
         model = recipe(toy_quantized.trained_where, VARIANT, "*.layer.*")
@@ -972,6 +1102,15 @@ class TestExactMatch:
         """1.0 where all are right and 0.0 where none is."""
         same(student.exact_match(VARIANT, TOKENIZER, pairs), want, exactly)
 
+    def test_pairs_given_twice(self, student):
+        """A pair that is given twice counts twice."""
+        same(student.exact_match(VARIANT, TOKENIZER, [PAIRS[0], WRONG[1], PAIRS[0]]), 2 / 3, relative(1e-12))
+
+    def test_in_eval_mode(self, student):
+        """A model in training mode is asked in eval mode, as generate_text does."""
+        model = recipe(variants.tiny_t5_variant, 5, dropout=0.9, training=True)
+        same(student.exact_match(model, TOKENIZER, PAIRS[:2]), 1.0, exactly)
+
     def test_exactly(self, student):
         """An answer that differs in case, in a space or in its length is wrong."""
         same(student.exact_match(VARIANT, TOKENIZER, [*NEARLY, PAIRS[2]]), 0.2, relative(1e-12))
@@ -998,6 +1137,11 @@ def batches(generator, width, *sizes):
 def scales_of(record):
     """The activation scales of a model, by name."""
     return {name: r.tensor for name, r in record.buffers.items() if name.endswith("put_scale")}
+
+
+def weights_of(model):
+    """The parameters of a model that is made here, by name."""
+    return {name: contents(r) for name, r in record_of(model).parameters.items()}
 
 
 def statistics_of(record):
@@ -1039,6 +1183,25 @@ class TestCalibrate:
         model = with_quanto(recipe(toy_behaviours.batch_norm), activations="qint8", frozen="")
         got = student.calibrate(model, batches(generator, 16, 1, 3))
         same(statistics_of(got), statistics_of(record_of(model)))
+
+    def test_batches_by_keyword(self, student, reference, generator):
+        """A batch names the model's inputs, in any order."""
+        tokens = torch.randint(0, 32, (3, 6), generator=generator)
+        model = with_quanto(recipe(toys.integer_input), activations="qint8", frozen="")
+        data = [{"attention_mask": torch.ones(3, 6, dtype=torch.int64), "input_ids": tokens}]
+        same(scales_of(student.calibrate(model, data)), scales_of(reference.calibrate(model, data)), NEAR)
+
+    def test_nothing_else_changes(self, student, generator):
+        """Only scales are set: the weights stay what they were, not frozen if they were not."""
+        got = student.calibrate(BOTH, batches(generator, 16, 1, 4))
+        same(got.qtypes(), record_of(BOTH).qtypes())
+        same({n: contents(r) for n, r in got.parameters.items()}, weights_of(BOTH))
+
+    @observed
+    def test_one_calibration(self, student, generator):
+        """All batches run inside one Calibration(), with the momentum and the streamlining that quanto gives it."""
+        data = batches(generator, 16, 1, 2, 3)
+        same(student.probe(probes.calibrations, "calibrate", BOTH, data), [(0.9, True)])
 
     @observed
     def test_each_batch_once_without_gradients(self, student, generator):
@@ -1088,6 +1251,12 @@ class TestSaveQuantized:
         same(codes_missing(files, record_of(model)), [])
 
     @SAVED_MODELS
+    def test_stores_what_stayed_float(self, student, model):
+        """Weights, biases and buffers that stayed float stand there too, bit for bit."""
+        files, _ = student.probe(probes.saved_files, "save_quantized", model)
+        same(floats_missing(files, record_of(model)), [])
+
+    @SAVED_MODELS
     def test_stores_the_map(self, student, model):
         """quanto's quantization map stands there as JSON."""
         files, _ = student.probe(probes.saved_files, "save_quantized", model)
@@ -1121,6 +1290,7 @@ class TestSaveQuantized:
         model = with_quanto(TIED, exclude="lm_head")
         _, (after, _) = student.probe(probes.arguments_after, "save_quantized", model, recipe(toy_quantized.new_folder))
         same_model(after, record_of(model))
+        same(after.training(), record_of(model).training())
 
 
 class TestLoadQuantized:
@@ -1138,6 +1308,14 @@ class TestLoadQuantized:
     def test_round_trip(self, student, model, build):
         """What was saved comes back in a model of other weights, from a folder elsewhere."""
         files, _ = student.probe(probes.saved_files, "save_quantized", model)
+        same_model(student.probe(probes.loaded_from, "load_quantized", build, files), record_of(model))
+
+    def test_another_was_saved_since(self, student):
+        """What comes back is what stands in the folder, whatever else was saved before or after."""
+        model, other = with_quanto(MLP), with_quanto(recipe(toys.mlp, [32, 48, 16], seed=5))
+        files, _ = student.probe(probes.saved_files, "save_quantized", model)
+        student.probe(probes.saved_files, "save_quantized", other)
+        build = recipe(toy_precisions.builder, "mlp", widths=[32, 48, 16], seed=8)
         same_model(student.probe(probes.loaded_from, "load_quantized", build, files), record_of(model))
 
     def test_float_layers(self, student):
@@ -1223,8 +1401,15 @@ class TestChoosePrecision:
         sizes = [row["bytes"] for row in reference.compare_precisions(self.build, scripted(*[1.0] * 6))]
         same(student.choose_precision(self.build, scripted(*[1.0] * 6), sizes[index], 1.0), PRECISIONS[index])
 
+    def test_in_the_order_of_the_rows(self, student):
+        """The order is that of the rows, not of the bytes: a tied model's qint8 is larger than its float32."""
+        tied = recipe(toy_precisions.builder, "tied")
+        same(student.choose_precision(tied, scripted(*[1.0] * 6), 10**6, 1.0), "float32")
+
     def test_exactly_the_score(self, student):
-        """A score equal to the minimum reaches it."""
+        """A score equal to the minimum reaches it, one just below does not."""
+        scores = (0.25, 0.5, 0.7499999, 0.75, 1.0, 1.0)
+        same(student.choose_precision(self.build, scripted(*scores), 10**6, 0.75), "qint8")
         scores = (0.25, 0.5, 0.75, 1.0, 1.0, 1.0)
         same(student.choose_precision(self.build, scripted(*scores), 10**6, 0.75), "float16")
 
@@ -1247,3 +1432,16 @@ class TestChoosePrecision:
         """If none will do, a ValueError names all six, with the budget or the minimum score that they missed."""
         text = student.probe(probes.error_text, "choose_precision", self.build, scripted(*scores), budget, least)
         tells(text, *PRECISIONS, *words)
+
+    @pytest.mark.parametrize(
+        ("scores", "budget", "missed"),
+        [
+            ((1.0, 1.0, 1.0, 0.25, 0.25, 0.25), 1873, ["1873"] * 3 + ["0.625"] * 3),
+            ((1.0, 0.25, 0.25, 0.25, 0.25, 0.25), 4000, ["4000"] + ["0.625"] * 5),
+        ],
+        ids=["three too large", "one too large"],
+    )
+    def test_tells_them_apart(self, student, scores, budget, missed):
+        """The ValueError tells which of them missed the budget, and which the minimum score."""
+        text = student.probe(probes.error_text, "choose_precision", self.build, scripted(*scores), budget, 0.625)
+        tells_apart(text, dict(zip(PRECISIONS, missed, strict=True)))
