@@ -73,17 +73,13 @@ def _loaded(load: Callable[[str], tuple[nn.Module, Any]], folder: str) -> tuple[
 
 
 def tiny_t5_tokenizer() -> Any:
-    """Return the tiny T5's tokenizer alone."""
-    from transformers import AutoTokenizer
-
-    return AutoTokenizer.from_pretrained(tiny_t5_folder(), local_files_only=True)
+    """Return a copy of the tiny T5's tokenizer alone."""
+    return copy.deepcopy(_loaded(load_t5, tiny_t5_folder())[1])
 
 
 def tiny_blip_processor() -> Any:
-    """Return the tiny BLIP's processor alone."""
-    from transformers import BlipProcessor
-
-    return BlipProcessor.from_pretrained(tiny_blip_folder(), local_files_only=True)
+    """Return a copy of the tiny BLIP's processor alone."""
+    return copy.deepcopy(_loaded(load_blip, tiny_blip_folder())[1])
 
 
 def load_t5(name: str | None = None) -> tuple[nn.Module, Any]:
