@@ -139,8 +139,15 @@ def test_strides_of_a_tensor_inside_a_model_are_refused() -> None:
 
 
 class _NoZygote:
+    def __init__(self, share: float = 0.0) -> None:
+        self.begun, self.share = time.monotonic(), share
+
     def exit_code(self, pid: int) -> int:
         return 255
+
+    def cpu_seconds(self, pid: int) -> float:
+        """A worker that got this share of the time to compute in."""
+        return self.share * (time.monotonic() - self.begun)
 
 
 def test_a_frame_that_comes_drop_by_drop_ends_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -161,9 +168,36 @@ def test_a_frame_that_comes_drop_by_drop_ends_in_time(monkeypatch: pytest.Monkey
     thread.start()
     begun = time.monotonic()
     with pytest.raises(WorkerEnded, match="no answer in time"):
-        made.receive(begun + 10)
+        made.receive(processes.Deadline(10))
     assert time.monotonic() - begun < 2
     thread.join()
+    there.close()
+
+
+@pytest.mark.parametrize(("share", "answers"), [(0.3, True), (1.0, False), (0.01, False)])
+def test_a_busy_machine_costs_a_worker_no_time(monkeypatch: pytest.MonkeyPatch, share: float, answers: bool) -> None:
+    """Who wants to compute and is kept waiting gets the time back; who computes all the time, or rests, does not."""
+    monkeypatch.setattr(processes, "CALL_SECONDS", 0.5)
+    here, there = socket.socketpair()
+    made = processes.Worker(_NoZygote(share), here)  # type: ignore[arg-type]
+    late = threading.Timer(1.0, lambda: worker.send_frame(there, b"rdone"))
+    late.start()
+    if answers:
+        assert made.receive(processes.Deadline(0.7)) == b"rdone"
+    else:
+        with pytest.raises(WorkerEnded, match="no answer in time"):
+            made.receive(processes.Deadline(0.7))
+    late.join()
+    there.close()
+
+
+def test_patience_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "CALL_SECONDS", 0.1)
+    here, there = socket.socketpair()
+    begun = time.monotonic()
+    with pytest.raises(WorkerEnded, match="no answer in time"):
+        processes.Worker(_NoZygote(0.1), here).receive(processes.Deadline(60))  # type: ignore[arg-type]
+    assert time.monotonic() - begun < 3
     there.close()
 
 
@@ -173,7 +207,7 @@ def test_frames_without_end_do_not_outlast_the_deadline() -> None:
     for _ in range(20):
         worker.send_frame(there, b"c1")
     with pytest.raises(WorkerEnded, match="no answer in time"):
-        made.receive(time.monotonic() - 1)
+        made.receive(processes.Deadline(-1))
     there.close()
 
 

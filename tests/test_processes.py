@@ -7,13 +7,12 @@ import os
 import re
 import signal
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from graders.judge import sandbox, wire
+from graders.judge import processes, sandbox, wire
 from graders.judge.attempt import read
 from graders.judge.processes import ROOT, WorkerEnded, Zygote
 from graders.judge.proxy import value_of
@@ -37,7 +36,7 @@ def run(zygote: Zygote, body: str, seconds: float = 30.0) -> object:
         worker.send(
             {"cells": [{"source": source, "line": 1, "number": 1, "flags": 0}]}, [wire.encode(["f", "", [], {}], True)]
         )
-        deadline = time.monotonic() + seconds
+        deadline = processes.Deadline(seconds)
         frames = [worker.receive(deadline) for _ in range(3)]
         assert frames[1] == b"l{}"
         return value_of(frames[2][1:])
@@ -55,6 +54,17 @@ def test_a_forked_process_has_renewed_its_thread_pool_before_student_code_runs(z
         "return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])"
     )
     assert run(zygote, body) == 1
+
+
+def test_the_time_that_a_worker_computes_is_known(zygote: Zygote) -> None:
+    worker = zygote.take()
+    source = "import time\ndef f():\n    while time.process_time() < 0.5: pass\n"
+    cell = {"source": source, "line": 1, "number": 1, "flags": 0}
+    worker.send({"cells": [cell]}, [wire.encode(["f", "", [], {}], True)])
+    for _ in range(3):
+        worker.receive(processes.Deadline(30))
+    assert 0.4 < zygote.cpu_seconds(worker._pid) < 5
+    worker.kill()
 
 
 def test_an_answer_comes_back(zygote: Zygote) -> None:

@@ -43,7 +43,7 @@ class Attempt:
         self.stub = bool(self._plan and self._plan["stub"])
         self._worker: processes.Worker | None = None
         self._lost: WorkerEnded | None = None
-        self._deadline = 0.0
+        self._deadline = processes.Deadline(0.0)
         self._received = 0
         self._loaded = False
         self._done = self._plan is None
@@ -93,7 +93,7 @@ class Attempt:
             return NOT_STARTED, f"{self.name} is not defined"
         if not self._done and not self._own_error():
             begun = time.monotonic()
-            self._deadline = begun + processes.EXERCISE_SECONDS
+            self._deadline = processes.Deadline(processes.EXERCISE_SECONDS)
             self._collect(list(self.calls))
             self.seconds = time.monotonic() - begun
         self._done = True
@@ -114,7 +114,7 @@ class Attempt:
                     pending = pending[1:]
                 if not pending:
                     return
-                if time.monotonic() > self._deadline:
+                if self._deadline.passed:
                     self.answers |= {
                         call: WorkerEnded("timeout", "the exercise's time was used up") for call in pending
                     }
@@ -158,7 +158,7 @@ class Attempt:
     def ask(self, call: bytes) -> bytes:
         """Return the answer to a call, asking the worker now if it was not among the recorded ones."""
         if call not in self.answers:
-            self._deadline = time.monotonic() + processes.CALL_SECONDS
+            self._deadline = processes.Deadline(processes.CALL_SECONDS)
             self.end()
             self._open([call])
             self._collect([call])
@@ -193,7 +193,7 @@ def read(zygote: Zygote, data: bytes, notebook: bool, lessons: dict[str, list[st
     reader = zygote.take()
     try:
         reader.send({"read": {"notebook": notebook, "lessons": lessons}, "cells": []}, [data])
-        frame = reader.receive(time.monotonic() + processes.CALL_SECONDS)
+        frame = reader.receive(processes.Deadline(processes.CALL_SECONDS))
         told = json.loads(frame[1:])
     except WorkerEnded:
         told = {"error": "the file could not be parsed within the limits of time and memory"}

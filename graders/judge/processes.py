@@ -21,6 +21,8 @@ from graders.judge import worker
 ROOT = Path(__file__).resolve().parents[2]
 CALL_SECONDS = 10.0
 EXERCISE_SECONDS = 20.0
+PATIENCE = 4  # times its seconds that a deadline can be postponed
+RESTING = 0.05  # share of the time: a worker that computes less than this is not kept waiting, it rests
 START_SECONDS = 120.0
 SPARES = 3
 MAX_ANSWER = 1 << 29
@@ -43,11 +45,34 @@ class WorkerEnded(Exception):
         self.outcome = outcome
 
 
+class Deadline:
+    """When a worker's time is up: after `seconds` in which it computes or rests.
+
+    What a busy machine takes from a worker that wants to compute is given back, up to PATIENCE times `seconds`: a verdict
+    should not depend on what else is running.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self.at = time.monotonic() + seconds
+        self._left = PATIENCE * seconds
+
+    @property
+    def passed(self) -> bool:
+        return time.monotonic() > self.at
+
+    def postpone(self, seconds: float) -> None:
+        """Give back what the machine took, as far as patience goes."""
+        given = min(seconds, self._left)
+        self.at += given
+        self._left -= given
+
+
 class Worker:
     """One forked process, for one exercise of one submission."""
 
     def __init__(self, zygote: Zygote, connection: socket.socket) -> None:
         self._zygote, self._connection, self._pid = zygote, connection, 0
+        self._looked, self._computed = time.monotonic(), 0.0
 
     def started(self, pid: int) -> None:
         self._pid = pid
@@ -55,38 +80,52 @@ class Worker:
     def send(self, header: dict[str, Any], calls: list[bytes]) -> None:
         """Send cells to load and calls to answer. Raises WorkerEnded."""
         self._connection.settimeout(CALL_SECONDS)
+        self._looked = time.monotonic()
         try:
             worker.send_frame(self._connection, worker.pack_request(header, calls))
         except (OSError, ValueError):
             raise self._ended() from None
 
-    def receive(self, deadline: float) -> bytes:
-        """Return the next frame. Raises WorkerEnded, with outcome `timeout` when `deadline` (time.monotonic) is passed."""
-        limit = min(deadline, time.monotonic() + CALL_SECONDS)
+    def receive(self, deadline: Deadline) -> bytes:
+        """Return the next frame. Raises WorkerEnded, with outcome `timeout` when `deadline` or the time of a call is passed."""
+        call = Deadline(CALL_SECONDS)
         try:
-            (length,) = struct.unpack("<I", self._read(4, limit))
+            (length,) = struct.unpack("<I", self._read(4, call, deadline))
             if length > MAX_ANSWER:
                 raise ValueError("the frame is too long")
-            return self._read(length, limit)
+            return self._read(length, call, deadline)
         except TimeoutError:
             self.kill()
             raise WorkerEnded("timeout", "no answer in time") from None
         except (OSError, EOFError, ValueError):
             raise self._ended() from None
 
-    def _read(self, length: int, limit: float) -> bytes:
-        """Read `length` bytes; TimeoutError at `limit`, even if some come all the time."""
+    def _read(self, length: int, *deadlines: Deadline) -> bytes:
+        """Read `length` bytes; TimeoutError at the first of the deadlines, even if some come all the time."""
         parts = bytearray()
         while len(parts) < length:
-            left = limit - time.monotonic()
+            left = min(deadline.at for deadline in deadlines) - time.monotonic()
             if left <= 0:
-                raise TimeoutError
+                taken = self._kept_waiting()
+                for deadline in deadlines:
+                    deadline.postpone(taken)
+                if any(deadline.passed for deadline in deadlines):
+                    raise TimeoutError
+                continue
             self._connection.settimeout(left)
-            part = self._connection.recv(min(length - len(parts), 1 << 20))
-            if not part:
-                raise EOFError
-            parts += part
+            with contextlib.suppress(TimeoutError):  # said by the clock, above
+                part = self._connection.recv(min(length - len(parts), 1 << 20))
+                if not part:
+                    raise EOFError
+                parts += part
         return bytes(parts)
+
+    def _kept_waiting(self) -> float:
+        """Return the seconds since the last look that the machine took from this worker; 0 if it rests or cannot be seen."""
+        now, computed = time.monotonic(), self._zygote.cpu_seconds(self._pid)
+        waited, own = now - self._looked, computed - self._computed
+        self._looked, self._computed = now, computed
+        return max(waited - own, 0.0) if own > RESTING * waited else 0.0
 
     def _ended(self) -> WorkerEnded:
         code = self._zygote.exit_code(self._pid)
@@ -198,13 +237,20 @@ class Zygote:
 
     def exit_code(self, pid: int) -> int:
         """Return how a worker ended (negative: by which signal), 255 if that is not known."""
+        return self._told(b"S", pid, 255)
+
+    def cpu_seconds(self, pid: int) -> float:
+        """Return for how long a worker has computed so far, 0.0 if that is not known."""
+        return self._told(b"T", pid, 0) / 1000
+
+    def _told(self, question: bytes, pid: int, unknown: int) -> int:
         try:
             if self._spares:
                 self._collect(self._spares[-1])
-            self._ask(b"S" + struct.pack("<i", pid))
+            self._ask(question + struct.pack("<i", pid))
             return self._answer()
         except (OSError, EOFError, AssertionError):
-            return 255
+            return unknown
 
     def close(self) -> None:
         """End the zygote and its spare workers, and remove their scratch folder."""
