@@ -80,7 +80,9 @@ class Judge:
         for slip in slips_of(lesson.slips) if lesson.slips else []:
             asks = self._slips.setdefault(slip.exercise, [])  # type: ignore[attr-defined]
             asks.append((slip.sentence, in_process({slip.exercise: slip})))  # type: ignore[attr-defined]
-        self._refusals: dict[str, list[tuple[str, set[str]]]] = {}  # exercise -> (sentence, checks that refuse the slip)
+        self._refusals: dict[
+            str, list[tuple[str, set[str]]]
+        ] = {}  # exercise -> (sentence, checks that refuse the slip)
 
     def _record(self, exercise: checks.Exercise) -> list[bytes]:
         calls: dict[bytes, None] = {}
@@ -198,7 +200,9 @@ class Judge:
             verdict.score = round(exercise.points * share, 4)
         if verdict.outcome == FAILED or verdict.outcome == ERROR:
             passed = {check.name for check in verdict.checks if check.outcome == PASSED}
-            verdict.hint = _hint(first.slips, [check.slips for check in failed], lambda: self._ruled_out(exercise, passed))
+            verdict.hint = _hint(
+                first.slips, [check.slips for check in failed], lambda: self._ruled_out(exercise, passed)
+            )
 
     def _ruled_out(self, exercise: checks.Exercise, passed: set[str]) -> set[str]:
         """Return the sentences of the slips that fail a check which the student passed: they did something else."""
