@@ -167,8 +167,10 @@ def stored_value(value: float, dtype: torch.dtype) -> str:
     '1000.000000000000000000000000000000000000000000000000000000000000'
     >>> stored_value(1 / 3, torch.bfloat16)
     '0.333984375000000000000000000000000000000000000000000000000000'
-    >>> stored_value(-inf, torch.float16)
-    '-inf'
+    >>> stored_value(1 / 3, torch.float64)
+    '0.333333333333333314829616256247390992939472198486328125000000'
+    >>> stored_value(-inf, torch.float16), stored_value(70000.0, torch.float16)
+    ('-inf', 'inf')
     """
     # YOUR CODE HERE
     raise NotImplementedError()
@@ -210,8 +212,8 @@ def downcast(tensor: Tensor, dtype: torch.dtype) -> Tensor:
 # %% tags=["active-ipynb"]
 # sample = torch.rand(10_000, generator=torch.Generator().manual_seed(0))
 # for dtype in (torch.bfloat16, torch.float16):
-#     error = (sample.double() - sample.to(dtype).double()).abs()
-#     worst = (error / sample).max()
+#     ratio = sample.to(dtype).double() / sample.double()
+#     worst = (ratio - 1).abs().max()
 #     print(f"{str(dtype):15} largest relative error {worst:.6f}, eps / 2 = {torch.finfo(dtype).eps / 2:.6f}")
 # pictures.show(pictures.downcast_errors(sample, (torch.bfloat16, torch.float16)))
 
@@ -268,8 +270,9 @@ def dot_in_dtype(x: Tensor, y: Tensor, dtype: torch.dtype) -> Tensor:
 
     >>> dot_in_dtype(tensor([1.00598144531250, -1.0]), tensor([1.0, 1.0029296875]), torch.bfloat16)
     tensor(0.0078125, dtype=torch.bfloat16)
-    >>> dot_in_dtype(tensor([-1.125, 1.0625]), tensor([1.0, 1.0625]), torch.bfloat16)
-    tensor(0.00390625, dtype=torch.bfloat16)
+    >>> x = tensor([2.0, 0.0078125, -2.0, -1.125, 1.0625])
+    >>> dot_in_dtype(x, tensor([1.0, 1.0, 1.0, 1.0, 1.0625]), torch.bfloat16)
+    tensor(0.01171875, dtype=torch.bfloat16)
     >>> dot_in_dtype(tensor([256.0, 1.0, 1.0]), torch.ones(3), torch.bfloat16)
     tensor(258.0, dtype=torch.bfloat16)
     """
@@ -290,6 +293,8 @@ def dot_relative_error(x: Tensor, y: Tensor, dtype: torch.dtype) -> float:
     0.0078125
     >>> dot_relative_error(tensor([1.0, -1.0]), torch.ones(2), torch.float16)
     0.0
+    >>> dot_relative_error(tensor([1.005859375, -1.0, -0.005859375]), torch.ones(3), torch.bfloat16)
+    inf
     >>> dot_relative_error(tensor([300.0]), tensor([300.0]), torch.float16)
     inf
     """
@@ -304,18 +309,20 @@ def dot_relative_error(x: Tensor, y: Tensor, dtype: torch.dtype) -> float:
 # 16-bit units also more operations per second.
 #
 # **Disadvantages.** Precision: two to four decimal digits are left. Range: in float16, numbers from 65520 on are inf.
-# And long sums suffer most: in the cell below each number changes by less than 0.4 %, but a sum that is kept in
-# bfloat16 loses three quarters of its value.
+# And what is added up in many small steps suffers most. In the cell below each number changes by less than 0.4 %; but a
+# weight in bfloat16, from which 0.001 is taken a hundred times, stays where it is: every single step is less than half
+# of the spacing, and lost.
 
 # %% tags=["active-ipynb"]
 # x = torch.rand(2000, generator=torch.Generator().manual_seed(1))
 # low = x.to(torch.bfloat16)
-# print("bytes:", x.numel() * x.element_size(), "->", low.numel() * low.element_size())
-# print("largest relative error of an element:", ((low.double() - x.double()).abs() / x.double()).max().item())
-# total = torch.zeros((), dtype=torch.bfloat16)
-# for element in low:
-#     total = total + element
-# print("sum:", x.double().sum().item(), "  kept in bfloat16:", total.item())
+# print("bytes of a number:", x.element_size(), "->", low.element_size())
+# print("largest relative error of a number:", (low.double() / x.double() - 1).abs().max().item())
+# for dtype in (torch.float32, torch.bfloat16):
+#     weight = torch.ones((), dtype=dtype)
+#     for _ in range(100):
+#         weight -= 0.001
+#     print(f"{str(dtype):15} 1 - 100 * 0.001 = {weight.item():.6f}")
 
 # %% [markdown] tags=["question"]
 # ## In your own words: range against precision
@@ -337,8 +344,7 @@ def dot_relative_error(x: Tensor, y: Tensor, dtype: torch.dtype) -> float:
 # %% tags=["active-ipynb"]
 # row = torch.zeros(1, 1000)
 # table = row.expand(1000, 1000)
-# print("bytes of the elements:", table.numel() * table.element_size())
-# print("bytes of the memory behind them:", table.untyped_storage().nbytes())
+# print("elements of the view:", table.numel(), "  bytes of the memory behind them:", table.untyped_storage().nbytes())
 
 
 # %% tags=["practice"]
@@ -404,6 +410,8 @@ def saturating_cast(tensor: Tensor, dtype: torch.dtype) -> Tensor:
     tensor([0, 2, -2, 127, -128], dtype=torch.int8)
     >>> saturating_cast(tensor([3e9, -3e9]), torch.int32)
     tensor([2147483647, -2147483648], dtype=torch.int32)
+    >>> saturating_cast(tensor([16777217, 3000000000]), torch.int32)
+    tensor([16777217, 2147483647], dtype=torch.int32)
     """
     if dtype.is_floating_point or dtype == torch.bool:
         raise TypeError(f"{dtype} is not an integer dtype")
@@ -518,7 +526,7 @@ def decode_bits(bits: str, exponent_bits: int, mantissa_bits: int) -> float:
 # for dtype in (torch.bfloat16, torch.float16, torch.float32):
 #     total = torch.tensor(2 / torch.finfo(dtype).eps, dtype=dtype)
 #     print(f"{str(dtype):15} {total.item():.0f} + 1 = {(total + 1).item():.0f}")
-# pictures.show(pictures.stalling_sum(torch.ones(600), (torch.float32, torch.float16, torch.bfloat16)))
+# pictures.show(pictures.stalling_sum(3000, (torch.float32, torch.float16, torch.bfloat16)))
 
 
 # %% tags=["practice"]
@@ -528,7 +536,7 @@ def running_sum(tensor: Tensor, dtype: torch.dtype) -> Tensor:
     tensor: float, 1-D.  dtype: float64, float32, float16 or bfloat16.  Returns: 0-dim, `dtype`.
     The sum starts at +0, so an empty tensor gives 0.
 
-    >>> running_sum(tensor([1.0, 0.00390625, -1.0, -1.0, 1.005859375]), torch.bfloat16)
+    >>> running_sum(tensor([-1.0, 0.00390625, -1.0, 1.0, 1.005859375]), torch.bfloat16)
     tensor(0.0078125, dtype=torch.bfloat16)
     >>> running_sum(torch.ones(300), torch.bfloat16)
     tensor(256.0, dtype=torch.bfloat16)

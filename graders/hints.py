@@ -28,8 +28,9 @@ def hints(lesson: Lesson) -> dict[str, list[dict[str, Any]]]:
     """Return the hints of a lesson: exercise -> list of {example, value, hint}, in the order of examples and slips.
 
     `example` counts all statements that `doctest.DocTestParser` finds in the docstring, set-up included. A value that
-    the right answer gives too, or two slips with different sentences, tells nothing and is left out. A lesson without
-    `graders/lessons/slips_<lesson>.py` has no hints.
+    the right answer gives too, or two slips with different sentences, tells nothing and is left out; but of two slips
+    of which one is wrong in an earlier example, which is where its hint is shown, the other one is meant. A lesson
+    without `graders/lessons/slips_<lesson>.py` has no hints.
     """
     root = lesson.path.parent.parent
     if not (root / "graders" / "lessons" / f"slips_{lesson.name}.py").is_file():
@@ -48,11 +49,19 @@ def hints(lesson: Lesson) -> dict[str, list[dict[str, Any]]]:
 def _hints_of(exercise: Exercise, slips: list[Any], names: dict[str, Any]) -> list[dict[str, Any]]:
     right = _answers(exercise, names[exercise.name], names)
     sentences: dict[tuple[int, str], set[str]] = {}
+    first: dict[tuple[int, str], set[str]] = {}  # of the slips for which it is the first wrong value
     for slip in slips:
-        for example, value in enumerate(_answers(exercise, slip, names)):
-            if value is not None and value != right[example]:
-                sentences.setdefault((example, value), set()).add(slip.sentence)
-    single = {place: next(iter(each)) for place, each in sentences.items() if len(each) == 1}
+        answers = enumerate(_answers(exercise, slip, names))
+        wrong = [(example, value) for example, value in answers if value is not None and value != right[example]]
+        for place in wrong:
+            sentences.setdefault(place, set()).add(slip.sentence)
+        for place in wrong[:1]:
+            first.setdefault(place, set()).add(slip.sentence)
+    single = {}
+    for place, each in sentences.items():
+        meant = each if len(each) == 1 else first.get(place, set())
+        if len(meant) == 1:
+            single[place] = next(iter(meant))
     return [{"example": place[0], "value": place[1], "hint": hint} for place, hint in sorted(single.items())]
 
 

@@ -212,6 +212,22 @@ def test_hints_are_the_wrong_values_that_one_slip_gives(project):
     assert rows["half"][0]["value"] == fingerprint(LookupError("no text"))
 
 
+def test_of_two_slips_that_agree_the_one_that_was_wrong_before_is_not_meant(project):
+    path = project / "graders" / "lessons" / "slips_l9_small.py"
+    slip = """
+
+@slip("half", "half of a text")
+def text_only(x):
+    if isinstance(x, str):
+        raise LookupError("no text")
+    return x / 2
+"""
+    path.write_text(path.read_text(encoding="utf-8") + slip, encoding="utf-8")
+    derive(project)
+    table = json.loads((project / "exercises" / "kit" / "hints.json").read_text(encoding="utf-8"))
+    assert [(row["example"], row["hint"]) for row in table["l9_small"]["half"]] == [(2, "half of a text")]
+
+
 def test_a_slip_for_an_unknown_exercise_is_refused(project):
     path = project / "graders" / "lessons" / "slips_l9_small.py"
     path.write_text(path.read_text(encoding="utf-8").replace('"half"', '"hlaf"'), encoding="utf-8")

@@ -48,9 +48,27 @@ def test_lines_are_counted_where_the_student_counts_them(line, place):
 
 
 @pytest.mark.parametrize(
-    ("shown", "others", "hint"),
-    [({"a"}, [{"a", "b"}], "a"), ({"a", "b"}, [{"b", "c"}], "b"), (set(), [{"a"}], ""), ({"a"}, [set()], "a")],
-    ids=["both", "in common", "another check only", "the shown check only"],
+    ("shown", "others", "ruled_out", "hint"),
+    [
+        ({"a"}, [{"a", "b"}], set(), "a"),
+        ({"a", "b"}, [{"b", "c"}], set(), "b"),
+        (set(), [{"a"}], set(), ""),
+        ({"a"}, [set()], set(), "a"),
+        ({"a", "b"}, [], set(), ""),
+        ({"a", "b"}, [], {"a"}, "b"),
+        ({"a", "b"}, [], {"a", "b"}, ""),
+        ({"a"}, [], {"a"}, "a"),
+    ],
+    ids=[
+        "both",
+        "in common",
+        "another check only",
+        "the shown check only",
+        "two that agree",
+        "one of two was not made elsewhere",
+        "neither was made elsewhere",
+        "the only one",
+    ],
 )
-def test_a_hint_explains_the_message_that_it_stands_under(shown, others, hint):
-    assert _hint(shown, [shown, *others]) == hint
+def test_a_hint_explains_the_message_that_it_stands_under(shown, others, ruled_out, hint):
+    assert _hint(shown, [shown, *others], lambda: ruled_out) == hint

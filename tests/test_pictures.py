@@ -3,6 +3,7 @@
 import subprocess
 import sys
 
+import numpy
 import pytest
 import torch
 
@@ -23,7 +24,7 @@ def figures():
         "number_line": pictures.number_line([torch.float8_e5m2, torch.bfloat16, torch.int8], 1, 2),
         "spacing_by_magnitude": pictures.spacing_by_magnitude([torch.float32, torch.float16]),
         "downcast_errors": pictures.downcast_errors(toys.random_input(50), [torch.float16, torch.bfloat16]),
-        "stalling_sum": pictures.stalling_sum(torch.ones(300), [torch.float32, torch.bfloat16]),
+        "stalling_sum": pictures.stalling_sum(300, [torch.float32, torch.bfloat16]),
         "weight_before_and_after": pictures.weight_before_and_after(WEIGHT, WEIGHT.round()),
         "size_against_score": pictures.size_against_score(ROWS),
     }
@@ -100,11 +101,15 @@ def test_downcast_errors_of_nothing_but_exact_values():
 
 
 def test_sum_stalls():
-    figure = pictures.stalling_sum(torch.ones(300), [torch.float32, torch.bfloat16])
-    whole, stalled = (list(line.get_ydata()) for line in figure.axes[0].lines)
-    assert whole == [float(i) for i in range(1, 301)]
-    assert stalled == [min(float(i), 256.0) for i in range(1, 301)]
-    assert "bfloat16 ends at 256" in figure.alt
+    dtypes = [torch.float32, torch.bfloat16, torch.float16, torch.float8_e5m2]
+    figure = pictures.stalling_sum(2100, dtypes)
+    for dtype, line in zip(dtypes, figure.axes[0].lines, strict=True):
+        drawn, total = [], torch.zeros((), dtype=dtype)
+        for _ in range(2101):
+            drawn.append(total.item())
+            total = (total.float() + 1).to(dtype)
+        assert numpy.interp(range(2101), line.get_xdata(), line.get_ydata()).tolist() == drawn
+    assert "float32 ends at 2100; bfloat16 stalls at 256; float16 stalls at 2048" in figure.alt
 
 
 def test_weight_maps():

@@ -15,6 +15,7 @@ from hypothesis import given, settings
 
 from exercises.kit import toys
 from exercises.kit.closeness import bit_for_bit, same
+from exercises.kit.showing import Foreign, show
 from graders.judge import wire
 from graders.judge.contract import StudentRaised, recipe
 from graders.judge.models import ModelRecord, QuantizedRecord
@@ -120,8 +121,9 @@ class Lying(torch.Tensor):
 )
 def test_what_is_no_data_is_foreign(value: object, name: str) -> None:
     back = there_and_back(value)
-    assert isinstance(back, wire.Foreign)
+    assert isinstance(back, Foreign)
     assert name in back.type_name
+    assert show(back) == f"an object of type {back.type_name}"
 
 
 def test_cycles_and_depth_cannot_be_read() -> None:

@@ -7,7 +7,6 @@ Colours are those of Okabe and Ito (2008), which stay apart for colour-blind rea
 import base64
 import io
 from collections.abc import Sequence
-from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -180,20 +179,24 @@ def downcast_errors(tensor: Tensor, dtypes: Sequence[torch.dtype], bins: int = 4
     return figure
 
 
-def stalling_sum(values: Tensor, dtypes: Sequence[torch.dtype]) -> "Picture":
-    """Draw the running sum of a 1-D tensor, every partial sum rounded to each dtype, against the number of terms."""
+def stalling_sum(count: int, dtypes: Sequence[torch.dtype]) -> "Picture":
+    """Draw how the sum of `count` ones grows when every partial sum is rounded to each float dtype.
+
+    Nothing is added up here: whole numbers up to 2 / eps are exact, and from there 1 is half of the spacing and lost.
+    """
     figure, axes = _figure(8, 4.4)
     said = []
     for index, dtype in enumerate(dtypes):
-        sums = [float(total) for total in accumulate(values.detach().to(dtype))]
+        limit = 2 / torch.finfo(dtype).eps
+        corners = sorted({0.0, min(limit, count), float(count)})
         style: dict[str, Any] = {"color": COLOURS[index % len(COLOURS)], "linestyle": DASHES[index % len(DASHES)]}
-        axes.plot(range(1, len(sums) + 1), sums, linewidth=2, label=_name(dtype), **style)
-        said.append(f"{_name(dtype)} ends at {sums[-1]:g}" if sums else f"{_name(dtype)} has nothing to add")
-    axes.set_xlabel("number of terms added")
+        axes.plot(corners, [min(corner, limit) for corner in corners], linewidth=2, label=_name(dtype), **style)
+        said.append(f"{_name(dtype)} {'stalls' if limit < count else 'ends'} at {min(limit, count):.8g}")
+    axes.set_xlabel("number of ones added")
     axes.set_ylabel("running sum")
     axes.grid(alpha=0.3)
     axes.legend(frameon=False)
-    figure.alt = f"Running sum of {len(values)} values, rounded after every term: {'; '.join(said)}."
+    figure.alt = f"Running sum of {count} ones, rounded after every term: {'; '.join(said)}."
     return figure
 
 

@@ -80,6 +80,9 @@ class Judge:
         for slip in slips_of(lesson.slips) if lesson.slips else []:
             asks = self._slips.setdefault(slip.exercise, [])  # type: ignore[attr-defined]
             asks.append((slip.sentence, in_process({slip.exercise: slip})))  # type: ignore[attr-defined]
+        self._refusals: dict[
+            str, list[tuple[str, set[str]]]
+        ] = {}  # exercise -> (sentence, checks that refuse the slip)
 
     def _record(self, exercise: checks.Exercise) -> list[bytes]:
         calls: dict[bytes, None] = {}
@@ -196,17 +199,32 @@ class Judge:
             share = (len(verdict.checks) - len(failed)) / len(verdict.checks)
             verdict.score = round(exercise.points * share, 4)
         if verdict.outcome == FAILED or verdict.outcome == ERROR:
-            verdict.hint = _hint(first.slips, [check.slips for check in failed])
+            passed = {check.name for check in verdict.checks if check.outcome == PASSED}
+            verdict.hint = _hint(
+                first.slips, [check.slips for check in failed], lambda: self._ruled_out(exercise, passed)
+            )
+
+    def _ruled_out(self, exercise: checks.Exercise, passed: set[str]) -> set[str]:
+        """Return the sentences of the slips that fail a check which the student passed: they did something else."""
+        if exercise.name not in self._refusals:
+            self._refusals[exercise.name] = [
+                (sentence, {check.name for check in exercise.checks if self.refuses(exercise, check, ask)})
+                for sentence, ask in self._slips.get(exercise.name, [])
+            ]
+        refusals = self._refusals[exercise.name]
+        return {sentence for sentence, _ in refusals} - {sentence for sentence, by in refusals if not by & passed}
 
 
-def _hint(shown: set[str], slips: list[set[str]]) -> str:
+def _hint(shown: set[str], slips: list[set[str]], ruled_out: Callable[[], set[str]]) -> str:
     """Return the one slip that explains every failed check, else the one that alone explains the check whose message is shown.
 
-    A slip that explains another check only would stand under a message that it has nothing to do with.
+    A slip that explains another check only would stand under a message that it has nothing to do with. Among several, those
+    that fail where the student did not are left out.
     """
     for candidates in (set.intersection(*slips), shown):
-        if len(candidates) == 1:
-            return next(iter(candidates))
+        likely = candidates - ruled_out() if len(candidates) > 1 else candidates
+        if len(likely) == 1:
+            return next(iter(likely))
     return ""
 
 

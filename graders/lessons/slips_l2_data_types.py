@@ -38,6 +38,12 @@ def range_through_float(dtype: torch.dtype) -> tuple[int, int]:
     return int(float(info.min)), int(float(info.max))
 
 
+@slip("integer_range", "exact Python ints are asked for, without a decimal point")
+def range_in_floats(dtype: torch.dtype) -> tuple[float, float]:
+    info = torch.iinfo(dtype)
+    return float(info.min), float(info.max)
+
+
 @slip("range_from_bits", "n bits have 2**n patterns and the first is 0, so the largest is one below the power of two")
 def one_too_many(bits: int, signed: bool) -> tuple[int, int]:
     return (-(2 ** (bits - 1)), 2 ** (bits - 1)) if signed else (0, 2**bits)
@@ -51,6 +57,20 @@ def symmetric_limits(bits: int, signed: bool) -> tuple[int, int]:
 @slip("range_from_bits", "the sign takes one of the bits; only n - 1 are left for the size")
 def sign_for_free(bits: int, signed: bool) -> tuple[int, int]:
     return (-(2**bits) if signed else 0), 2**bits - 1
+
+
+@slip(
+    "range_from_bits",
+    "the powers went through a float, which has 53 bits: 2**n of ints is exact, 2.0**n and math.pow are not",
+)
+def powers_of_floats(bits: int, signed: bool) -> tuple[int, int]:
+    half = 2.0 ** (bits - 1)
+    return (int(-half), int(half - 1)) if signed else (0, int(2 * half - 1))
+
+
+@slip("range_from_bits", "signed and unsigned are mixed up: the signed range is the one with negative numbers")
+def signs_mixed_up(bits: int, signed: bool) -> tuple[int, int]:
+    return (0, 2**bits - 1) if signed else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
 
 
 @slip("range_from_bits", "in Python ^ is exclusive or; a power is written **")
@@ -118,6 +138,8 @@ def no_sign_bit(dtype: torch.dtype) -> tuple[int, int, int]:
 
 @slip("bit_layout", "formats of one size share their bits differently: look at eps, not only at the size")
 def by_size(dtype: torch.dtype) -> tuple[int, int, int]:
+    if not dtype.is_floating_point:
+        raise TypeError(dtype)
     return {64: (1, 11, 52), 32: (1, 8, 23), 16: (1, 5, 10), 8: (1, 5, 2)}[torch.finfo(dtype).bits]
 
 
@@ -134,6 +156,18 @@ def shortest_text(value: float, dtype: torch.dtype) -> str:
 @slip("stored_value", "60 decimals behind the point are asked for (format .60f), not 60 digits in all (.60g)")
 def sixty_digits(value: float, dtype: torch.dtype) -> str:
     return format(torch.tensor(value, dtype=dtype).item(), ".60g")
+
+
+@slip("stored_value", "torch.tensor(value) without a dtype is float32 already: give the dtype when you make the tensor")
+def float32_before_the_dtype(value: float, dtype: torch.dtype) -> str:
+    return format(torch.tensor(value).to(dtype).item(), ".60f")
+
+
+@slip("stored_value", "a value that is too large becomes inf; nothing saturates at the largest number")
+def stored_inside_the_range(value: float, dtype: torch.dtype) -> str:
+    info = torch.finfo(dtype)
+    bounded = min(max(value, info.min), info.max) if math.isfinite(value) else value
+    return format(torch.tensor(bounded, dtype=dtype).item(), ".60f")
 
 
 @slip("stored_value", "bfloat16 and float16 are two dtypes; this is what float16 stores")
@@ -194,6 +228,18 @@ def error_in_own_dtype(tensor: Tensor, dtype: torch.dtype) -> Tensor:
     return (tensor - tensor.to(dtype).to(tensor.dtype)).abs().float()
 
 
+@slip("downcast_error", "one error per element is asked for, not their mean")
+def mean_error(tensor: Tensor, dtype: torch.dtype) -> Tensor:
+    return (tensor.double() - tensor.to(dtype).double()).abs().mean()
+
+
+@slip("downcast_error", "what overflows becomes inf, and its error is inf; it does not stop at the largest number")
+def error_of_a_saturated_cast(tensor: Tensor, dtype: torch.dtype) -> Tensor:
+    info = torch.finfo(dtype)
+    bounded = torch.where(tensor.isfinite(), tensor.double().clamp(info.min, info.max), tensor.double())
+    return (tensor.double() - bounded.to(dtype).double()).abs()
+
+
 @slip("downcast_error", "the error itself is asked for, not its square")
 def squared_error(tensor: Tensor, dtype: torch.dtype) -> Tensor:
     return (tensor.double() - tensor.to(dtype).double()) ** 2
@@ -217,6 +263,12 @@ def one_operand_cast(x: Tensor, y: Tensor, dtype: torch.dtype) -> Tensor:
     return torch.dot(x.to(dtype).double(), y.double()).to(dtype)
 
 
+@slip("dot_in_dtype", "only one of the two vectors was cast")
+def the_other_operand_cast(x: Tensor, y: Tensor, dtype: torch.dtype) -> Tensor:
+    _vectors(x, y)
+    return torch.dot(x.double(), y.to(dtype).double()).to(dtype)
+
+
 @slip("dot_in_dtype", "x * y is a tensor of that dtype, so every product is rounded before it is summed")
 def products_rounded(x: Tensor, y: Tensor, dtype: torch.dtype) -> Tensor:
     _vectors(x, y)
@@ -232,6 +284,15 @@ def every_step_rounded(x: Tensor, y: Tensor, dtype: torch.dtype) -> Tensor:
     return total
 
 
+@slip("dot_in_dtype", "products and partial sums were rounded; torch.dot makes both in float32 and rounds once")
+def everything_rounded(x: Tensor, y: Tensor, dtype: torch.dtype) -> Tensor:
+    _vectors(x, y)
+    total = torch.zeros((), dtype=dtype)
+    for product in x.to(dtype) * y.to(dtype):
+        total = total + product
+    return total
+
+
 @slip("dot_in_dtype", "the operands were cast, but the result was not: it is still float32")
 def result_left_wide(x: Tensor, y: Tensor, dtype: torch.dtype) -> Tensor:
     _vectors(x, y)
@@ -242,7 +303,7 @@ def result_left_wide(x: Tensor, y: Tensor, dtype: torch.dtype) -> Tensor:
 def float16_for_bfloat16(x: Tensor, y: Tensor, dtype: torch.dtype) -> Tensor:
     _vectors(x, y)
     between = torch.float16 if dtype == torch.bfloat16 else dtype
-    return torch.dot(x.to(between).float(), y.to(between).float()).to(dtype)
+    return torch.dot(x.to(between).double(), y.to(between).double()).to(dtype)
 
 
 @slip("dot_in_dtype", "the bits were cut off when casting; a cast rounds to the nearest number")
@@ -290,6 +351,17 @@ def nan_for_overflow(x: Tensor, y: Tensor, dtype: torch.dtype) -> float:
     return _quotient(abs(result - exact), abs(exact)) if math.isfinite(result) else math.nan
 
 
+@slip(
+    "dot_relative_error",
+    "when only the exact product is zero the error is inf: nothing is infinitely smaller than something",
+)
+def zero_for_an_exact_zero(x: Tensor, y: Tensor, dtype: torch.dtype) -> float:
+    exact, result = _exact(x, y), right_dot(x, y, dtype).item()
+    if not math.isfinite(result):
+        return math.inf
+    return abs(result - exact) / abs(exact) if exact else 0.0
+
+
 @slip("tensor_bytes", "a view counts its own elements; this is the size of the storage behind it")
 def storage_bytes(tensor: Tensor) -> int:
     return tensor.untyped_storage().nbytes()
@@ -334,6 +406,13 @@ def positive_only(tensor: Tensor, dtype: torch.dtype) -> Tensor:
 @slip("overflows", "nan and inf that were there before are no overflow")
 def everything_not_finite(tensor: Tensor, dtype: torch.dtype) -> Tensor:
     return ~tensor.to(dtype).isfinite()
+
+
+@slip("overflows", "the first value to overflow is the middle itself: it is rounded up, so compare with >=")
+def middle_not_included(tensor: Tensor, dtype: torch.dtype) -> Tensor:
+    info = torch.finfo(dtype)
+    middle = info.max + 2.0 ** math.floor(math.log2(info.max)) * info.eps / 2
+    return tensor.isfinite() & (tensor.double().abs() > middle)
 
 
 @slip("overflows", "the mask is inverted: True marks what overflows")
@@ -386,6 +465,19 @@ def symmetric_clamp(tensor: Tensor, dtype: torch.dtype) -> Tensor:
     return tensor.double().round().clamp(-info.max if info.min else 0, info.max).to(dtype)
 
 
+@slip("saturating_cast", "floor always goes down; torch.round goes to the nearest integer, half to even")
+def rounded_down(tensor: Tensor, dtype: torch.dtype) -> Tensor:
+    _castable(tensor, dtype)
+    return _clamped(tensor.double().floor(), dtype)
+
+
+@slip("saturating_cast", "integers lose digits in float32: clamp them in float64 or as integers")
+def integers_through_float32(tensor: Tensor, dtype: torch.dtype) -> Tensor:
+    _castable(tensor, dtype)
+    exact = tensor if tensor.is_floating_point() else tensor.float()
+    return _clamped(exact.double().round(), dtype)
+
+
 @slip("saturating_cast", "the largest int32 is no float32: clamp in float64, or 2147483648 wraps around")
 def clamped_in_float32(tensor: Tensor, dtype: torch.dtype) -> Tensor:
     _castable(tensor, dtype)
@@ -416,6 +508,20 @@ def up_to_infinity(value: float, dtype: torch.dtype) -> float:
 def nothing_below_normal(value: float, dtype: torch.dtype) -> float:
     info, stored = torch.finfo(dtype), _stored(value, dtype)
     return info.smallest_normal if stored < info.smallest_normal else _ulp(stored, dtype)
+
+
+@slip(
+    "spacing", "the value is rounded to the dtype first, and may then lie in the next binade: 255.9 is 256 in bfloat16"
+)
+def value_not_rounded(value: float, dtype: torch.dtype) -> float:
+    _stored(value, dtype)
+    return _ulp(abs(value), dtype)
+
+
+@slip("spacing", "at zero too there is a next number: the smallest subnormal")
+def nothing_next_to_zero(value: float, dtype: torch.dtype) -> float:
+    stored = _stored(value, dtype)
+    return _ulp(stored, dtype) if stored else 0.0
 
 
 @slip("spacing", "this is the distance from the value itself; round it to the dtype first")
@@ -452,9 +558,14 @@ def unsigned_wins(low: int, high: int) -> torch.dtype:
     return _first(low, high, lambda info: info.min <= low and high <= info.max, dtypes)
 
 
-@slip("smallest_integer_dtype", "the largest value itself belongs to the range: <=, not <")
+@slip("smallest_integer_dtype", "the limits themselves belong to the range: <=, not <")
 def largest_excluded(low: int, high: int) -> torch.dtype:
     return _first(low, high, lambda info: info.min <= low and high < info.max)
+
+
+@slip("smallest_integer_dtype", "the limits themselves belong to the range: <=, not <")
+def limits_excluded(low: int, high: int) -> torch.dtype:
+    return _first(low, high, lambda info: info.min < low and high < info.max)
 
 
 @slip("smallest_integer_dtype", "low counts too: an unsigned dtype holds no negative number")
@@ -488,6 +599,11 @@ def ties_towards_zero(tensor: Tensor) -> Tensor:
     return _rounded(tensor, 0x7FFF)
 
 
+@slip("round_to_bfloat16", "the values are right, but as bfloat16: the result is a float32 tensor")
+def upper_half_as_bfloat16(tensor: Tensor) -> Tensor:
+    return _rounded(tensor, 0x7FFF + ((tensor.view(torch.int32) >> 16) & 1)).to(torch.bfloat16)
+
+
 @slip("round_to_bfloat16", "the carry ran through a nan and made another number of it: leave nan alone")
 def nan_not_guarded(tensor: Tensor) -> Tensor:
     bits = tensor.view(torch.int32)
@@ -495,7 +611,7 @@ def nan_not_guarded(tensor: Tensor) -> Tensor:
 
 
 def _decoded(bits: str, exponent_bits: int, mantissa_bits: int, **changed: int) -> float:
-    """The right number, unless bias, least (exponent of subnormals), hidden (their leading digit) or top is changed."""
+    """The right number, unless bias, least (exponent of subnormals), hidden and leading (digits before the point) or top is."""
     if len(bits) != 1 + exponent_bits + mantissa_bits or not set(bits) <= {"0", "1"}:
         raise ValueError("the bit string does not fit the format")
     sign = -1.0 if bits[0] == "1" else 1.0
@@ -506,12 +622,22 @@ def _decoded(bits: str, exponent_bits: int, mantissa_bits: int, **changed: int) 
         return sign * math.inf if fraction == 0 else math.nan
     if exponent == 0:
         return sign * math.ldexp(changed.get("hidden", 0) + fraction, changed.get("least", 1) - bias)
-    return sign * math.ldexp(1 + fraction, exponent - bias)
+    return sign * math.ldexp(changed.get("leading", 1) + fraction, exponent - bias)
 
 
 @slip("decode_bits", "the exponent is stored with the bias 2**(e-1) - 1 added to it: subtract it")
 def no_bias(bits: str, exponent_bits: int, mantissa_bits: int) -> float:
     return _decoded(bits, exponent_bits, mantissa_bits, bias=0)
+
+
+@slip("decode_bits", "a normal number has a hidden 1 in front of its mantissa")
+def no_hidden_one(bits: str, exponent_bits: int, mantissa_bits: int) -> float:
+    return _decoded(bits, exponent_bits, mantissa_bits, leading=0)
+
+
+@slip("decode_bits", "the bias is 2**(e-1) - 1, so that the pattern 0111...1 is the exponent 0")
+def bias_one_too_large(bits: str, exponent_bits: int, mantissa_bits: int) -> float:
+    return _decoded(bits, exponent_bits, mantissa_bits, bias=2 ** (exponent_bits - 1))
 
 
 @slip("decode_bits", "subnormals have the exponent of the smallest normal number, 1 - bias, not 0 - bias")
@@ -549,6 +675,14 @@ def elements_not_cast(tensor: Tensor, dtype: torch.dtype) -> Tensor:
     total = torch.zeros((), dtype=dtype)
     for element in tensor:
         total = (total.double() + element.double()).to(dtype)
+    return total
+
+
+@slip("running_sum", "the order counts, from left to right: here the last elements were added first")
+def from_the_right(tensor: Tensor, dtype: torch.dtype) -> Tensor:
+    total = torch.zeros((), dtype=dtype)
+    for element in tensor.to(dtype).flip(0):
+        total = total + element
     return total
 
 

@@ -119,7 +119,7 @@ class TestFloatProperties:
         """The float8 dtypes have the same properties."""
         same_properties(student.float_properties(dtype), reference.float_properties(dtype))
 
-    @pytest.mark.parametrize("dtype", [uint8, int8, int64, torch.bool], ids=name)
+    @pytest.mark.parametrize("dtype", [uint8, int8, int16, int32, int64, torch.bool], ids=name)
     def test_refuses_integers(self, student, dtype):
         """An integer dtype and torch.bool are a TypeError."""
         with raises(TypeError):
@@ -446,6 +446,12 @@ class TestDotInDtype:
         got = student.dot_in_dtype(tensor(x, dtype=float64), tensor(y, dtype=float64), dtype)
         same(got, tensor(want, dtype=dtype), exactly)
 
+    @pytest.mark.parametrize("sign", [1.0, -1.0], ids=["inf", "-inf"])
+    def test_result_too_large(self, student, sign):
+        """A result beyond the range of float16 is rounded to an infinity."""
+        got = student.dot_in_dtype(tensor([60000.0, 10000.0]), tensor([sign, sign]), float16)
+        same(got, tensor(sign * INF, dtype=float16), exactly)
+
     @pytest.mark.parametrize("dtype", FLOATS, ids=name)
     def test_small_integers(self, student, dtype):
         """Small integers give the exact integer in every dtype, strided vectors too."""
@@ -491,10 +497,16 @@ def negative_error(dtype: torch.dtype, generator: Generator) -> tuple[Tensor, Te
     return y, -x
 
 
+def twice_the_exact(dtype: torch.dtype, generator: Generator) -> tuple[Tensor, Tensor]:
+    """Exactly u / 4, computed 3/4 u: the error is 2."""
+    u = unit_roundoff(dtype)
+    return tensor([1 + 1.5 * u, -1.0, -1.25 * u]), torch.ones(3)
+
+
 class TestDotRelativeError:
     @main
     @pytest.mark.parametrize("dtype", HALVES, ids=name)
-    @pytest.mark.parametrize("build", [error_one_128th, negative_error, drawn_pair])
+    @pytest.mark.parametrize("build", [error_one_128th, negative_error, twice_the_exact, drawn_pair])
     def test_relative_error(self, student, reference, generator, build, dtype):
         """The distance to the exact product of the given vectors, divided by the size of the exact product."""
         # Both products are exact on these inputs and differ by at least 2**-28 of the exact one; whatever way the
@@ -522,6 +534,12 @@ class TestDotRelativeError:
     def test_no_error(self, student, dtype):
         """A product that the dtype holds has the error 0.0."""
         same(student.dot_relative_error(tensor([3.0, -1.0]), tensor([2.0, 4.0]), dtype), 0.0, exactly)
+
+    @pytest.mark.parametrize("dtype", HALVES, ids=name)
+    def test_products_and_sums_are_not_rounded(self, student, generator, dtype):
+        """The product in a 16-bit dtype is that of dot_in_dtype: made in float32 or wider, and rounded once."""
+        x, y = small_parts(dtype, generator)  # exact in float32, and the result is a number of the dtype
+        same(student.dot_relative_error(x, y, dtype), 0.0, exactly)
 
     @pytest.mark.parametrize("x", [[0.0, 0.0], [1.5, -1.5]], ids=["zeros", "cancelling"])
     def test_both_zero(self, student, x):
@@ -599,11 +617,13 @@ class TestTensorBytes:
 
 
 EDGES = {
-    float16: tensor([65519.0, 65520.0, -65519.0, -65520.0, 65504.0, 70000.0, 0.0]),
+    float16: tensor([65519.0, 65520.0, -65519.0, -65520.0, 65504.0, 70000.0, 0.0, 2.0**-30]),
     # float32 numbers around 2**128 (1 - 2**-9), halfway between the largest bfloat16 and 2**128
-    bfloat16: tensor([2.0**128 - 2.0**119 - 2.0**104, 2.0**128 - 2.0**119, -(2.0**128) + 2.0**119, 70000.0, -1.0]),
+    bfloat16: tensor(
+        [2.0**128 - 2.0**119 - 2.0**104, 2.0**128 - 2.0**119, -(2.0**128) + 2.0**119, 70000.0, -1.0, 2.0**-140]
+    ),
     # float64 numbers around 2**128 (1 - 2**-25), halfway between the largest float32 and 2**128
-    float32: tensor([2.0**128 - 2.0**103 - 2.0**90, 2.0**128 - 2.0**103, -1e39, 1e38, 70000.0], dtype=float64),
+    float32: tensor([2.0**128 - 2.0**103 - 2.0**90, 2.0**128 - 2.0**103, -1e39, 1e38, 70000.0, 1e-60], dtype=float64),
 }
 
 
@@ -618,7 +638,7 @@ class TestOverflows:
 
     @pytest.mark.parametrize("dtype", EDGES, ids=name)
     def test_edge_of_the_range(self, student, reference, dtype):
-        """What is rounded down to the largest number does not overflow; from halfway on it does."""
+        """What is rounded down to the largest number does not overflow, nor what becomes 0; from halfway on it does."""
         same(student.overflows(EDGES[dtype], dtype), reference.overflows(EDGES[dtype], dtype), exactly)
 
     @pytest.mark.parametrize("dtype", [float16, bfloat16, float32], ids=name)
@@ -702,13 +722,14 @@ class TestSaturatingCast:
 
     @pytest.mark.parametrize(
         ("dtype", "error"),
-        [(int64, ValueError), (float32, TypeError), (bfloat16, TypeError), (torch.bool, TypeError)],
-        ids=["int64", "float32", "bfloat16", "bool"],
+        [(int64, ValueError), *((dtype, TypeError) for dtype in [*FLOATS, e5m2, torch.bool])],
+        ids=["int64", *map(name, FLOATS), "float8_e5m2", "bool"],
     )
-    def test_refuses_other_dtypes(self, student, dtype, error):
+    @pytest.mark.parametrize("x", [tensor([1.0, 2.0]), tensor([1, 2])], ids=["float", "integer"])
+    def test_refuses_other_dtypes(self, student, x, dtype, error):
         """int64 is a ValueError, a float dtype or torch.bool a TypeError."""
         with raises(error):
-            student.saturating_cast(tensor([1.0, 2.0]), dtype)
+            student.saturating_cast(x, dtype)
 
     @observed
     @pytest.mark.parametrize("x", [tensor([0.4, 300.0], dtype=float64), tensor([0.4, -9.0])], ids=["a", "b"])
@@ -754,7 +775,9 @@ class TestSpacing:
         [(bfloat16, 2.0**-133), (float16, 2.0**-24), (float32, 2.0**-149), (float64, 2.0**-1074)],
         ids=["bfloat16", "float16", "float32", "float64"],
     )
-    @pytest.mark.parametrize("below", [0.0, 0.25, 0.75], ids=["zero", "subnormal", "just below normal"])
+    @pytest.mark.parametrize(
+        "below", [0.0, -0.0, 2.0**-30, 0.25, 0.75], ids=["zero", "-0.0", "tiny", "subnormal", "just below normal"]
+    )
     def test_zero_and_subnormals(self, student, dtype, want, below):
         """From zero up to the smallest normal number, neighbours are one smallest subnormal apart."""
         same(student.spacing(below * torch.finfo(dtype).smallest_normal, dtype), want, exactly)
@@ -972,13 +995,21 @@ class TestDecodeBits:
         same(student.decode_bits(bits, 4, 3), want, bit_for_bit)
 
     @pytest.mark.parametrize(
-        ("bits", "want"),
-        [("01111100", INF), ("11111100", -INF), ("01111101", NAN), ("11111110", NAN)],
-        ids=["inf", "-inf", "nan", "another nan"],
+        ("bits", "exponent_bits", "mantissa_bits", "want"),
+        [
+            ("01111100", 5, 2, INF),
+            ("11111100", 5, 2, -INF),
+            ("01111101", 5, 2, NAN),
+            ("11111110", 5, 2, NAN),
+            ("01111000", 4, 3, INF),
+            ("01111110", 4, 3, NAN),
+            ("0" + "1" * 11 + "0" * 52, 11, 52, INF),
+        ],
+        ids=["inf", "-inf", "nan", "another nan", "inf of 4 and 3", "nan of 4 and 3", "inf of float64"],
     )
-    def test_infinities_and_nan(self, student, bits, want):
-        """With an exponent of ones the number is inf if the mantissa is zero, else nan."""
-        same(student.decode_bits(bits, 5, 2), want, exactly)
+    def test_infinities_and_nan(self, student, bits, exponent_bits, mantissa_bits, want):
+        """With an exponent of ones the number is inf if the mantissa is zero, else nan: so IEEE 754, in every format."""
+        same(student.decode_bits(bits, exponent_bits, mantissa_bits), want, exactly)
 
     @pytest.mark.parametrize("bits", ["", "0", "0000000", "000000000"], ids=["empty", "1", "7", "9"])
     def test_refuses_another_length(self, student, bits):
@@ -986,7 +1017,21 @@ class TestDecodeBits:
         with raises(ValueError):
             student.decode_bits(bits, 4, 3)
 
-    @pytest.mark.parametrize("bits", ["01020000", "0000000 ", "0b000001", "0100_000", "0-111000"], ids=str)
+    @pytest.mark.parametrize(
+        "bits",
+        [
+            "01020000",
+            "20111000",
+            "0000000 ",
+            "0b000001",
+            "0100_000",
+            "0-111000",
+            "0\uff11110000",
+            "0 0111 000",
+            "0b00111000",
+        ],
+        ids=["2", "2 first", "blank", "0b", "_", "-", "another digit one", "blanks between", "0b in front"],
+    )
     def test_refuses_other_characters(self, student, bits):
         """Any character but 0 and 1 is a ValueError."""
         with raises(ValueError):
@@ -994,9 +1039,12 @@ class TestDecodeBits:
 
 
 def lost_and_rounded(dtype: torch.dtype, generator: Generator) -> Tensor:
-    """2 u: 1 + u - 1 loses u, and 1 + 1.5 u is rounded to 1 + 2 u.  In exact sums 3 u, of uncast elements 1.5 u."""
+    """2 u: -1 + u - 1 loses u, and 1 + 1.5 u is rounded to 1 + 2 u.
+
+    In exact sums 3 u, of uncast elements 2.5 u; uncast and step by step 1.5 u; from the right 0.
+    """
     u = unit_roundoff(dtype)
-    return tensor([1.0, u, -1.0, -1.0, 1 + 1.5 * u])
+    return tensor([-1.0, u, -1.0, 1.0, 1 + 1.5 * u])
 
 
 def ones(dtype: torch.dtype, generator: Generator) -> Tensor:
@@ -1048,11 +1096,12 @@ class TestRunningSum:
         same(student.running_sum(tensor(values), bfloat16), tensor(0.0, dtype=bfloat16), bit_for_bit)
 
     @observed
-    def test_leaves_its_argument(self, student):
+    @pytest.mark.parametrize("dtype", [float32, bfloat16], ids=["the same dtype", "another dtype"])
+    def test_leaves_its_argument(self, student, dtype):
         """The tensor that was passed in keeps its values, also when it has the dtype already."""
-        x = tensor([1.0, 2.0, 3.0])
-        _, after = student.probe(probes.arguments_after, "running_sum", x, float32)
-        same(after, [x, float32], exactly)
+        x = tensor([1 / 3, 2.0, 3.0])
+        _, after = student.probe(probes.arguments_after, "running_sum", x, dtype)
+        same(after, [x, dtype], exactly)
 
 
 class TestMixedPrecisionDot:
@@ -1135,8 +1184,13 @@ class TestMixedPrecisionDot:
 
     @pytest.mark.parametrize(
         ("one", "other"),
-        [(float16, bfloat16), (bfloat16, float16), (float32, float32), (float16, float32), (float64, float64)],
-        ids=["float16 and bfloat16", "bfloat16 and float16", "float32", "float16 and float32", "float64"],
+        [
+            (float16, bfloat16),
+            (bfloat16, float16),
+            (float16, float32),
+            *((dtype, dtype) for dtype in [float64, float32, e5m2, int16, int32]),
+        ],
+        ids=name,
     )
     def test_refuses_other_dtypes(self, student, one, other):
         """Anything but two float16 or two bfloat16 vectors is a ValueError."""

@@ -4,9 +4,11 @@ import contextlib
 import math
 import struct
 import warnings
+from collections import OrderedDict
 from decimal import Decimal
 from fractions import Fraction
 from functools import reduce
+from typing import NamedTuple
 
 import numpy
 import torch
@@ -49,6 +51,21 @@ def range_by_numpy(dtype: torch.dtype) -> tuple[int, int]:
     return int(info.min), int(info.max)
 
 
+@wheat("integer_range")
+def range_with_names(dtype: torch.dtype) -> tuple[int, int]:
+    class NoInteger(TypeError):
+        pass
+
+    class Range(NamedTuple):
+        low: int
+        high: int
+
+    if dtype not in _INTEGERS:
+        raise NoInteger(dtype)
+    ones = (1 << 8 * torch.empty((), dtype=dtype).element_size()) - 1
+    return Range(-(ones + 1) // 2, ones // 2) if torch.empty((), dtype=dtype).is_signed() else Range(0, ones)
+
+
 @wheat("range_from_bits")
 def limits_by_shifts(bits: int, signed: bool) -> tuple[int, int]:
     if bits < 1:
@@ -71,6 +88,16 @@ def limits_by_bytes(bits: int, signed: bool) -> tuple[int, int]:
         raise ValueError
     values = [2**place for place in range(bits)]
     return (-values[-1], sum(values[:-1])) if signed else (0, sum(values))
+
+
+@wheat("range_from_bits")
+def limits_by_recursion(bits: int, signed: bool) -> tuple[int, int]:
+    if bits < 1:
+        raise ValueError(bits)
+    if bits == 1:
+        return (-1, 0) if signed else (0, 1)
+    low, high = limits_by_recursion(bits - 1, signed)
+    return 2 * low, 2 * high + 1
 
 
 @wheat("float_properties")
@@ -109,6 +136,13 @@ def properties_by_table(dtype: torch.dtype) -> dict[str, float]:
     return properties
 
 
+@wheat("float_properties")
+def properties_as_numpy_floats(dtype: torch.dtype) -> dict[str, float]:
+    info = torch.finfo(dtype)
+    names = ("eps", "smallest_normal", "max", "min", "bits")
+    return OrderedDict((name, numpy.float64(getattr(info, name))) for name in names)
+
+
 @wheat("bit_layout")
 def layout_by_table(dtype: torch.dtype) -> tuple[int, int, int]:
     table = {
@@ -143,6 +177,16 @@ def layout_by_bits_of_eps(dtype: torch.dtype) -> tuple[int, int, int]:
     return 1, info.bits - mantissa - 1, mantissa
 
 
+@wheat("bit_layout")
+def layout_by_halving(dtype: torch.dtype) -> tuple[int, int, int]:
+    if torch.empty(0, dtype=dtype).is_complex():
+        raise TypeError("complex")
+    bits, mantissa = torch.finfo(dtype).bits, 0
+    while torch.tensor(1 + 2.0 ** -(mantissa + 1), dtype=torch.float64).to(dtype).item() != 1:
+        mantissa += 1
+    return 1, bits - 1 - mantissa, mantissa
+
+
 @wheat("stored_value")
 def stored_by_decimal(value: float, dtype: torch.dtype) -> str:
     stored = torch.full((), value, dtype=torch.float64).to(dtype).item()
@@ -159,6 +203,15 @@ def stored_through_float32(value: float, dtype: torch.dtype) -> str:
 @wheat("stored_value")
 def stored_in_a_vector(value: float, dtype: torch.dtype) -> str:
     return f"{torch.tensor([value], dtype=dtype).tolist()[0]:.60f}"
+
+
+@wheat("stored_value")
+def stored_digit_by_digit(value: float, dtype: torch.dtype) -> str:
+    stored = torch.tensor(value, dtype=dtype).item()
+    if not math.isfinite(stored):
+        return "nan" if stored != stored else "inf" if stored > 0 else "-inf"
+    whole, part = divmod(round(abs(Fraction(stored)) * 10**60), 10**60)
+    return f"{'-' if stored < 0 else ''}{whole}.{part:060d}"
 
 
 @wheat("downcast")
@@ -184,6 +237,13 @@ def cast_through_float32(tensor: Tensor, dtype: torch.dtype) -> Tensor:
     if dtype is torch.float64:
         return tensor.double()
     return torch.nn.Parameter(tensor).float().to(dtype)  # the result takes part in autograd
+
+
+@wheat("downcast")
+def cast_into_a_view(tensor: Tensor, dtype: torch.dtype) -> Tensor:
+    """Every second number of a larger tensor, and part of a graph: strides and autograd are free."""
+    both = torch.stack([tensor.detach().to(dtype), torch.zeros(tensor.shape, dtype=dtype)], dim=-1)
+    return both.requires_grad_().select(-1, 0)
 
 
 @wheat("downcast_error")
@@ -274,6 +334,14 @@ def dot_by_einsum(x: Tensor, y: Tensor, dtype: torch.dtype) -> Tensor:
     return torch.einsum("i,i->", x.to(dtype), y.to(dtype))
 
 
+@wheat("dot_in_dtype")
+def dot_by_fractions(x: Tensor, y: Tensor, dtype: torch.dtype) -> Tensor:
+    _need_vectors(x, y)
+    pairs = zip(x.to(dtype).tolist(), y.to(dtype).tolist(), strict=True)
+    exact = sum((Fraction(a) * Fraction(b) for a, b in pairs), Fraction(0))
+    return torch.tensor([float(exact)], dtype=torch.float64).to(dtype)[0]
+
+
 @wheat("dot_relative_error")
 def error_by_fractions(x: Tensor, y: Tensor, dtype: torch.dtype) -> float:
     exact = sum((Fraction(a) * Fraction(b) for a, b in zip(x.tolist(), y.tolist(), strict=True)), Fraction(0))
@@ -331,6 +399,11 @@ def bytes_by_shape(tensor: Tensor) -> int:
     if tensor.dim() == 0:
         return tensor.itemsize
     return reduce(lambda a, b: a * b, tensor.size()) * tensor.element_size()
+
+
+@wheat("tensor_bytes")
+def bytes_of_a_copy(tensor: Tensor) -> int:
+    return torch.empty(tensor.shape, dtype=tensor.dtype).untyped_storage().nbytes()
 
 
 @wheat("overflows")
@@ -488,6 +561,17 @@ def dtype_by_sorting(low: int, high: int) -> torch.dtype:
     return min(fitting, key=lambda d: (d.itemsize, not d.is_signed))
 
 
+@wheat("smallest_integer_dtype")
+def dtype_by_packing(low: int, high: int) -> torch.dtype:
+    if low > high:
+        raise ValueError("low > high")
+    for code, dtype in zip("bBhiq", _INTEGERS, strict=True):
+        with contextlib.suppress(struct.error):
+            struct.pack(2 * code, low, high)
+            return dtype
+    raise ValueError("none")
+
+
 @wheat("round_to_bfloat16")
 def rounded_by_numpy(tensor: Tensor) -> Tensor:
     bits = numpy.array(tensor.numpy(), copy=True).view(numpy.uint32)
@@ -578,6 +662,20 @@ def decoded_as_float64(bits: str, exponent_bits: int, mantissa_bits: int) -> flo
     return struct.unpack(">d", pattern.to_bytes(8, "big"))[0]
 
 
+@wheat("decode_bits")
+def decoded_by_numpy(bits: str, exponent_bits: int, mantissa_bits: int) -> float:
+    if len(bits) != 1 + exponent_bits + mantissa_bits or bits.count("0") + bits.count("1") != len(bits):
+        raise ValueError(bits)
+    exponent, mantissa = int(bits[1 : 1 + exponent_bits], 2), int(bits[1 + exponent_bits :], 2)
+    if exponent == 2**exponent_bits - 1:
+        size = numpy.float64("nan" if mantissa else "inf")
+    else:
+        digits = mantissa + (2**mantissa_bits if exponent else 0)
+        power = max(exponent, 1) - 2 ** (exponent_bits - 1) + 1 - mantissa_bits
+        size = numpy.ldexp(numpy.float64(digits), power)
+    return numpy.copysign(size, -1.0 if bits[0] == "1" else 1.0)
+
+
 @wheat("running_sum")
 def sum_in_float64_steps(tensor: Tensor, dtype: torch.dtype) -> Tensor:
     total = 0.0
@@ -607,6 +705,14 @@ def sum_in_place(tensor: Tensor, dtype: torch.dtype) -> Tensor:
         for element in tensor.to(dtype):
             total += element
     return total.squeeze()
+
+
+@wheat("running_sum")
+def sum_in_a_box(tensor: Tensor, dtype: torch.dtype) -> Tensor:
+    box = torch.zeros(3, dtype=dtype)
+    for index in range(tensor.numel()):
+        box[1] += tensor[index].detach().to(dtype)
+    return box[1]
 
 
 @wheat("mixed_precision_dot")
