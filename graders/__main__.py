@@ -67,12 +67,17 @@ def _derive(given: argparse.Namespace) -> int:
 
 def _grade(given: argparse.Namespace) -> int:
     from graders import cohort
+    from graders.errors import Stopped
     from graders.report.table import write_csv
     from graders.report.terminal import Screen
 
-    with Screen() as screen:
-        verdicts = cohort.grade(given.paths, given.output, given.seed, given.workers, given.scheduler, screen.each)
-    write_csv(verdicts, given.output / "grades.csv")
+    try:
+        with Screen() as screen:
+            verdicts = cohort.grade(given.paths, given.output, given.seed, given.workers, given.scheduler, screen.each)
+        write_csv(verdicts, given.output / "grades.csv")
+    except OSError as error:
+        told = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        raise Stopped(f"stopped ({told}); what was finished is kept, the same command goes on from there") from None
     screen.summary(verdicts, str(given.output))
     return int(any(verdict["status"] != "graded" for verdict in verdicts))
 
@@ -107,7 +112,7 @@ def main(arguments: list[str] | None = None) -> int:
             return bench(given.output)
     except Problem as problem:
         print(f"graders: {problem}", file=sys.stderr)
-        return 2
+        return problem.status
     except KeyboardInterrupt:
         print("\nstopped; what was finished is kept, the same command goes on from there", file=sys.stderr)
         return 130

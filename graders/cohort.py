@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -40,14 +41,7 @@ class Bench:
         zygote = next(iter(self._zygotes.values()), None) or self.zygote(
             lessons.libraries(found.lesson or lessons.LIGHT[0])
         )
-        lesson, reason = found.lesson, found.problem
-        told: dict[str, Any] = {}
-        if reason is None:
-            wanted = [lesson] if lesson else lessons.names()
-            told = attempt.read(zygote, found.data, found.notebook, {name: lessons.exercises(name) for name in wanted})
-            reason = told.get("error")
-        if reason is None and lesson is None:
-            lesson, reason = _lesson_of({name: len(plan["plans"]) for name, plan in told["lessons"].items()})
+        lesson, reason, told = _read(zygote, found)
         if reason is not None or lesson is None:
             made_with = verdicts.environment(zygote.tier, self.seed)
             return verdicts.record(found.student, lesson, found.data, made_with, reason=reason or "", older=found.older)
@@ -59,6 +53,33 @@ class Bench:
     def close(self) -> None:
         for zygote in self._zygotes.values():
             zygote.close()
+
+
+def _read(zygote: Zygote, found: Submission) -> tuple[str | None, str | None, dict[str, Any]]:
+    """Return a submission's lesson, why it cannot be graded (None: it can), and its plans by lesson."""
+    lesson, reason = found.lesson, found.problem
+    if reason is not None:
+        return lesson, reason, {}
+    wanted = [lesson] if lesson else lessons.names()
+    told = attempt.read(zygote, found.data, found.notebook, {name: lessons.exercises(name) for name in wanted})
+    reason = told.get("error")
+    if reason is None and lesson is None:
+        lesson, reason = _lesson_of({name: len(plan["defined"]) for name, plan in told["lessons"].items()})
+    return lesson, reason, told
+
+
+def _told_apart(found: list[Submission], hidden: tuple[str, ...]) -> list[Submission]:
+    """Read the lesson of files whose name does not tell it, where their student has others: the newest of a lesson counts."""
+    of = Counter(one.student for one in found)
+    unknown = [one for one in found if one.lesson is None and one.problem is None and of[one.student] > 1]
+    if unknown:
+        zygote = Zygote(lessons.libraries(lessons.LIGHT[0]), hidden)
+        try:
+            for one in unknown:
+                one.lesson = _read(zygote, one)[0]
+        finally:
+            zygote.close()
+    return found
 
 
 def _lesson_of(counts: dict[str, int]) -> tuple[str | None, str | None]:
@@ -103,7 +124,8 @@ def grade(
     missing = [str(path) for path in paths if not path.exists() and not path.is_symlink()]
     if missing:
         raise verdicts.WrongUse(f"there is no file or folder {missing[0]}")
-    found = submissions.newest(submissions.find(paths, lessons.names()))
+    hidden = _hidden(paths, output)
+    found = submissions.newest(_told_apart(list(submissions.find(paths, lessons.names())), hidden))
     if not found:
         raise verdicts.WrongUse(f"there is no .py file, notebook or archive in {', '.join(map(str, paths))}")
     book = verdicts.Book(output, seed)
@@ -116,7 +138,6 @@ def grade(
         for known in done.values():
             each(known, len(found))
         todo = {index: one for index, one in enumerate(found) if index not in done}
-        hidden = _hidden(paths, output)
         run = _one_by_one if scheduler is None and workers == 1 else _on_several
         for index, verdict in run(todo, book.seed, hidden, workers, scheduler):
             book.add(verdict)

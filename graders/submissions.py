@@ -6,10 +6,15 @@ for `.py` and `.ipynb` members, and nothing of them is ever written to the disk.
 
 from __future__ import annotations
 
+import contextlib
+import io
+import lzma
 import stat
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path, PurePosixPath
 
 MAX_BYTES = 20 << 20
@@ -17,6 +22,16 @@ MAX_MEMBERS = 20_000
 MAX_ARCHIVE = 2 << 30
 KINDS = (".py", ".ipynb")
 _EXERCISES = Path(__file__).resolve().parents[1] / "exercises"
+_BROKEN = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    EOFError,
+    OSError,
+    ValueError,
+    RuntimeError,
+    NotImplementedError,
+)
 _IGNORED = ("__pycache__", "__MACOSX", "__init__.py", "conftest.py")
 
 
@@ -32,6 +47,11 @@ class Submission:
     problem: str | None = None
     older: list[str] = field(default_factory=list)
 
+    def __post_init__(self) -> None:
+        self.student, self.name = (
+            text.encode(errors="backslashreplace").decode() for text in (self.student, self.name)
+        )
+
     @property
     def notebook(self) -> bool:
         return self.name.lower().endswith(".ipynb")
@@ -44,7 +64,7 @@ def find(paths: Iterable[Path], lessons: list[str]) -> Iterator[Submission]:
             inside = path / "submitted" if (path / "submitted").is_dir() else path
             yield from _folder(inside, lessons)
         elif path.suffix.lower() == ".zip":
-            yield from _archive(path, lessons)
+            yield from _archive(path, path.stem, lessons)
         else:
             yield read(path, *_owner((path.resolve().parent.name, path.name), lessons))
 
@@ -54,9 +74,9 @@ def _folder(folder: Path, lessons: list[str]) -> Iterator[Submission]:
         parts = path.relative_to(folder).parts
         if _ignored(parts):
             continue
-        if path.suffix.lower() == ".zip" and path.is_file():
-            yield from _archive(path, lessons)
-        elif path.suffix.lower() in KINDS and not (path.is_dir() and not path.is_symlink()):
+        if path.suffix.lower() == ".zip" and path.is_file() and not path.is_symlink():
+            yield from _archive(path, path.stem, lessons, parts[0] if len(parts) > 1 else None)
+        elif path.suffix.lower() in (*KINDS, ".zip") and not (path.is_dir() and not path.is_symlink()):
             yield read(path, *_owner((folder.resolve().name, *parts), lessons))
 
 
@@ -98,26 +118,46 @@ def read(path: Path, student: str, lesson: str | None) -> Submission:
     return made
 
 
-def _archive(path: Path, lessons: list[str]) -> Iterator[Submission]:
-    """Yield the lessons in a zip archive, as if it were a folder with the archive's name."""
+def _archive(
+    file: Path | io.BytesIO, name: str, lessons: list[str], student: str | None = None, inside: bool = False
+) -> Iterator[Submission]:
+    """Yield the lessons in a zip archive, as if it were a folder of this name; `student`: whose it is, if that is known.
+
+    Platforms put what each student handed in into one archive, archives among them: these are opened, but none in these.
+    """
     try:
-        with zipfile.ZipFile(path) as archive:
-            members = [member for member in archive.infolist() if not member.is_dir()]
-            if len(members) > MAX_MEMBERS or sum(member.file_size for member in members) > MAX_ARCHIVE:
+        with zipfile.ZipFile(file) as archive:
+            members = [member for member in archive.infolist() if _kind(member.filename) in (*KINDS, ".zip")]
+            if len(members) > MAX_MEMBERS or sum(min(member.file_size, MAX_BYTES) for member in members) > MAX_ARCHIVE:
                 raise zipfile.BadZipFile("it holds too much")
             for member in sorted(members, key=lambda member: member.filename):
-                parts = tuple(
-                    part for part in PurePosixPath(member.filename.replace("\\", "/")).parts if part not in ("/", "..")
-                )
-                if parts and not _ignored(parts) and PurePosixPath(parts[-1]).suffix.lower() in KINDS:
-                    yield _member(archive, member, *_owner((path.stem, *parts), lessons))
-    except (zipfile.BadZipFile, OSError, NotImplementedError, RuntimeError) as error:
-        yield Submission(path.stem, None, path.name, problem=f"the archive cannot be read ({error})")
+                parts = tuple(part for part in _path(member.filename).parts if part not in ("/", ".."))
+                if not parts or _ignored(parts) or member.is_dir():
+                    continue
+                owner, lesson = _owner((name, *parts), lessons)
+                made = _member(archive, member, student or owner, lesson)
+                if _kind(member.filename) == ".zip" and made.problem is None:
+                    if not inside:
+                        yield from _archive(io.BytesIO(made.data), _path(made.name).stem, lessons, made.student, True)
+                        continue
+                    made.problem = "it is an archive in an archive in an archive; unpack it"
+                yield made
+    except _BROKEN as error:
+        yield Submission(student or name, None, f"{name}.zip", problem=f"the archive cannot be read ({error})")
+
+
+def _path(name: str) -> PurePosixPath:
+    return PurePosixPath(name.replace("\\", "/"))
+
+
+def _kind(name: str) -> str:
+    return _path(name).suffix.lower()
 
 
 def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, student: str, lesson: str | None) -> Submission:
-    made = Submission(student, lesson, PurePosixPath(member.filename).name)
-    made.modified = float(sum(part * 100 ** (5 - index) for index, part in enumerate(member.date_time)))
+    made = Submission(student, lesson, _path(member.filename).name)
+    with contextlib.suppress(ValueError):
+        made.modified = datetime(*member.date_time).timestamp()
     if member.file_size > MAX_BYTES or (member.compress_size and member.file_size > 1000 * member.compress_size):
         made.problem = f"it is larger than {MAX_BYTES >> 20} MiB unpacked"
     elif stat.S_ISLNK(member.external_attr >> 16):
@@ -125,7 +165,7 @@ def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, student: str, les
     else:
         try:
             made.data = archive.read(member)
-        except (zipfile.BadZipFile, RuntimeError, OSError, NotImplementedError) as error:
+        except _BROKEN as error:
             made.problem = f"the archive cannot be read ({error})"
     return made
 

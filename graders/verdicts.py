@@ -92,13 +92,16 @@ class Book:
     """The file of verdicts of one output folder: one writer, resumable, never rewritten."""
 
     def __init__(self, folder: Path, seed: str | None) -> None:
-        """Open or make the folder. Raises WrongUse when it belongs to another seed or is being written."""
-        folder.mkdir(parents=True, exist_ok=True)
+        """Open or make the folder. Raises WrongUse when it belongs to another seed, is being written or cannot be."""
         self.folder, self.path = folder, folder / "verdicts.jsonl"
-        self._lock = self._locked()
-        self.seed = self._seed(seed)
-        self.verdicts = self._read()
-        self._file = self.path.open("ab")
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._lock = self._locked()
+            self.seed = self._seed(seed)
+            self.verdicts = self._read()
+            self._file = self.path.open("ab")
+        except OSError as error:
+            raise WrongUse(f"{folder} cannot be written to: {error.strerror}; choose another folder") from None
 
     def _locked(self) -> Any:
         lock = (self.folder / ".lock").open("w")
@@ -116,7 +119,7 @@ class Book:
     def _seed(self, given: str | None) -> str:
         path = self.folder / ".seed"
         if path.exists():
-            kept = path.read_text()
+            kept = path.read_bytes().decode()
             if given is not None and given != kept:
                 raise WrongUse(f"{self.folder} was begun with another seed; leave out --seed, or choose another folder")
             return kept
@@ -127,17 +130,20 @@ class Book:
                     f"{self.folder} was begun with another seed; give that one with --seed, or choose another folder"
                 )
         made = given if given is not None else secrets.token_hex(16)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            file.write(made)
+        beside = path.with_name(".seed.new")  # a run that is killed here leaves no half seed
+        beside.unlink(missing_ok=True)
+        with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(made.encode())
+        os.replace(beside, path)
         return made
 
     @staticmethod
     def _lines(data: bytes) -> Iterator[dict[str, Any]]:
         for line in data.split(b"\n"):
-            with contextlib.suppress(ValueError, TypeError):
+            with contextlib.suppress(ValueError, TypeError, KeyError):
                 told = json.loads(line)
-                if told["schema"] == SCHEMA:
+                needed = (told["student"], told["lesson"], told["sha256"], told["environment"]["seed"])
+                if told["schema"] == SCHEMA and needed and told["environment"]["graders"]:
                     yield told
 
     def _read(self) -> dict[tuple[str, str | None], dict[str, Any]]:
@@ -169,5 +175,6 @@ class Book:
         self.verdicts[verdict["student"], verdict["lesson"]] = verdict
 
     def close(self) -> None:
-        self._file.close()
+        with contextlib.suppress(OSError):  # a full disk, which has been told already
+            self._file.close()
         self._lock.close()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import errno
+import io
 import json
 import os
 import subprocess
@@ -15,8 +17,9 @@ from typing import Any
 import jupytext
 import pytest
 
-from graders import cohort, submissions, verdicts
-from graders.judge import processes
+from graders import __main__, cohort, submissions, verdicts
+from graders.judge import checks, processes
+from tests.verdict_form import faults
 
 ROOT = Path(__file__).resolve().parents[1]
 LESSON = "l2_data_types"
@@ -103,15 +106,64 @@ def test_messages_are_short_and_tell_no_path(graded: dict[str, dict[str, Any]]) 
             assert (exercise["message"] == "") == (exercise["outcome"] == "passed")
 
 
-def test_verdicts_have_the_fixed_form(graded: dict[str, dict[str, Any]]) -> None:
-    verdict = graded["syntax"]
-    keys = {"schema", "student", "lesson", "sha256", "status", "score", "max_score", "exercises", "environment"}
-    assert keys <= set(verdict)
-    exercise = verdict["exercises"][0]
-    assert set(exercise) == {"name", "outcome", "score", "max_score", "message", "hint", "seconds", "checks"}
-    assert set(exercise["checks"][0]) == {"name", "outcome", "message"}
-    assert {"torch", "isolation", "seed", "graders"} <= set(verdict["environment"])
-    assert "tests" not in json.dumps(verdict["environment"])
+def test_verdicts_have_the_fixed_form(graded: dict[str, dict[str, Any]], tmp_path: Path) -> None:
+    mains = {exercise.name: exercise.main.name for exercise in lessons_checks()}
+    for verdict in graded.values():
+        line = json.loads(json.dumps(verdict))
+        assert faults(line, mains) == []
+        assert {"torch", "isolation", "seed", "graders"} <= set(line["environment"])
+        assert "tests" not in json.dumps(line["environment"])
+    (refused,) = cohort.grade([written(tmp_path / "refused.ipynb", "{")], tmp_path / "out")
+    assert faults(json.loads((tmp_path / "out" / "verdicts.jsonl").read_text()), mains) == []
+    assert refused["status"] == "could not grade"
+
+
+def lessons_checks() -> list[Any]:
+    return checks.collect(ROOT / f"graders/lessons/test_{LESSON}.py")
+
+
+def written(path: Path, text: str | bytes) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(text.encode() if isinstance(text, str) else text)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"score": 1.5}, "the sum of the scores"),
+        ({"exercises": [{"score": 0.6667}]}, "spacing: the score"),
+        ({"exercises": [{"outcome": "wrong"}]}, "spacing: an outcome"),
+        ({"exercises": [{"message": ""}]}, "spacing: the message"),
+        ({"status": "could not grade"}, "a reason, or none"),
+    ],
+)
+def test_the_check_of_the_form_sees_faults(change: dict[str, Any], told: str) -> None:
+    checked = [
+        {"name": name, "outcome": name, "message": "" if name == "passed" else "x"} for name in ("passed", "failed")
+    ]
+    each = {
+        "name": "spacing",
+        "outcome": "failed",
+        "score": 1.0,
+        "max_score": 2,
+        "message": "x",
+        "hint": "",
+        "seconds": 0.1,
+    }
+    line: dict[str, Any] = {
+        "schema": 1,
+        "student": "a",
+        "lesson": LESSON,
+        "sha256": "0" * 64,
+        "status": "graded",
+        "score": 1.0,
+    }
+    line |= {"max_score": 2, "exercises": [each | {"checks": checked}], "environment": {}}
+    assert faults(line, {"spacing": "passed"}) == []
+    line |= {key: value for key, value in change.items() if key != "exercises"}
+    line["exercises"] = [line["exercises"][0] | (change.get("exercises") or [{}])[0]]
+    assert told in faults(line, {"spacing": "passed"})
 
 
 def without_times(verdict: dict[str, Any]) -> dict[str, Any]:
@@ -207,6 +259,74 @@ def test_archives(tmp_path: Path) -> None:
     assert "cannot be read" in str(next(submissions.find([tmp_path / "torn.zip"], [])).problem)
 
 
+def zipped(members: dict[str, str | bytes]) -> bytes:
+    held = io.BytesIO()
+    with zipfile.ZipFile(held, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return held.getvalue()
+
+
+def test_an_archive_in_a_students_folder_is_the_students(handed_in: Callable[..., Path]) -> None:
+    inner = zipped({"homework/l2_data_types.py": STUB, "__MACOSX/homework/._l2_data_types.py": b"\0"})
+    handed_in("Ann_1_assignsubmission_file_/homework.zip", inner)
+    folder = handed_in("Bob_2_assignsubmission_file_/homework.zip", inner)
+    assert found(folder) == [("Ann_1_assignsubmission_file_", LESSON), ("Bob_2_assignsubmission_file_", LESSON)]
+
+
+def test_archives_in_the_archive_of_a_platform(tmp_path: Path) -> None:
+    inner = zipped({"deep/er/l2_data_types.py": STUB, "third.zip": zipped({"x.py": ""})})
+    data = zipped({"Ann_1/homework.zip": inner, "Bob_2/l2_data_types.py": STUB, "Bob_2/data.csv": b"0" * (21 << 20)})
+    made = list(submissions.find([written(tmp_path / "class.zip", data)], [LESSON]))
+    assert [(one.student, one.lesson, bool(one.problem)) for one in made] == [
+        ("Ann_1", LESSON, False), ("Ann_1", None, True), ("Bob_2", LESSON, False),
+    ]  # fmt: skip
+
+
+def test_what_is_wrong_with_one_member_costs_that_one(tmp_path: Path) -> None:
+    data = bytearray(zipped({"Ann_1/l2_data_types.py": STUB, "Bob_2/l2_data_types.py": STUB}))
+    start = data.index(b"l2_data_types.py") + len("l2_data_types.py")
+    data[start : start + 400] = b"\xff" * 400
+    ann, bob = submissions.find([written(tmp_path / "class.zip", bytes(data))], [LESSON])
+    assert ("cannot be read" in str(ann.problem), bob.problem) == (True, None)
+
+
+def test_a_link_to_an_archive_is_refused(handed_in: Callable[..., Path]) -> None:
+    folder = handed_in("ann/work.zip", zipped({"l2_data_types.py": STUB}))
+    (folder / "bob").mkdir()
+    (folder / "bob" / "work.zip").symlink_to(folder / "ann" / "work.zip")
+    made = {one.student: one.problem for one in submissions.find([folder], [LESSON])}
+    assert made == {"ann": None, "bob": "it is a symbolic link; hand in the file itself"}
+
+
+def test_names_that_are_no_text_can_be_written(tmp_path: Path) -> None:
+    (Path(os.fsdecode(bytes(tmp_path) + b"/b\xff.py"))).write_text(STUB)
+    (one,) = submissions.find([tmp_path], [LESSON])
+    assert one.student.encode() == b"b\\udcff"
+
+
+@pytest.mark.timeout(120)
+def test_files_whose_content_tells_the_lesson_do_not_displace_each_other(
+    handed_in: Callable[..., Path], tmp_path: Path
+) -> None:
+    other = "l4_quantization_theory"
+    handed_in("ann/first (1).py", "def integer_range(dtype): pass")
+    handed_in("ann/second (1).py", "def linear_quantize(*args): pass")
+    folder = handed_in("ann/l2_data_types.py", "")
+    os.utime(folder / "ann" / "l2_data_types.py", (1, 1))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cohort.Bench, "grade", lambda self, one: kept.append(one) or verdict_on(one))
+        kept: list[Any] = []
+        cohort.grade([folder], tmp_path / "out")
+    assert {(one.lesson, one.name, *one.older) for one in kept} == {
+        (LESSON, "first (1).py", "l2_data_types.py"), (other, "second (1).py"),
+    }  # fmt: skip
+
+
+def verdict_on(one: submissions.Submission) -> dict[str, Any]:
+    return verdicts.record(one.student, one.lesson, one.data, verdicts.environment("process", "a"), [])
+
+
 def test_of_two_files_the_newest_counts(handed_in: Callable[..., Path]) -> None:
     folder = handed_in("alice/l2_data_types.py")
     handed_in("alice/l2_data_types.ipynb", "{}")
@@ -243,6 +363,65 @@ def test_a_changed_file_is_judged_again_and_the_last_line_counts(tmp_path: Path)
     again = verdicts.Book(tmp_path, None)
     assert again.current("alice", LESSON, b"one") == made
     again.close()
+
+
+def test_lines_that_are_no_verdicts_are_passed_over(tmp_path: Path) -> None:
+    made = verdicts.record("alice", LESSON, b"one", verdicts.environment("process", "a"), [])
+    lines = [
+        "null",
+        "[1]",
+        "3",
+        '{"schema": 1}',
+        '{"schema": 1, "student": "a", "lesson": null}',
+        json.dumps(made),
+        "torn",
+    ]
+    (tmp_path / "verdicts.jsonl").write_text("\n".join(lines))
+    book = verdicts.Book(tmp_path, "a")
+    assert list(book.verdicts.values()) == [made]
+    book.close()
+
+
+def test_a_full_disk_stops_the_run_in_one_sentence_and_nothing_is_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    book = verdicts.Book(tmp_path / "out", "a")
+    book.add(verdicts.record("alice", LESSON, b"one", verdicts.environment("process", "a"), []))
+    book.close()
+    before = (tmp_path / "out" / "verdicts.jsonl").read_bytes()
+
+    def full(self: Any, verdict: dict[str, Any]) -> None:
+        self._file.write(b'{"schema": 1, "stu')
+        self._file.flush()
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(verdicts.Book, "add", full)
+    monkeypatch.setattr(cohort.Bench, "grade", lambda self, one: verdict_on(one))
+    handed_in = written(tmp_path / "bob.py", STUB)
+    assert __main__.main(["grade", str(handed_in), "--output", str(tmp_path / "out"), "--seed", "a"]) == 1
+    assert "No space left" in (told := capsys.readouterr().err)
+    assert told.count("\n") == 1
+    again = verdicts.Book(tmp_path / "out", "a")
+    again.close()
+    assert (tmp_path / "out" / "verdicts.jsonl").read_bytes() == before
+
+
+@pytest.mark.parametrize("place", ["file", "file/below", "/proc/there"])
+def test_a_folder_that_cannot_be_written_is_wrong_use(
+    place: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    written(tmp_path / "file", "")
+    handed_in = written(tmp_path / "bob.py", STUB)
+    assert __main__.main(["grade", str(handed_in), "--output", str(tmp_path / place)]) == 2
+    assert "cannot be written to" in (told := capsys.readouterr().err)
+    assert told.count("\n") == 1
+
+
+def test_a_run_that_was_killed_while_it_made_the_seed_leaves_none(tmp_path: Path) -> None:
+    (tmp_path / ".seed.new").write_text("")
+    book = verdicts.Book(tmp_path, None)
+    assert book.seed == (tmp_path / ".seed").read_text() != ""
+    book.close()
 
 
 def test_the_seed_is_kept_secret_and_fixed(tmp_path: Path) -> None:

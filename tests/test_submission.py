@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 
@@ -130,3 +131,57 @@ def test_what_cannot_be_read_is_said_in_one_sentence(data: bytes, notebook: bool
 def test_byte_order_marks_and_windows_lines() -> None:
     cells = submission.read("\ufeffdef spacing(v, d):\r\n    return 1\r\n".encode(), notebook=False)
     assert (cells[0].binds, cells[0].error) == ({"spacing"}, None)
+
+
+# Files that are honest and odd
+
+
+def loaded(source: str, name: str = "spacing") -> dict:
+    """The namespace after the cells of an exercise were run, as a worker runs them."""
+    plan = submission.plan(submission.read(source.encode(), notebook=False), NAMES)
+    space: dict = {}
+    for place in plan["plans"][name]["cells"]:
+        cell = plan["cells"][place]
+        assert cell["error"] is None
+        exec(compile(cell["source"], "<cell>", "exec", cell["flags"], dont_inherit=True), space)
+    return space
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "COUNT = 1\ndef spacing():\n    global COUNT\n    COUNT += 1\n    return COUNT\n",
+        "# %%\nTOTAL = 1\n# %%\nTOTAL += 1\ndef spacing():\n    return 2\n",
+        "import math\n\x0c\ndef downcast():\n    return 1\n\x0c\ndef spacing():\n    return int(math.sqrt(4))\n",
+        "A = 1  # \u2028 \x1c \x85\nB = 1\ndef spacing():\n    return A + B\n",
+        'def spacing():\n    """Text.\n\n# %% no cell\n    """\n    return 2\n',
+        'import math\n# %%\ndef downcast():\n    """\n# %%\n    """\n# %%\ndef spacing():\n    return int(math.sqrt(4))\n',
+        "import math\nglobals()['spacing'] = lambda: int(math.sqrt(4))\n",
+        "import math\nexec('def spacing(): return int(math.sqrt(4))')\n",
+        "def _made():\n    return 2\n\nfor name in ('spacing',):\n    globals()[name] = _made\n",
+        "def spacing():\n    return _later()\n\ndef _later():\n    return 2\n",
+        "def spacing():\n    return 1\n\ndel spacing\n\ndef spacing():\n    return 2\n",
+    ],
+)  # fmt: skip
+def test_what_python_would_run_is_loaded(source: str) -> None:
+    assert loaded(source)["spacing"]() == 2
+
+
+def test_what_only_a_wild_cell_may_define_does_not_tell_the_lesson() -> None:
+    plan = submission.plan(submission.read(b"exec('x = 1')\n# %%\ndef downcast(): pass\n", False), NAMES)
+    assert plan["defined"] == ["downcast"]
+    assert set(plan["plans"]) == set(NAMES)
+
+
+def test_a_demonstration_with_a_model_in_eval_mode_stays_out() -> None:
+    source = "# %%\nmodel.eval(); time.sleep(9)\n# %%\ndef spacing(v, d): return 1"
+    assert chosen(source) == ["def spacing(v, d): return 1"]
+
+
+def test_a_file_with_thousands_of_statements_is_planned_in_time() -> None:
+    source = "import torch\ndef spacing(v, d):\n    return torch.x\n" + "".join(f"x{i} = {i}\n" for i in range(5000))
+    cells = submission.read(source.encode(), False)
+    begun = time.monotonic()
+    plan = submission.plan(cells, [*NAMES, *(f"x{i}" for i in range(0, 60, 2))])
+    assert plan["plans"]["spacing"]["cells"] == [0, 1]
+    assert time.monotonic() - begun < 2

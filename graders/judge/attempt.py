@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator
 from typing import Any
 
 from graders.judge import processes
+from graders.judge.contract import one_line
 from graders.judge.processes import WorkerEnded, Zygote
 from graders.judge.submission import SENT
 
 PASSED, FAILED, ERROR, NOT_STARTED = "passed", "failed", "error", "not started"
-MAX_ANSWERS = 1 << 30  # bytes of one exercise, kept in the judge while its checks run
+MAX_ANSWERS = 1 << 28  # bytes of one exercise, kept in the judge while its checks run
 
 
 class Submission:
@@ -22,7 +22,15 @@ class Submission:
         self.zygote, self.lesson, self.plans = zygote, lesson, plan["plans"]
         self.cells = {cell["number"]: cell for cell in plan["cells"]}
         self.order = [cell["number"] for cell in plan["cells"]]
-        self.fatal: dict[int, WorkerEnded] = {}
+        self.fatal: dict[tuple[int, frozenset[int]], WorkerEnded] = {}
+
+    def fatal_to(self, numbers: list[int]) -> dict[int, WorkerEnded]:
+        """Return the cells that would end a worker which loads these.
+
+        What a worker says of a cell is taken over only by those who load all the cells that came before it there: one of
+        them may have ended the worker in its name.
+        """
+        return {number: ended for (number, before), ended in self.fatal.items() if before <= set(numbers)}
 
 
 class Attempt:
@@ -37,24 +45,26 @@ class Attempt:
         self.submission, self.name, self.calls, self.together_with = submission, name, calls, together_with
         self.answers: dict[bytes, bytes | WorkerEnded] = {}
         self.errors: dict[str, Any] = {}
-        self.seconds = 0.0
         self.lesson = submission.lesson
         self._plan = submission.plans.get(name)
+        self._numbers = self._needed()
+        self._due: list[int] = []
         self.stub = bool(self._plan and self._plan["stub"])
         self._worker: processes.Worker | None = None
         self._lost: WorkerEnded | None = None
         self._deadline = processes.Deadline(0.0)
+        self._late: processes.Deadline | None = None
         self._received = 0
-        self._loaded = False
+        self._loaded, self._loading, self._not_begun = False, 0, 0
         self._done = self._plan is None
 
-    def _cells(self) -> list[dict[str, Any]]:
+    def _needed(self) -> list[int]:
         plans = [self.submission.plans.get(name) for name in (self.name, *self.together_with)]
-        numbers = [
-            self.submission.order[index] for index in sorted({i for plan in plans if plan for i in plan["cells"]})
-        ]
-        cells = [self.submission.cells[number] for number in numbers if number not in self.submission.fatal]
-        return [cell for cell in cells if not cell["error"]]
+        places = sorted({place for plan in plans if plan for place in plan["cells"]})
+        return [number for number in (self.submission.order[place] for place in places) if not self._error(number)]
+
+    def _error(self, number: int) -> str | None:
+        return self.submission.cells[number]["error"]
 
     def start(self) -> None:
         """Hand the cells and the recorded calls to a fresh worker."""
@@ -63,10 +73,13 @@ class Attempt:
         self._open(self.calls)
 
     def _open(self, calls: list[bytes]) -> None:
-        self._loaded = False
+        self._loaded, self._loading = False, 0
         self._worker = self.submission.zygote.take()
+        fatal = self.submission.fatal_to(self._numbers)
+        self._due = [number for number in self._numbers if number not in fatal]
+        cells = [self.submission.cells[number] for number in self._due]
         try:
-            self._worker.send({"cells": [{key: cell[key] for key in SENT} for cell in self._cells()]}, calls)
+            self._worker.send({"cells": [{key: cell[key] for key in SENT} for cell in cells]}, calls)
         except WorkerEnded as ended:
             self._lost = ended
 
@@ -78,13 +91,15 @@ class Attempt:
         last = own[-1]
         if last["error"]:
             return ERROR, f"its cell does not parse: {last['error']}"
-        if last["number"] in self.submission.fatal:
-            ended = self.submission.fatal[last["number"]]
+        ended = self.submission.fatal_to(self._numbers).get(last["number"])
+        if ended is not None:
             return ended.outcome, f"its cell did not finish: {ended}"
         if str(last["number"]) in self.errors:
             told = self.errors[str(last["number"])]
             outcome = "memory" if "MemoryError" in told.get("bases", []) else ERROR
-            return outcome, f"its cell raised {told.get('kind')}: {told.get('text')} (line {told.get('line')})"
+            return outcome, one_line(
+                f"its cell raised {told.get('kind')}: {told.get('text')} (line {told.get('line')})"
+            )
         return None
 
     def fate(self) -> tuple[str, str] | None:
@@ -92,10 +107,8 @@ class Attempt:
         if self._plan is None:
             return NOT_STARTED, f"{self.name} is not defined"
         if not self._done and not self._own_error():
-            begun = time.monotonic()
             self._deadline = processes.Deadline(processes.EXERCISE_SECONDS)
             self._collect(list(self.calls))
-            self.seconds = time.monotonic() - begun
         self._done = True
         return self._own_error()
 
@@ -127,23 +140,29 @@ class Attempt:
         if self._loaded:
             self.answers[pending[0]] = ended
             return True
-        number = self._loading
-        if number in self.submission.fatal or number not in self.submission.cells:
+        if self._loading == 0:
+            self._not_begun += 1
+            if self._not_begun < 3:  # not a line of the student's code ran: whatever ended it, the code did not
+                return True
             self.answers |= dict.fromkeys(pending, ended)
             return False
-        self.submission.fatal[number] = ended
+        before = self._due[: self._due.index(self._loading)]
+        self.submission.fatal[self._loading, frozenset(before)] = ended
         return not self._own_error()
 
     def _replies(self, pending: list[bytes]) -> Iterator[tuple[bytes, bytes]]:
         if self._lost is not None:
             lost, self._lost = self._lost, None
             raise lost
-        self._loading = -1
         assert self._worker is not None
+        begun = iter(self._due)
         while not self._loaded:
             frame = self._worker.receive(self._deadline)
             if frame[:1] == b"c":
-                self._loading = _number(frame[1:])
+                number = next(begun, 0)
+                if frame[1:] != str(number).encode():
+                    raise WorkerEnded("killed", "the answer could not be read")
+                self._loading = number
             elif frame[:1] == b"l":
                 self.errors, self._loaded = _object(frame[1:]), True
             else:
@@ -158,26 +177,27 @@ class Attempt:
     def ask(self, call: bytes) -> bytes:
         """Return the answer to a call, asking the worker now if it was not among the recorded ones."""
         if call not in self.answers:
-            self._deadline = processes.Deadline(processes.CALL_SECONDS)
-            self.end()
-            self._open([call])
-            self._collect([call])
+            self._ask_late(call)
         answer = self.answers.get(call, WorkerEnded("killed", "no answer"))
         if isinstance(answer, WorkerEnded):
             raise answer
         return answer
 
+    def _ask_late(self, call: bytes) -> None:
+        """Ask a fresh worker, as long as all late calls together have not used up the exercise's time once more."""
+        self._late = self._late or processes.Deadline(processes.EXERCISE_SECONDS)
+        if self._late.passed:
+            self.answers[call] = WorkerEnded("timeout", "the exercise's time was used up")
+            return
+        self._deadline = self._late
+        self.end()
+        self._open([call])
+        self._collect([call])
+
     def end(self) -> None:
         if self._worker is not None:
             self._worker.kill()
             self._worker = None
-
-
-def _number(text: bytes) -> int:
-    try:
-        return int(text)
-    except ValueError:
-        return -1
 
 
 def _object(text: bytes) -> dict[str, Any]:

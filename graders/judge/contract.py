@@ -66,6 +66,11 @@ def raises(expected: type[BaseException]) -> Iterator[None]:
         raise Mismatch(got="no exception", want=expected.__name__)
 
 
+def one_line(text: str, most: int = 1000) -> str:
+    """Return a text that may be a student's so that it stays one line of a message: no line ends, no control characters."""
+    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text[:most])
+
+
 def builtin_bases(kind: type) -> list[str]:
     """Return the names of the builtin exceptions that `kind` is or derives from."""
     return [base.__name__ for base in kind.__mro__ if getattr(builtins, base.__name__, None) is base]

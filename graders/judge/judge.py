@@ -22,7 +22,7 @@ import torch
 from exercises.kit.closeness import Mismatch, relative, same
 from graders.judge import checks
 from graders.judge.attempt import ERROR, FAILED, NOT_STARTED, PASSED, Attempt, Submission
-from graders.judge.contract import StudentRaised, slips_of
+from graders.judge.contract import StudentRaised, one_line, slips_of
 from graders.judge.processes import WorkerEnded, Zygote
 from graders.judge.proxy import NotDefined, Proxy, describe_call, in_process, value_of
 
@@ -153,7 +153,7 @@ class Judge:
             verdict.checks = [self._check(exercise, check, attempt) for check in exercise.checks]
             self._sum_up(exercise, verdict)
         _settle(verdict, attempt.stub)
-        verdict.seconds = round(time.monotonic() - begun + attempt.seconds, 4)
+        verdict.seconds = round(time.monotonic() - begun, 4)
         return verdict
 
     def _check(self, exercise: checks.Exercise, check: checks.Check, attempt: Attempt | _Local) -> CheckVerdict:
@@ -170,7 +170,7 @@ class Judge:
         """Return the outcome and the message of a check that ended with `error`."""
         outcome, lines = _told(error, exercise)
         call = self._call_line(student) if student else []
-        return outcome, "\n".join([*call, *(f"  {line}" for line in lines), f"  rule   {sentence}"])
+        return outcome, "\n".join(map(one_line, [*call, *(f"  {line}" for line in lines), f"  rule   {sentence}"]))
 
     def _call_line(self, student: Proxy) -> list[str]:
         if not student._calls:
@@ -283,7 +283,6 @@ def _name_the_cause(verdicts: list[ExerciseVerdict], plans: dict[str, Any]) -> N
 class _Local:
     """Stands for an attempt where trusted code is judged in this process."""
 
-    seconds = 0.0
     stub = False
 
     def __init__(self, ask: Callable[[bytes], bytes]) -> None:

@@ -25,7 +25,7 @@ PATIENCE = 4  # times its seconds that a deadline can be postponed
 RESTING = 0.05  # share of the time: a worker that computes less than this is not kept waiting, it rests
 START_SECONDS = 120.0
 SPARES = 3
-MAX_ANSWER = 1 << 29
+MAX_ANSWER = 1 << 27
 _KEPT_ENVIRONMENT = (
     "PATH",
     "LANG",

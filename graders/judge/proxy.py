@@ -71,7 +71,7 @@ def _raised(body: bytes) -> Exception:
     try:
         told = json.loads(body)
         kind, text = str(told["kind"])[:80], _TEMPORARY.sub("FOLDER", str(told["text"])[:120])
-        line = told["line"] if type(told["line"]) is int else None
+        line = told["line"] if type(told["line"]) is int and 0 < told["line"] < 10**8 else None
         bases = [str(base) for base in told["bases"]]
         function, source = str(told["function"])[:80], str(told["source"])[:200]
         error = StudentRaised(kind, bases, text, line, function, source, told["in_file"] is True)

@@ -129,9 +129,10 @@ class Namespaces:
         """In the child: a scratch folder, a /proc and (as root) a user of its own; then give up every capability."""
         libc = _libc()
         user = _FIRST_USER + self.forks % _USERS if self.own_user else 0
-        _check(libc.unshare(_NEWNS), "unshare mounts")
+        _check(libc.unshare(_NEWNS | _NEWIPC), "unshare mounts")
         _mount("none", self.scratch, "tmpfs", _MS_NOSUID | _MS_NODEV, f"size=64m,mode=700,uid={user},gid={user}")
         _mount("proc", "/proc", "proc", _MS_NOSUID | _MS_NODEV)
+        first_to_go()
         os.close(self._own_pids)
         for capability in range(64):
             if libc.prctl(_CAPBSET_DROP, capability, 0, 0, 0) != 0:
@@ -183,6 +184,21 @@ def _possible(hidden: list[str], scratch: str, needed: list[str], own_user: bool
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
 
 
+def first_to_go() -> None:
+    """In the worker: of all processes this one is ended first when the machine runs out of memory, before the judge."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("1000")
+
+
+def _tasks() -> int:
+    """Return how many threads this user has in sight: the limit on processes counts those of all the user's programs."""
+    count, user = 0, os.getuid()
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            count += len(os.listdir(folder / "task")) if folder.stat().st_uid == user else 0
+    return count
+
+
 def limit() -> None:
     """In the worker: a process group of its own, an end with its parent, and limits that it cannot raise."""
     os.setsid()
@@ -195,7 +211,7 @@ def limit() -> None:
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_FSIZE, FILE_SIZE),
         (resource.RLIMIT_NOFILE, OPEN_FILES),
-        (resource.RLIMIT_NPROC, PROCESSES),
+        (resource.RLIMIT_NPROC, _tasks() + PROCESSES),
     ):
         with contextlib.suppress(ValueError, OSError):
             resource.setrlimit(kind, (value, value))

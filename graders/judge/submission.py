@@ -17,7 +17,7 @@ import json
 import re
 import symtable
 import tokenize
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 SENT = ("source", "line", "number", "flags", "error")
@@ -25,6 +25,7 @@ _CELL = re.compile(r"^#\s*%%")
 _DEFINITION = re.compile(r"^(?:async\s+def|def|class)\s+(\w+)|^(\w+)\s*=(?!=)", re.MULTILINE)
 _CHUNK = re.compile(r"^(?:def|class|async|import|from|@)\b|^@")
 _WILD = {"exec", "eval", "globals", "vars", "locals", "setattr", "delattr", "__import__", "import_module"}
+_WILD_METHODS = _WILD - {"eval"}  # what models in evaluation mode are full of
 
 
 class UnreadableFile(Exception):
@@ -97,21 +98,32 @@ def _was_code(entry: dict[str, Any]) -> bool:
 
 
 def _text_cells(text: str) -> list[Cell]:
-    lines = text.splitlines(keepends=True)
-    starts = [index for index, line in enumerate(lines) if _CELL.match(line)]
-    edges = [0, *starts, len(lines)] if starts else [0, *_statement_edges(text, lines), len(lines)]
-    pairs = itertools.pairwise(edges)
-    return [Cell("".join(lines[a:b]), a + 1) for a, b in pairs if any(line.strip() for line in lines[a:b])]
+    lines = text.split("\n")  # as Python counts them: splitlines would cut at form feeds, too
+    statements = _statements(text)
+    marks = [index for index, line in enumerate(lines) if _CELL.match(line)]
+    if statements is not None:
+        inside = {line for first, last in statements for line in range(first + 1, last)}
+        starts = [mark for mark in marks if mark not in inside] or [first for first, _ in statements[1:]]
+    else:
+        starts = marks or _chunks(lines)
+    pairs = itertools.pairwise([0, *starts, len(lines)])
+    return [Cell("\n".join([*lines[a:b], ""]), a + 1) for a, b in pairs if any(line.strip() for line in lines[a:b])]
 
 
-def _statement_edges(text: str, lines: list[str]) -> list[int]:
-    """Return where a file without cell marks is cut: at its statements, or, if it does not parse, at column-0 definitions."""
+def _statements(text: str) -> list[tuple[int, int]] | None:
+    """Return for each top-level statement its first line, decorators included, and the one behind it; None if none parses."""
     try:
         body = ast.parse(text).body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        starts = [index for index, line in enumerate(lines) if _CHUNK.match(line)]
-        return [at for at in starts if at == 0 or not lines[at - 1].startswith("@")]
-    return [min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", []))]) - 1 for node in body[1:]]
+        return None
+    firsts = [min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", []))]) - 1 for node in body]
+    return [(first, node.end_lineno or node.lineno) for first, node in zip(firsts, body, strict=True)]
+
+
+def _chunks(lines: list[str]) -> list[int]:
+    """Return where a file without cell marks is cut that does not parse: at the definitions in column 0."""
+    starts = [index for index, line in enumerate(lines) if _CHUNK.match(line)]
+    return [at for at in starts if at == 0 or not lines[at - 1].startswith("@")]
 
 
 def _without_magics(source: str) -> str:
@@ -144,8 +156,8 @@ def _analyse(cell: Cell) -> None:
         for statement in tree.body:
             _bindings(statement, cell)
         cell.binds |= cell.imports
-        cell.uses = _globals(symtable.symtable(cell.source, "<cell>", "exec"), cell)
-        cell.wild |= any(isinstance(node, ast.Attribute) and node.attr in _WILD for node in ast.walk(tree))
+        cell.uses |= _globals(symtable.symtable(cell.source, "<cell>", "exec"), cell)
+        cell.wild |= any(isinstance(node, ast.Attribute) and node.attr in _WILD_METHODS for node in ast.walk(tree))
         cell.wild |= bool(cell.uses & _WILD)
     except SyntaxError as error:
         line = (error.lineno or 1) + cell.line - 1
@@ -157,13 +169,16 @@ def _analyse(cell: Cell) -> None:
 
 
 def _globals(table: symtable.SymbolTable, cell: Cell) -> set[str]:
-    """Return the global names that a cell reads, its functions' included; names that functions assign are bindings."""
+    """Return the global names that a cell reads, its functions' included; names that functions assign are bindings.
+
+    What a function assigns may be read by that very statement (`COUNT += 1`), which a symbol table does not tell.
+    """
     top = table.get_type() == "module"
     found = {name.get_name() for name in table.get_symbols() if (top or name.is_global()) and name.is_referenced()}
     if not top:
-        cell.binds |= {
-            name.get_name() for name in table.get_symbols() if name.is_declared_global() and name.is_assigned()
-        }
+        assigned = {name.get_name() for name in table.get_symbols() if name.is_declared_global() and name.is_assigned()}
+        cell.binds |= assigned
+        found |= assigned
     return found.union(*(_globals(inner, cell) for inner in table.get_children()))
 
 
@@ -187,6 +202,8 @@ def _bindings(statement: ast.stmt, cell: Cell) -> None:
         elif isinstance(node, ast.ExceptHandler | ast.match_case):
             for inner in node.body:
                 _bindings(inner, cell)
+    if isinstance(statement, ast.AugAssign):
+        cell.uses.add(_root(statement.target))
     for node in _expressions(statement):
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store | ast.Del):
             cell.binds.add(node.id)
@@ -220,19 +237,41 @@ def _root(node: ast.AST) -> str:
 
 
 def plan(cells: list[Cell], names: list[str]) -> dict[str, Any]:
-    """Return the cells as data, and for each exercise which cells to load and which other exercises it uses."""
+    """Return the cells as data, the exercises that they define, and for each which cells to load and what others it uses.
+
+    An exercise without a definition is planned too if a cell is wild: that may define anything.
+    """
     exercises = [sorted(cell.binds & set(names)) for cell in cells]
-    plans = {name: _needs(name, cells, exercises) for name in names if any(name in own for own in exercises)}
+    defined = set().union(*exercises)
+    wild = any(map(_is_wild, cells, exercises))
+    relevant = _relevant(cells, exercises)
+    plans = {name: _needs(name, cells, exercises, relevant) for name in names if name in defined or wild}
     listed = [
-        {key: value for key, value in asdict(cell).items() if key in SENT} | {"exercises": own}
+        {key: getattr(cell, key) for key in SENT} | {"exercises": own}
         for cell, own in zip(cells, exercises, strict=True)
     ]
-    return {"cells": listed, "plans": plans}
+    return {"cells": listed, "plans": plans, "defined": sorted(defined)}
 
 
-def _needs(name: str, cells: list[Cell], exercises: list[list[str]]) -> dict[str, Any]:
-    chosen: set[int] = {index for index, cell in enumerate(cells) if name in cell.binds}
-    supported = set().union(*(cell.binds for cell, own in zip(cells, exercises, strict=True) if not own))
+def _is_wild(cell: Cell, own: list[str]) -> bool:
+    return cell.wild and not own and not cell.error
+
+
+def _relevant(cells: list[Cell], exercises: list[list[str]]) -> list[int]:
+    """Return the cells that an exercise can need at all; long files have thousands that none does."""
+    used = set().union(*(cell.uses for cell in cells))
+    bound = set().union(*(cell.binds for cell in cells))
+    found = []
+    for index, (cell, own) in enumerate(zip(cells, exercises, strict=True)):
+        if not cell.error and (own or cell.wild or cell.binds & used or cell.touches & (used | bound)):
+            found.append(index)
+    return found
+
+
+def _needs(name: str, cells: list[Cell], exercises: list[list[str]], relevant: list[int]) -> dict[str, Any]:
+    own_cells = [index for index, own in enumerate(exercises) if name in own]
+    chosen = set(own_cells) or {at for at, cell in enumerate(cells) if not exercises[at] and not cell.error}
+    supported = set().union(*(cells[index].binds for index in relevant if not exercises[index]))
     builtin = set(dir(builtins)) - supported  # an exercise's cell that shadows a builtin does so for itself alone
     needed: set[str] = set()
     helpers: set[str] = set()
@@ -242,15 +281,16 @@ def _needs(name: str, cells: list[Cell], exercises: list[list[str]]) -> dict[str
             needed |= cells[index].uses
             helpers |= set() if exercises[index] else cells[index].binds - cells[index].imports
         needed -= builtin
-        for index, (cell, own) in enumerate(zip(cells, exercises, strict=True)):
+        for index in relevant:
+            cell, own = cells[index], exercises[index]
             if own:
                 wanted = bool(cell.binds & needed - (set() if set(own) & needed else supported))
             else:
                 wanted = cell.wild or bool(cell.binds & needed or cell.touches & (needed | helpers))
-            if wanted and not cell.error:
+            if wanted:
                 chosen.add(index)
         if before == (len(chosen), len(needed)):
             break
     used = {other for index in chosen for other in exercises[index] if other in needed and other != name}
-    last = [cell for cell in cells if name in cell.binds][-1]
-    return {"cells": sorted(chosen), "rests_on": sorted(used), "stub": name in last.stubs}
+    stub = bool(own_cells) and name in cells[own_cells[-1]].stubs
+    return {"cells": sorted(chosen), "rests_on": sorted(used), "stub": stub}

@@ -25,9 +25,10 @@ from exercises.kit.showing import Foreign
 from graders.judge import models
 
 MAX_DEPTH = 40
-MAX_NODES = 1_000_000
-MAX_BYTES = 1 << 28
-MAX_TREE = 1 << 25
+MAX_NODES = 200_000
+MAX_BYTES = 1 << 26
+MAX_TREE = 1 << 22
+MAX_KEYS = 2_000  # of one dict or set: with numbers of the same hash, its time grows with the square
 
 _save, _load = safetensors.torch.save, safetensors.torch.load
 _dumps, _loads = json.dumps, json.loads
@@ -180,11 +181,8 @@ class Encoder:
         if plain.is_conj() or plain.is_neg():
             plain = plain.resolve_conj().resolve_neg()
         if self.strided:
-            span = (
-                0
-                if plain.numel() == 0
-                else 1 + sum((n - 1) * s for n, s in zip(plain.shape, plain.stride(), strict=True))
-            )
+            steps = sum((n - 1) * s for n, s in zip(plain.shape, plain.stride(), strict=True))
+            span = 1 + steps if plain.numel() else 0
             plain = _flat(plain, (span,), (1,), plain.storage_offset())
         else:
             self.bytes += plain.numel() * plain.element_size()
@@ -227,10 +225,14 @@ class Decoder:
     def __init__(self, tensors: dict[str, Tensor], answer: bool = False) -> None:
         self.tensors, self.answer = tensors, answer
         self.made: dict[int, Any] = {}
+        self.nodes = 0
 
     def decode(self, node: Any, depth: int = 0) -> Any:
+        self.nodes += 1
         if depth > 3 * MAX_DEPTH:
             raise Unreadable("it is nested too deeply")
+        if self.nodes > MAX_NODES:
+            raise Unreadable("it has too many parts")
         if not isinstance(node, dict):
             if isinstance(node, list):
                 raise Unreadable("a list where a value was due")
@@ -246,6 +248,8 @@ class Decoder:
         return made
 
     def _make(self, kind: str, node: dict, depth: int) -> Any:
+        if kind in ("dict", "set", "frozenset") and len(node["of"]) > MAX_KEYS:
+            raise Unreadable("it has too many parts")
         if kind == "tensor":
             return self.tensor(node)
         if kind == "dtype":

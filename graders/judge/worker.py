@@ -53,7 +53,7 @@ def run_cell(cell: dict[str, Any], space: dict[str, Any]) -> dict | None:
     source = "\n" * (cell["line"] - 1) + cell["source"]
     if cell["line"] > 1:
         _COUNTED_IN_THE_FILE.add(name)
-    linecache.cache[name] = (len(source), None, source.splitlines(keepends=True), name)
+    linecache.cache[name] = (len(source), None, [line + "\n" for line in source.split("\n")], name)
     try:
         exec(compile(source, name, "exec", cell["flags"], dont_inherit=True), space)
     except BaseException as error:

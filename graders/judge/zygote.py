@@ -108,6 +108,7 @@ def _become_worker(spaces: sandbox.Namespaces | None, connection: socket.socket,
             spaces.enter()
             os.chdir(scratch)
         else:
+            sandbox.first_to_go()
             os.chdir(tempfile.mkdtemp(dir=scratch))
         sandbox.limit()  # after a change of user, which would clear the signal that comes with the parent's end
         signal.signal(signal.SIGINT, signal.SIG_DFL)

@@ -14,7 +14,7 @@ def write_csv(verdicts: Iterable[dict[str, Any]], path: Path) -> None:
     rows = list(verdicts)
     names = list(dict.fromkeys(exercise["name"] for row in rows for exercise in row["exercises"]))
     unfinished = path.with_suffix(".part")
-    with unfinished.open("w", newline="", encoding="utf-8") as file:
+    with unfinished.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
         table = csv.writer(file)
         table.writerow(["student", "lesson", "status", "score", "max_score", "reason", *names])
         for row in rows:

@@ -6,9 +6,12 @@ from collections import Counter
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
+
+from graders.judge.contract import one_line
 
 LONGEST = 30
 
@@ -38,7 +41,7 @@ class Screen:
     def each(self, verdict: dict[str, Any], total: int) -> None:
         if self._task is None:
             self._task = self.progress.add_task("", total=total)
-        self.progress.update(self._task, advance=1, description=verdict["student"][:LONGEST])
+        self.progress.update(self._task, advance=1, description=escape(one_line(verdict["student"], LONGEST)))
 
     def summary(self, verdicts: list[dict[str, Any]], folder: str) -> None:
         """Print a row per student and lesson (the first of many), the commonest causes of lost points, and where it all is."""
@@ -48,7 +51,12 @@ class Screen:
         table.add_column("score", justify="right", no_wrap=True)
         table.add_column("", overflow="fold")
         for verdict in verdicts[:LONGEST]:
-            table.add_row(Text(verdict["student"]), verdict["lesson"] or "-", _score(verdict), Text(_outcomes(verdict)))
+            table.add_row(
+                Text(one_line(verdict["student"])),
+                verdict["lesson"] or "-",
+                _score(verdict),
+                Text(one_line(_outcomes(verdict))),
+            )
         self.console.print(table)
         if len(verdicts) > LONGEST:
             self.console.print(f"… and {len(verdicts) - LONGEST} more", style="dim")
