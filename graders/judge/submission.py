@@ -17,13 +17,17 @@ import json
 import re
 import symtable
 import tokenize
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any
+
+from graders.judge import magics
 
 SENT = ("source", "line", "number", "flags", "error")
 _CELL = re.compile(r"^#\s*%%")
 _DEFINITION = re.compile(r"^(?:async\s+def|def|class)\s+(\w+)|^(\w+)\s*=(?!=)", re.MULTILINE)
 _CHUNK = re.compile(r"^(?:def|class|async|import|from|@)\b|^@")
+_ONLY_LOOK = {"print", "display", "check", "len", "repr", "str", "type", "help", "sum", "min", "max", "get_ipython"}
 _WILD = {"exec", "eval", "globals", "vars", "locals", "setattr", "delattr", "__import__", "import_module"}
 
 
@@ -44,6 +48,7 @@ class Cell:
     imports: set[str] = field(default_factory=set)
     stubs: set[str] = field(default_factory=set)
     wild: bool = False
+    demonstration: bool = False
     flags: int = 0
     error: str | None = None
 
@@ -53,6 +58,7 @@ def read(data: bytes, notebook: bool) -> list[Cell]:
     cells = _notebook_cells(data) if notebook else _text_cells(_text(data))
     for number, cell in enumerate(cells, 1):
         cell.number = number
+        cell.flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT if notebook else 0
         _analyse(cell)
     for cell, after in itertools.pairwise(cells):
         after.flags |= cell.flags
@@ -76,8 +82,10 @@ def _notebook_cells(data: bytes) -> list[Cell]:
         raise UnreadableFile("the notebook is not valid JSON (was it saved completely?)") from None
     if not isinstance(notebook, dict):
         raise UnreadableFile("the file is JSON but not a notebook")
-    sheets = notebook.get("worksheets")
-    listed = notebook.get("cells") if sheets is None else [c for s in sheets for c in s.get("cells", [])]
+    listed = notebook.get("cells")
+    if not isinstance(listed, list) and isinstance(notebook.get("worksheets"), list):
+        sheets = [sheet.get("cells") for sheet in notebook["worksheets"] if isinstance(sheet, dict)]
+        listed = [entry for cells in sheets if isinstance(cells, list) for entry in cells]
     if not isinstance(listed, list):
         raise UnreadableFile("the notebook has no list of cells")
     cells = []
@@ -85,8 +93,15 @@ def _notebook_cells(data: bytes) -> list[Cell]:
         if isinstance(entry, dict) and (entry.get("cell_type") == "code" or _was_code(entry)):
             source = entry.get("source", entry.get("input", ""))
             text = "".join(map(str, source)) if isinstance(source, list) else str(source)
-            cells.append(Cell(text.replace("\r\n", "\n").replace("\r", "\n")))
+            cells.append(Cell(text.replace("\r\n", "\n").replace("\r", "\n"), demonstration=_is_demonstration(entry)))
     return cells
+
+
+def _is_demonstration(entry: dict[str, Any]) -> bool:
+    """Whether a cell is one that shows something and stands in the notebook alone; in the .py it is a comment."""
+    metadata = entry.get("metadata")
+    tags = metadata.get("tags") if isinstance(metadata, dict) else None
+    return isinstance(tags, list) and "active-ipynb" in tags
 
 
 def _was_code(entry: dict[str, Any]) -> bool:
@@ -114,25 +129,15 @@ def _statement_edges(text: str, lines: list[str]) -> list[int]:
     return [min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", []))]) - 1 for node in body[1:]]
 
 
-def _without_magics(source: str) -> str:
-    """Return a cell with its magics made into calls that the worker ignores; a `%%magic` line is dropped, its body kept."""
-    lines = source.split("\n")
-    first = next((index for index, line in enumerate(lines) if line.strip()), 0)
-    if lines[first].startswith("%%"):
-        lines[first] = ""
-    from IPython.core.inputtransformer2 import TransformerManager
-
-    return TransformerManager().transform_cell("\n".join(lines))
-
-
 def _parse(cell: Cell) -> ast.Module:
     try:
         return ast.parse(cell.source)
     except SyntaxError:
-        if not re.search(r"^\s*[%!?]|=\s*[%!]|\?\s*$", cell.source, re.MULTILINE):
+        if not magics.has_magics(cell.source):
             raise
-        changed = _without_magics(cell.source)
+        changed = magics.as_python(cell.source)
         tree = ast.parse(changed)
+        cell.wild = magics.has_files(cell.source)
         cell.source = changed
         return tree
 
@@ -140,7 +145,7 @@ def _parse(cell: Cell) -> ast.Module:
 def _analyse(cell: Cell) -> None:
     try:
         tree = _parse(cell)
-        compile(tree, "<cell>", "exec", dont_inherit=True)
+        compile(tree, "<cell>", "exec", cell.flags, dont_inherit=True)
         for statement in tree.body:
             _bindings(statement, cell)
         cell.binds |= cell.imports
@@ -173,6 +178,7 @@ def _bindings(statement: ast.stmt, cell: Cell) -> None:
         cell.binds.add(statement.name)
         if _is_stub(statement):
             cell.stubs.add(statement.name)
+        cell.touches |= _changed(ast.walk(statement))
         return
     if isinstance(statement, ast.Import | ast.ImportFrom):
         if getattr(statement, "module", None) == "__future__":
@@ -187,13 +193,27 @@ def _bindings(statement: ast.stmt, cell: Cell) -> None:
         elif isinstance(node, ast.ExceptHandler | ast.match_case):
             for inner in node.body:
                 _bindings(inner, cell)
-    for node in _expressions(statement):
-        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store | ast.Del):
-            cell.binds.add(node.id)
-        elif isinstance(node, ast.Attribute | ast.Subscript) and isinstance(node.ctx, ast.Store | ast.Del):
-            cell.touches.add(_root(node))
-    if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call):
-        cell.touches.add(_root(statement.value))
+    nodes = _expressions(statement)
+    cell.binds |= {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store | ast.Del)}
+    cell.touches |= _changed(nodes)
+
+
+def _changed(nodes: Iterable[ast.AST]) -> set[str]:
+    """Return the names whose objects may be changed: by an assignment into them, or by a call for its effect."""
+    found: set[str] = set()
+    for node in nodes:
+        if isinstance(node, ast.Attribute | ast.Subscript) and isinstance(node.ctx, ast.Store | ast.Del):
+            found.add(_root(node))
+        elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
+            found.add(_root(node.value))
+            if _root(node.value) not in _ONLY_LOOK:
+                inside = [inner for argument in _arguments(node.value) for inner in ast.walk(argument)]
+                found |= {inner.id for inner in inside if isinstance(inner, ast.Name)}
+    return found
+
+
+def _arguments(call: ast.Call) -> list[ast.expr]:
+    return [*call.args, *(keyword.value for keyword in call.keywords)]
 
 
 def _is_stub(statement: ast.stmt) -> bool:
@@ -221,7 +241,7 @@ def _root(node: ast.AST) -> str:
 
 def plan(cells: list[Cell], names: list[str]) -> dict[str, Any]:
     """Return the cells as data, and for each exercise which cells to load and which other exercises it uses."""
-    exercises = [sorted(cell.binds & set(names)) for cell in cells]
+    exercises = [sorted(cell.binds & set(names) - _unwritten_copies(cell, cells)) for cell in cells]
     plans = {name: _needs(name, cells, exercises) for name in names if any(name in own for own in exercises)}
     listed = [
         {key: value for key, value in asdict(cell).items() if key in SENT} | {"exercises": own}
@@ -230,8 +250,14 @@ def plan(cells: list[Cell], names: list[str]) -> dict[str, Any]:
     return {"cells": listed, "plans": plans}
 
 
+def _unwritten_copies(cell: Cell, cells: list[Cell]) -> set[str]:
+    """Return the names that a cell leaves as they were given out while another one defines them."""
+    return {name for name in cell.stubs if any(name in other.binds - other.stubs for other in cells)}
+
+
 def _needs(name: str, cells: list[Cell], exercises: list[list[str]]) -> dict[str, Any]:
-    chosen: set[int] = {index for index, cell in enumerate(cells) if name in cell.binds}
+    chosen: set[int] = {index for index, own in enumerate(exercises) if name in own}
+    students = set().union(*(cell.binds for cell in cells if not cell.demonstration))
     supported = set().union(*(cell.binds for cell, own in zip(cells, exercises, strict=True) if not own))
     builtin = set(dir(builtins)) - supported  # an exercise's cell that shadows a builtin does so for itself alone
     needed: set[str] = set()
@@ -246,11 +272,13 @@ def _needs(name: str, cells: list[Cell], exercises: list[list[str]]) -> dict[str
             if own:
                 wanted = bool(cell.binds & needed - (set() if set(own) & needed else supported))
             else:
-                wanted = cell.wild or bool(cell.binds & needed or cell.touches & (needed | helpers))
+                others = students if cell.demonstration else set()
+                changed = (cell.binds & needed) | (cell.touches & (needed | helpers))
+                wanted = cell.wild or bool(changed - others)
             if wanted and not cell.error:
                 chosen.add(index)
         if before == (len(chosen), len(needed)):
             break
     used = {other for index in chosen for other in exercises[index] if other in needed and other != name}
-    last = [cell for cell in cells if name in cell.binds][-1]
+    last = [cell for cell, own in zip(cells, exercises, strict=True) if name in own][-1]
     return {"cells": sorted(chosen), "rests_on": sorted(used), "stub": name in last.stubs}
