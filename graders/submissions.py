@@ -22,7 +22,10 @@ _IGNORED = ("__pycache__", "__MACOSX", "__init__.py", "conftest.py")
 
 @dataclass
 class Submission:
-    """One file of one student. `lesson` is None until its content tells; `problem` says why it cannot be graded."""
+    """One file of one student. `lesson` is None until its content tells; `problem` says why it cannot be graded.
+
+    `rank` says how sure its place makes that it is the one to grade: of several files the highest counts.
+    """
 
     student: str
     lesson: str | None
@@ -31,6 +34,7 @@ class Submission:
     modified: float = 0.0
     problem: str | None = None
     older: list[str] = field(default_factory=list)
+    rank: int = 0
 
     @property
     def notebook(self) -> bool:
@@ -66,20 +70,22 @@ def _ignored(parts: tuple[str, ...]) -> bool:
     return own or any(part.startswith(".") or part in _IGNORED for part in parts)
 
 
-def _owner(parts: tuple[str, ...], lessons: list[str]) -> tuple[str, str | None]:
-    """Return student and lesson from a path; its first part is the name of the folder or archive that was given."""
+def _owner(parts: tuple[str, ...], lessons: list[str]) -> tuple[str, str | None, int]:
+    """Return student, lesson and rank from a path; its first part is the name of the folder or archive that was given."""
     folders = [part for index, part in enumerate(parts[:-1]) if index == 0 or part != "exercises"]
     stem = PurePosixPath(parts[-1]).stem
-    if len(folders) > 1 and folders[-1] in lessons:
-        return folders[-2], folders[-1]
+    for at in range(len(folders) - 1, 0, -1):
+        if folders[at] in lessons:
+            beside = at == len(folders) - 1
+            return folders[at - 1], folders[at], 2 if beside and stem == folders[at] else int(beside)
     if stem in lessons:
-        return folders[-1], stem
-    return (folders[1] if len(folders) > 1 else stem), None
+        return folders[-1], stem, 2
+    return (folders[1] if len(folders) > 1 else stem), None, 0
 
 
-def read(path: Path, student: str, lesson: str | None) -> Submission:
+def read(path: Path, student: str, lesson: str | None, rank: int = 0) -> Submission:
     """Return one file as a submission; what is no regular file of a sensible size is not opened."""
-    made = Submission(student, lesson, path.name)
+    made = Submission(student, lesson, path.name, rank=rank)
     try:
         status = path.lstat()
         made.modified = status.st_mtime
@@ -115,8 +121,10 @@ def _archive(path: Path, lessons: list[str]) -> Iterator[Submission]:
         yield Submission(path.stem, None, path.name, problem=f"the archive cannot be read ({error})")
 
 
-def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, student: str, lesson: str | None) -> Submission:
-    made = Submission(student, lesson, PurePosixPath(member.filename).name)
+def _member(
+    archive: zipfile.ZipFile, member: zipfile.ZipInfo, student: str, lesson: str | None, rank: int
+) -> Submission:
+    made = Submission(student, lesson, PurePosixPath(member.filename).name, rank=rank)
     made.modified = float(sum(part * 100 ** (5 - index) for index, part in enumerate(member.date_time)))
     if member.file_size > MAX_BYTES or (member.compress_size and member.file_size > 1000 * member.compress_size):
         made.problem = f"it is larger than {MAX_BYTES >> 20} MiB unpacked"
@@ -131,16 +139,23 @@ def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, student: str, les
 
 
 def newest(submissions: Iterable[Submission]) -> list[Submission]:
-    """Keep, of several files of one student for one lesson, the newest; it lists the names of the others."""
+    """Keep one of several files of a student for a lesson, and list the names of the others in it.
+
+    The one that is named after the lesson counts, then one that can be read, then the newest.
+    """
     kept: dict[tuple[str, str | None], Submission] = {}
     for found in submissions:
         key = (found.student, found.lesson)
         other = kept.get(key)
         if other is None:
             kept[key] = found
-        elif found.problem is None and (other.problem is not None or found.modified >= other.modified):
+        elif _order(found) >= _order(other):
             found.older = [*other.older, other.name]
             kept[key] = found
         else:
             other.older.append(found.name)
     return list(kept.values())
+
+
+def _order(one: Submission) -> tuple[int, bool, float]:
+    return one.rank, one.problem is None, one.modified
