@@ -291,6 +291,13 @@ class Samples:
         yield "broken_huge", whole[:-1] + b" " * (21 << 20) + b"}", None
 
 
+def _into_the_tests(notebook: Notebook) -> None:
+    for test in tests(notebook):
+        answer = named(notebook, ours(test)["grade_id"].removeprefix("test_"))
+        test["source"] = answer["source"] + "\n" + test["source"]
+        answer["source"] = ""
+
+
 def _strip(notebook: Notebook) -> None:
     for cell in notebook["cells"]:
         cell["metadata"].clear()
