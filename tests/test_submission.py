@@ -75,6 +75,15 @@ def test_what_only_looks_at_a_value_stays_out() -> None:
     assert len(chosen(source)) == 2
 
 
+def test_what_is_handed_modules_and_functions_stays_out() -> None:
+    source = "# %%\nimport torch\n# %%\ndef helper(): return torch\n# %%\nbenchmark(helper, torch.float32, n=torch)\n"
+    assert chosen(source + "# %%\ndef spacing(v, d): return helper()") == [
+        "import torch",
+        "def helper(): return torch",
+        "def spacing(v, d): return helper()",
+    ]
+
+
 def test_a_copy_of_the_untouched_cell_takes_nothing_away() -> None:
     stub = "def spacing(v, d):\n    raise NotImplementedError()"
     assert chosen(f"# %%\ndef spacing(v, d): return 1\n# %%\n{stub}") == ["def spacing(v, d): return 1"]

@@ -37,7 +37,11 @@ class UnreadableFile(Exception):
 
 @dataclass
 class Cell:
-    """One cell: its source, its first line in the file (notebooks: 1), and the names it binds, reads or changes."""
+    """One cell: its source, its first line in the file (notebooks: 1), and the names it binds, reads or changes.
+
+    `assigns` are the names that it binds to values (not to functions or modules), `given` those that it hands to calls
+    made for their effect, which may change the values.
+    """
 
     source: str
     line: int = 1
@@ -46,6 +50,8 @@ class Cell:
     uses: set[str] = field(default_factory=set)
     touches: set[str] = field(default_factory=set)
     imports: set[str] = field(default_factory=set)
+    assigns: set[str] = field(default_factory=set)
+    given: set[str] = field(default_factory=set)
     stubs: set[str] = field(default_factory=set)
     wild: bool = False
     demonstration: bool = False
@@ -148,7 +154,7 @@ def _analyse(cell: Cell) -> None:
         compile(tree, "<cell>", "exec", cell.flags, dont_inherit=True)
         for statement in tree.body:
             _bindings(statement, cell)
-        cell.binds |= cell.imports
+        cell.binds |= cell.imports | cell.assigns
         cell.uses = _globals(symtable.symtable(cell.source, "<cell>", "exec"), cell)
         cell.wild |= any(isinstance(node, ast.Attribute) and node.attr in _WILD for node in ast.walk(tree))
         cell.wild |= bool(cell.uses & _WILD)
@@ -194,8 +200,9 @@ def _bindings(statement: ast.stmt, cell: Cell) -> None:
             for inner in node.body:
                 _bindings(inner, cell)
     nodes = _expressions(statement)
-    cell.binds |= {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store | ast.Del)}
+    cell.assigns |= {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store | ast.Del)}
     cell.touches |= _changed(nodes)
+    cell.given |= _given(nodes)
 
 
 def _changed(nodes: Iterable[ast.AST]) -> set[str]:
@@ -206,14 +213,15 @@ def _changed(nodes: Iterable[ast.AST]) -> set[str]:
             found.add(_root(node))
         elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
             found.add(_root(node.value))
-            if _root(node.value) not in _ONLY_LOOK:
-                inside = [inner for argument in _arguments(node.value) for inner in ast.walk(argument)]
-                found |= {inner.id for inner in inside if isinstance(inner, ast.Name)}
     return found
 
 
-def _arguments(call: ast.Call) -> list[ast.expr]:
-    return [*call.args, *(keyword.value for keyword in call.keywords)]
+def _given(nodes: Iterable[ast.AST]) -> set[str]:
+    """Return the names that stand in the arguments of calls for their effect."""
+    calls = [node.value for node in nodes if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call)]
+    calls = [call for call in calls if _root(call) not in _ONLY_LOOK]
+    arguments = [value for call in calls for value in (*call.args, *(keyword.value for keyword in call.keywords))]
+    return {node.id for value in arguments for node in ast.walk(value) if isinstance(node, ast.Name)}
 
 
 def _is_stub(statement: ast.stmt) -> bool:
@@ -257,6 +265,7 @@ def _unwritten_copies(cell: Cell, cells: list[Cell]) -> set[str]:
 
 def _needs(name: str, cells: list[Cell], exercises: list[list[str]]) -> dict[str, Any]:
     chosen: set[int] = {index for index, own in enumerate(exercises) if name in own}
+    values = set().union(*(cell.assigns for cell in cells))
     students = set().union(*(cell.binds for cell in cells if not cell.demonstration))
     supported = set().union(*(cell.binds for cell, own in zip(cells, exercises, strict=True) if not own))
     builtin = set(dir(builtins)) - supported  # an exercise's cell that shadows a builtin does so for itself alone
@@ -273,7 +282,7 @@ def _needs(name: str, cells: list[Cell], exercises: list[list[str]]) -> dict[str
                 wanted = bool(cell.binds & needed - (set() if set(own) & needed else supported))
             else:
                 others = students if cell.demonstration else set()
-                changed = (cell.binds & needed) | (cell.touches & (needed | helpers))
+                changed = (cell.binds | cell.given & values) & needed | cell.touches & (needed | helpers)
                 wanted = cell.wild or bool(changed - others)
             if wanted and not cell.error:
                 chosen.add(index)
