@@ -11,10 +11,9 @@ from __future__ import annotations
 import atexit
 import json
 import os
-import shutil
-import stat
 from bisect import bisect
 from collections.abc import Iterator
+from glob import glob
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -25,13 +24,16 @@ from nbformat import NotebookNode, from_dict
 from nbgrader.api import BaseCell, Comment, Grade, Gradebook
 from nbgrader.converters import NbGraderException
 from nbgrader.preprocessors import NbGraderPreprocessor
-from nbgrader.utils import compute_checksum, determine_grade, is_grade, is_solution, parse_utc
+from nbgrader.utils import compute_checksum, determine_grade, is_grade, is_solution
 from traitlets import Integer, Unicode
 
 from graders import submissions
 from graders.nbgrader_cells import TEST, Released, rebuilt, released
+from graders.nbgrader_folders import notebook_of, set_aside
 from graders.nbgrader_judges import Asked, JudgeEnded, Judges
 from graders.report.feedback import LOST_CELL, told
+
+__all__ = ["Judge", "Reader", "SaveGrades", "set_aside"]  # what the configuration names
 
 GRADED = "graded"
 EACH = 20  # submissions for which another judging process is worth its start
@@ -53,7 +55,7 @@ class Reader(NotebookExporter):
         self._notebook = NotebookNode()
         self._lost: list[str] = []
         if self.parent is not None:
-            self._tell_at_the_end()
+            self._begin_and_end()
 
     @property
     def _converter(self) -> Any:
@@ -88,16 +90,56 @@ class Reader(NotebookExporter):
                 self._masters[key] = released(gradebook, *key)
         return self._masters[key]
 
-    def _tell_at_the_end(self) -> None:
-        """Make the converter's run end with an error if something could not be graded: nbgrader has no hook there."""
+    def _begin_and_end(self) -> None:
+        """Look for notebooks before the converter's run, and end it with an error if something could not be graded.
+
+        nbgrader has no hook for either.
+        """
         convert = self._converter.convert_notebooks
 
-        def convert_and_tell() -> None:
+        def look_convert_and_tell() -> None:
+            self._look_for_notebooks()
             convert()
             if self._lost:
                 raise NbGraderException("\n".join(self._lost))
 
-        self._converter.convert_notebooks = convert_and_tell
+        self._converter.convert_notebooks = look_convert_and_tell
+
+    def _look_for_notebooks(self) -> None:
+        """Find the notebook of every submission; nbgrader passes over folders without one and fails at other names."""
+        course = self._converter.coursedir
+        lesson = course.assignment_id
+        if course.notebook_id not in ("*", lesson):
+            return
+        for folder in sorted(glob(self._converter._format_source(lesson, course.student_id))):
+            student = Path(folder).parent.name
+            excluded = student in course.student_id_exclude.split(",")
+            if excluded or not os.path.isdir(folder):
+                continue
+            try:
+                notebook, told = notebook_of(Path(folder), lesson)
+            except OSError as error:
+                notebook, told = None, f"its folder cannot be used ({error.strerror})"
+            if notebook is not None:
+                self._converter.assignments[folder] = [str(notebook)]
+                if told:
+                    self.log.warning("%s: %s", student, told)
+            else:
+                self._converter.assignments.pop(folder, None)
+                _keep_row(course.db_url, lesson, student)
+                self._lost.append(f"{student}: could not grade: {told}")
+                self.log.error(self._lost[-1])
+
+
+def _keep_row(db_url: str, lesson: str, student: str) -> None:
+    """Give a student a row in the gradebook, with the scores that there were, and ask for a person."""
+    with Gradebook(db_url) as gradebook:
+        gradebook.update_or_create_student(student)
+        submission = gradebook.update_or_create_submission(lesson, student)
+        for notebook in submission.notebooks:
+            for grade in notebook.grades:
+                grade.needs_manual_grade = True
+        gradebook.db.commit()
 
 
 class Judge(NbGraderPreprocessor):
@@ -198,36 +240,6 @@ class SaveGrades(NbGraderPreprocessor):
 def _by_cell(gradebook: Gradebook, kind: Any, notebook: str) -> dict[str, Any]:
     rows = gradebook.db.query(kind, BaseCell.name).join(BaseCell, BaseCell.id == kind.cell_id)
     return {name: row for row, name in rows.filter(kind.notebook_id == notebook)}
-
-
-def set_aside(assignment: str, student: str, notebooks: list[str]) -> None:
-    """Move what nbgrader cannot copy, or should not, from a submission to `set_aside/`: links, pipes, odd time stamps.
-
-    nbgrader's pre_convert_hook, called in the course's folder: `assignment` and `student` are what the command was asked
-    for, `notebooks` the files of one submission.
-    """
-    folder = Path(notebooks[0]).parent
-    for path in sorted(folder.rglob("*")):
-        if path.suffix != ".ipynb" and (not _ordinary(path) or (path == folder / "timestamp.txt" and not _dated(path))):
-            aside = Path("set_aside") / Path(os.path.relpath(path)).relative_to(
-                Path(os.path.relpath(folder)).parents[1]
-            )
-            aside.parent.mkdir(parents=True, exist_ok=True)
-            shutil.rmtree(aside) if aside.is_dir() and not aside.is_symlink() else aside.unlink(missing_ok=True)
-            path.rename(aside)
-
-
-def _ordinary(path: Path) -> bool:
-    mode = path.lstat().st_mode
-    return stat.S_ISDIR(mode) or (stat.S_ISREG(mode) and os.access(path, os.R_OK))
-
-
-def _dated(path: Path) -> bool:
-    try:
-        text = path.read_text().strip()
-        return not text or parse_utc(text) is not None
-    except (ValueError, OverflowError, OSError):
-        return False
 
 
 def _tests(notebook: NotebookNode) -> list[NotebookNode]:

@@ -125,7 +125,7 @@ def _cells(data: bytes) -> Iterator[_Cell]:
         return
     sheets = notebook.get("worksheets")
     listed = notebook.get("cells")
-    if isinstance(sheets, list):
+    if not isinstance(listed, list) and isinstance(sheets, list):
         listed = [cell for sheet in sheets if isinstance(sheet, dict) for cell in _list(sheet.get("cells"))]
     for entry in _list(listed)[:MAX_CELLS]:
         if isinstance(entry, dict):

@@ -37,7 +37,10 @@ _IGNORED = ("__pycache__", "__MACOSX", "__init__.py", "conftest.py")
 
 @dataclass
 class Submission:
-    """One file of one student. `lesson` is None until its content tells; `problem` says why it cannot be graded."""
+    """One file of one student. `lesson` is None until its content tells; `problem` says why it cannot be graded.
+
+    `rank` is below 0 for what lies in a lesson's folder, as nbgrader makes it, beside the file with the lesson's name.
+    """
 
     student: str
     lesson: str | None
@@ -46,6 +49,7 @@ class Submission:
     modified: float = 0.0
     problem: str | None = None
     older: list[str] = field(default_factory=list)
+    rank: int = 0
 
     def __post_init__(self) -> None:
         self.student, self.name = (
@@ -86,20 +90,22 @@ def _ignored(parts: tuple[str, ...]) -> bool:
     return own or any(part.startswith(".") or part in _IGNORED for part in parts)
 
 
-def _owner(parts: tuple[str, ...], lessons: list[str]) -> tuple[str, str | None]:
-    """Return student and lesson from a path; its first part is the name of the folder or archive that was given."""
+def _owner(parts: tuple[str, ...], lessons: list[str]) -> tuple[str, str | None, int]:
+    """Return student, lesson and rank from a path; its first part is the name of the folder or archive that was given."""
     folders = [part for index, part in enumerate(parts[:-1]) if index == 0 or part != "exercises"]
     stem = PurePosixPath(parts[-1]).stem
-    if len(folders) > 1 and folders[-1] in lessons:
-        return folders[-2], folders[-1]
+    for at in range(len(folders) - 1, 0, -1):
+        if folders[at] in lessons:
+            beside = at == len(folders) - 1
+            return folders[at - 1], folders[at], (0 if stem == folders[at] else -1) if beside else -2
     if stem in lessons:
-        return folders[-1], stem
-    return (folders[1] if len(folders) > 1 else stem), None
+        return folders[-1], stem, 0
+    return (folders[1] if len(folders) > 1 else stem), None, 0
 
 
-def read(path: Path, student: str, lesson: str | None) -> Submission:
+def read(path: Path, student: str, lesson: str | None, rank: int = 0) -> Submission:
     """Return one file as a submission; what is no regular file of a sensible size is not opened."""
-    made = Submission(student, lesson, path.name)
+    made = Submission(student, lesson, path.name, rank=rank)
     try:
         status = path.lstat()
         made.modified = status.st_mtime
@@ -134,8 +140,8 @@ def _archive(
                 parts = tuple(part for part in _path(member.filename).parts if part not in ("/", ".."))
                 if not parts or _ignored(parts) or member.is_dir():
                     continue
-                owner, lesson = _owner((name, *parts), lessons)
-                made = _member(archive, member, student or owner, lesson)
+                owner, lesson, rank = _owner((name, *parts), lessons)
+                made = _member(archive, member, student or owner, lesson, rank)
                 if _kind(member.filename) == ".zip" and made.problem is None:
                     if not inside:
                         yield from _archive(io.BytesIO(made.data), _path(made.name).stem, lessons, made.student, True)
@@ -154,8 +160,10 @@ def _kind(name: str) -> str:
     return _path(name).suffix.lower()
 
 
-def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, student: str, lesson: str | None) -> Submission:
-    made = Submission(student, lesson, _path(member.filename).name)
+def _member(
+    archive: zipfile.ZipFile, member: zipfile.ZipInfo, student: str, lesson: str | None, rank: int
+) -> Submission:
+    made = Submission(student, lesson, _path(member.filename).name, rank=rank)
     with contextlib.suppress(ValueError):
         made.modified = datetime(*member.date_time).timestamp()
     if member.file_size > MAX_BYTES or (member.compress_size and member.file_size > 1000 * member.compress_size):
@@ -171,16 +179,23 @@ def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, student: str, les
 
 
 def newest(submissions: Iterable[Submission]) -> list[Submission]:
-    """Keep, of several files of one student for one lesson, the newest; it lists the names of the others."""
+    """Keep one of several files of a student for a lesson, and list the names of the others in it.
+
+    One that can be read and is the newest counts; what lies beside it in a lesson's folder never does.
+    """
     kept: dict[tuple[str, str | None], Submission] = {}
     for found in submissions:
         key = (found.student, found.lesson)
         other = kept.get(key)
         if other is None:
             kept[key] = found
-        elif found.problem is None and (other.problem is not None or found.modified >= other.modified):
+        elif _order(found) >= _order(other):
             found.older = [*other.older, other.name]
             kept[key] = found
         else:
             other.older.append(found.name)
     return list(kept.values())
+
+
+def _order(one: Submission) -> tuple[int, bool, float]:
+    return one.rank, one.problem is None, one.modified

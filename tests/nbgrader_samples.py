@@ -40,6 +40,39 @@ def stored_value(*args, **kwargs):
     print("x" * 100_000, file=sys.stderr)
     return _right(*args, **kwargs)
 """
+ELSEWHERE = ("bash", "html", "timeit -n 1 -r 1", "python", "writefile old.py")
+DEBUGGING = (
+    "1 / 0",
+    "assert integer_range(torch.int8) == (0, 0)",
+    "print((",
+    "raise SystemExit",
+    "name = input('name? ')",
+    "import asyncio\nawait asyncio.sleep(0)",
+    "%debug\nbreakpoint()",
+    "integer_range?\n!pip install numpy\nfiles = !ls\n%cd ..",
+)
+FILL = "for d in (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64):\n        limits[d] = torch.iinfo(d)"
+LOOKS = """def integer_range(dtype):
+    if dtype not in limits:
+        limits[dtype] = torch.iinfo(dtype)
+    return limits[dtype].min, limits[dtype].max"""
+OWN = "def limits_of(dtype):\n    import torch\n    return torch.iinfo(dtype).min, torch.iinfo(dtype).max"
+USES = "def integer_range(dtype):\n    return limits_of(dtype)"
+HELPERS = {
+    "function": (OWN, USES),
+    "that_raises_later": (f"{OWN}\nlimits_of(3)", USES),
+    "file": (f"%%writefile own.py\n{OWN}", f"from own import limits_of\n{USES}"),
+    "run": (f"%%writefile own.py\n{OWN}", "%run own.py", USES),
+    "timed": ("%time limits_of = lambda dtype: (torch.iinfo(dtype).min, torch.iinfo(dtype).max)", USES),
+    "awaited": (
+        f"import asyncio\nasync def later():\n    {OWN.replace(chr(10), chr(10) + '    ')}\n    return limits_of",
+        "limits_of = await later()",
+        USES,
+    ),
+    "filled": ("limits = {}", f"def fill(limits):\n    {FILL}", "fill(limits)", LOOKS),
+    "filled_global": ("limits = {}", f"def fill():\n    {FILL}", "fill()", LOOKS),
+    "name_of_a_demonstration": ("table = {}", LOOKS.replace("limits", "table")),
+}
 ALWAYS_EQUAL = """class AlwaysEqual:
     def __eq__(self, other): return True
     def __hash__(self): return 0
@@ -90,6 +123,17 @@ class Samples:
         notebook = copy.deepcopy(start or self.solved)
         change(notebook)
         return json.dumps(notebook, indent=1).encode()
+
+    def _helped(self, *sources: str) -> Callable[[Notebook], None]:
+        """Put cells before an exercise whose answer is the last of them."""
+
+        def change(notebook: Notebook) -> None:
+            cell = named(notebook, "integer_range")
+            at = notebook["cells"].index(cell)
+            notebook["cells"][at:at] = map(code, sources[:-1])
+            cell["source"] = sources[-1]
+
+        return change
 
     def with_answers(self, sources: dict[str, str]) -> bytes:
         """The solved notebook with other sources in some cells."""
@@ -143,6 +187,20 @@ class Samples:
             "markers": lambda nb: nb["cells"].append(
                 text("### BEGIN HIDDEN TESTS\n### BEGIN SOLUTION\n### END MARK SCHEME")
             ),
+            "format_5": lambda nb: nb.update(nbformat=5, nbformat_minor=0),
+            "odd_sheets": lambda nb: nb.update(worksheets=[1, None, {"cells": None}]),
+            "same_cell_ids": lambda nb: [cell.update(id="a") for cell in nb["cells"]],
+            "ids_of_another_lesson": lambda nb: [ours(cell).update(grade_id="linear_quantize") for cell in answers(nb)],
+            "answers_in_the_tests": _into_the_tests,
+            "one_new_cell": lambda nb: nb.update(
+                cells=[code("\n\n".join(cell["source"] for cell in nb["cells"] if cell["cell_type"] == "code"))]
+            ),
+            "unwritten_copy": lambda nb: nb["cells"].append(copy.deepcopy(named(self.untouched, ONE))),
+            "cells_of_other_languages": lambda nb: nb["cells"].extend(
+                code(f"%%{magic}\ndef {ONE}(value, dtype): return 0\nbits=3\ntorch=4") for magic in ELSEWHERE
+            ),
+            "debugging": lambda nb: nb["cells"].extend(map(code, DEBUGGING)),
+            **{f"helper_{name}": self._helped(*cells) for name, cells in HELPERS.items()},
             "surrogate": lambda nb: nb["cells"].append(text("half a character: \ud800, and a null: \0")),
             "not_a_number": lambda nb: nb["metadata"].update(x=float("nan"), y=float("inf")),
         }
@@ -231,6 +289,13 @@ class Samples:
         yield "broken_deep", b'{"cells": ' + b"[" * 100_000, None
         yield "broken_latin", whole.replace(b"Because", b"Because \xe4"), None
         yield "broken_huge", whole[:-1] + b" " * (21 << 20) + b"}", None
+
+
+def _into_the_tests(notebook: Notebook) -> None:
+    for test in tests(notebook):
+        answer = named(notebook, ours(test)["grade_id"].removeprefix("test_"))
+        test["source"] = answer["source"] + "\n" + test["source"]
+        answer["source"] = ""
 
 
 def _strip(notebook: Notebook) -> None:

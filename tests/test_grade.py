@@ -335,6 +335,22 @@ def test_of_two_files_the_newest_counts(handed_in: Callable[..., Path]) -> None:
     assert (kept.name, kept.older) == ("l2_data_types.py", ["l2_data_types.ipynb"])
 
 
+def test_in_a_lessons_folder_the_file_of_its_name_counts(handed_in: Callable[..., Path]) -> None:
+    """As in nbgrader, which knows no other file; newer drafts and copies in folders below take nothing away."""
+    folder = handed_in("submitted/alice/l2_data_types/l2_data_types.ipynb", "{}")
+    os.utime(folder / "submitted/alice/l2_data_types/l2_data_types.ipynb", (1, 1))
+    handed_in("submitted/alice/l2_data_types/scratch.ipynb", "{}")
+    handed_in("submitted/alice/l2_data_types/old/l2_data_types.ipynb", "{}")
+    handed_in("submitted/bob/l2_data_types/l2_data_types (1).ipynb", "{}")
+    kept = {one.student: one for one in submissions.newest(submissions.find([folder], [LESSON]))}
+    assert {student: one.name for student, one in kept.items()} == {
+        "alice": "l2_data_types.ipynb",
+        "bob": "l2_data_types (1).ipynb",
+    }
+    assert kept["alice"].modified == 1
+    assert sorted(kept["alice"].older) == ["l2_data_types.ipynb", "scratch.ipynb"]
+
+
 @pytest.mark.timeout(120)
 def test_a_run_that_was_killed_goes_on(handed_in: Callable[..., Path], tmp_path: Path) -> None:
     folder = handed_in("alice.py")

@@ -194,6 +194,43 @@ def test_links_pipes_and_folders_are_no_notebooks(fresh):
     assert owner.read_bytes() == right(fresh)
 
 
+def test_a_notebook_of_another_name_is_graded_as_by_grade(fresh, tmp_path):
+    made = samples(fresh)
+    wrong = made_by(made.wrong(), "wrong_untouched")
+    hand_in(fresh, "two", right(fresh)).with_name("scratch.ipynb").write_bytes(wrong)
+    for student, name in (("copy", f"{LESSON} (1).ipynb"), ("case", LESSON.upper() + ".IPYNB")):
+        path = hand_in(fresh, student, right(fresh))
+        path.rename(path.with_name(name))
+    path = hand_in(fresh, "others", wrong)
+    os.utime(path.rename(path.with_name("b.ipynb")), (1, 1))
+    path.with_name("a.ipynb").write_bytes(right(fresh))
+    nbgrader(fresh, "autograde", LESSON)
+    found = {student: exercise_scores(row) for student, row in rows(fresh).items()}
+    assert set(found) == {"two", "copy", "case", "others"}
+    assert all(scores == found["two"] and all(scores.values()) for scores in found.values())
+    verdicts = cohort.grade([fresh / "submitted"], tmp_path / "verdicts", (fresh / ".seed").read_text())
+    assert {one["student"] for one in verdicts} == set(found)
+    for one in verdicts:
+        assert {each["name"]: each["score"] for each in one["exercises"]} == found[one["student"]]
+
+
+def test_without_a_notebook_there_is_a_row_and_a_reason(fresh):
+    path = hand_in(fresh, "ann", right(fresh))
+    hand_in(fresh, "py", b"").rename(fresh / f"submitted/py/{LESSON}/{LESSON}.py")
+    hand_in(fresh, "nothing", b"").unlink()
+    hand_in(fresh, "ben", right(fresh))  # without any notebook nbgrader says so itself, and ends
+    nbgrader(fresh, "autograde", LESSON, fails=True)
+    before = exercise_scores(rows(fresh)["ann"])
+    path.rename(path.with_suffix(".py"))
+    told = nbgrader(fresh, "autograde", LESSON, "--force", fails=True)
+    assert f"py: could not grade: there is no notebook, only {LESSON}.py" in told
+    assert "nothing: could not grade: there is no notebook" in told
+    found = rows(fresh)
+    assert exercise_scores(found["ann"]) == before
+    assert {manual for name in ("ann", "py", "nothing") for _, manual in found[name].values()} == {True}
+    assert set(exercise_scores(found["py"]).values()) == set(exercise_scores(found["nothing"]).values()) == {None}
+
+
 def test_odd_files_beside_the_notebook_are_set_aside(fresh):
     beside = hand_in(fresh, "ann", right(fresh)).parent
     (beside / "secret.txt").symlink_to(fresh / ".seed")
@@ -278,6 +315,9 @@ def test_two_hundred_submissions_in_one_command(fresh, tmp_path):
     verdicts = {each["student"]: each for each in cohort.grade([fresh / "submitted"], tmp_path / "verdicts", seed)}
     ended = {student: outcomes(verdict) for student, verdict in verdicts.items()}
     expected = graded.expected
+    for student in handed_in:  # shown by pytest -s
+        total = "could not grade" if student in graded.lost else f"{sum(found[student].values()):g} points"
+        print(f"{student:32} {total:16} {ended[student] or ''} (expected {expected[student] or ''})"[:200])
     assert {
         student: ended[student] for student in handed_in if not as_expected(ended[student], expected[student])
     } == {}

@@ -107,6 +107,14 @@ def test_feedback_has_points_message_and_hint(graded, verdict):
     assert "Where else?" in text
 
 
+def test_feedback_says_what_a_person_has_still_to_grade(graded):
+    ben, ann = page(graded, "ben").text, page(graded, "ann").text
+    assert re.search(r"answer\s+- of 6\s+not graded yet", ben)
+    assert "not graded yet" not in ann
+    assert re.search(r"36 of 42 points so far", ben)
+    assert "so far" not in ann
+
+
 def test_feedback_leaks_nothing(graded, verdict):
     found = page(graded, "ann")
     hidden = {name for name, each in verdict.items() if HIDDEN in public(each["message"])}

@@ -59,12 +59,36 @@ def spacing(v, d): return helper(v)
         "from helpers import *",
         "with open('x') as TABLE: pass",
         "del TABLE['b']",
+        "import shelf\n# %%\nshelf.fill(TABLE)",
+        "import shelf\n# %%\nshelf.fill(into=[TABLE])",
+        "def fill():\n    TABLE['a'] = 1\n# %%\nfill()",
+        "def fill():\n    TABLE.update(a=1)\n# %%\nfill()",
     ],
     ids=lambda text: text.split("\n")[0],
 )
 def test_support_cells_that_may_change_what_is_used_come_along(support: str) -> None:
     source = f"# %%\nTABLE = {{}}\n# %%\n{support}\n# %%\ndef spacing(value, dtype): return TABLE['a']"
     assert len(chosen(source)) == source.count("# %%")
+
+
+def test_what_only_looks_at_a_value_stays_out() -> None:
+    source = "# %%\nTABLE = {}\n# %%\nprint(TABLE); check(TABLE); len(TABLE)\n# %%\ndef spacing(v, d): return TABLE"
+    assert len(chosen(source)) == 2
+
+
+def test_what_is_handed_modules_and_functions_stays_out() -> None:
+    source = "# %%\nimport torch\n# %%\ndef helper(): return torch\n# %%\nbenchmark(helper, torch.float32, n=torch)\n"
+    assert chosen(source + "# %%\ndef spacing(v, d): return helper()") == [
+        "import torch",
+        "def helper(): return torch",
+        "def spacing(v, d): return helper()",
+    ]
+
+
+def test_a_copy_of_the_untouched_cell_takes_nothing_away() -> None:
+    stub = "def spacing(v, d):\n    raise NotImplementedError()"
+    assert chosen(f"# %%\ndef spacing(v, d): return 1\n# %%\n{stub}") == ["def spacing(v, d): return 1"]
+    assert chosen(f"# %%\n{stub}\n# %%\n{stub}") == ["raise NotImplementedError()"] * 2
 
 
 def test_a_file_without_cell_marks_is_split_at_its_statements() -> None:
@@ -103,6 +127,45 @@ def test_magics_are_ignored_and_their_bodies_kept() -> None:
     cells = submission.read(notebook(source), notebook=True)
     assert cells[0].error is None
     assert "spacing" in cells[0].binds
+
+
+@pytest.mark.parametrize("magic", ["%%bash", "%%html", "%%timeit -n 1", "%%python", "%%writefile old.py", "\n%%sh -e"])
+def test_what_a_cell_magic_runs_elsewhere_is_no_code_of_the_notebook(magic: str) -> None:
+    (cell,) = submission.read(notebook(f"{magic}\ndef spacing(v, d):\n    return 0\nbits=3"), notebook=True)
+    assert (cell.binds, cell.error) == (set(), None)
+
+
+def test_what_a_line_magic_times_is_run() -> None:
+    (cell,) = submission.read(notebook("%time TABLE = {}\n%prun -q  other = TABLE"), notebook=True)
+    assert cell.binds == {"TABLE", "other"}
+
+
+def test_files_that_a_notebook_writes_and_runs_are_there_for_all() -> None:
+    cells = submission.read(notebook("%%writefile own.py\nx = 1", "%run own.py", "def spacing(v, d): return x"), True)
+    assert submission.plan(cells, NAMES)["plans"]["spacing"]["cells"] == [0, 1, 2]
+
+
+def test_a_notebook_may_await_and_a_file_may_not() -> None:
+    source = "import asyncio\nx = await asyncio.sleep(0, 3)"
+    (cell,) = submission.read(notebook(source), notebook=True)
+    assert (cell.error, cell.binds) == (None, {"asyncio", "x"})
+    assert (
+        submission.read(source.encode(), notebook=False)[-1].error == "SyntaxError: 'await' outside function (line 2)"
+    )
+
+
+def test_demonstrations_rebind_nothing_that_a_student_binds() -> None:
+    sources = ["TABLE = {}", "def spacing(v, d): return TABLE, bits", "TABLE = 3", "bits = 3", "TABLE.clear()"]
+    cells = json.loads(notebook(*sources))["cells"]
+    for cell in cells[2:]:
+        cell["metadata"] = {"tags": ["active-ipynb"]}
+    read = submission.read(json.dumps({"cells": cells}).encode(), notebook=True)
+    assert submission.plan(read, NAMES)["plans"]["spacing"]["cells"] == [0, 1, 3]
+
+
+@pytest.mark.parametrize("sheets", [None, [], [None, 7, {"cells": 3}], {}, "x"])
+def test_worksheets_without_cells_do_not_stand_for_the_cells(sheets: object) -> None:
+    assert len(submission.read(notebook("x = 1", worksheets=sheets), notebook=True)) == 1
 
 
 def test_notebooks_of_other_shapes() -> None:

@@ -17,13 +17,17 @@ import json
 import re
 import symtable
 import tokenize
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
+
+from graders.judge import magics
 
 SENT = ("source", "line", "number", "flags", "error")
 _CELL = re.compile(r"^#\s*%%")
 _DEFINITION = re.compile(r"^(?:async\s+def|def|class)\s+(\w+)|^(\w+)\s*=(?!=)", re.MULTILINE)
 _CHUNK = re.compile(r"^(?:def|class|async|import|from|@)\b|^@")
+_ONLY_LOOK = {"print", "display", "check", "len", "repr", "str", "type", "help", "sum", "min", "max", "get_ipython"}
 _WILD = {"exec", "eval", "globals", "vars", "locals", "setattr", "delattr", "__import__", "import_module"}
 _WILD_METHODS = _WILD - {"eval"}  # what models in evaluation mode are full of
 
@@ -34,7 +38,11 @@ class UnreadableFile(Exception):
 
 @dataclass
 class Cell:
-    """One cell: its source, its first line in the file (notebooks: 1), and the names it binds, reads or changes."""
+    """One cell: its source, its first line in the file (notebooks: 1), and the names it binds, reads or changes.
+
+    `assigns` are the names that it binds to values (not to functions or modules), `given` those that it hands to calls
+    made for their effect, which may change the values.
+    """
 
     source: str
     line: int = 1
@@ -43,8 +51,11 @@ class Cell:
     uses: set[str] = field(default_factory=set)
     touches: set[str] = field(default_factory=set)
     imports: set[str] = field(default_factory=set)
+    assigns: set[str] = field(default_factory=set)
+    given: set[str] = field(default_factory=set)
     stubs: set[str] = field(default_factory=set)
     wild: bool = False
+    demonstration: bool = False
     flags: int = 0
     error: str | None = None
 
@@ -54,6 +65,7 @@ def read(data: bytes, notebook: bool) -> list[Cell]:
     cells = _notebook_cells(data) if notebook else _text_cells(_text(data))
     for number, cell in enumerate(cells, 1):
         cell.number = number
+        cell.flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT if notebook else 0
         _analyse(cell)
     for cell, after in itertools.pairwise(cells):
         after.flags |= cell.flags
@@ -77,8 +89,10 @@ def _notebook_cells(data: bytes) -> list[Cell]:
         raise UnreadableFile("the notebook is not valid JSON (was it saved completely?)") from None
     if not isinstance(notebook, dict):
         raise UnreadableFile("the file is JSON but not a notebook")
-    sheets = notebook.get("worksheets")
-    listed = notebook.get("cells") if sheets is None else [c for s in sheets for c in s.get("cells", [])]
+    listed = notebook.get("cells")
+    if not isinstance(listed, list) and isinstance(notebook.get("worksheets"), list):
+        sheets = [sheet.get("cells") for sheet in notebook["worksheets"] if isinstance(sheet, dict)]
+        listed = [entry for cells in sheets if isinstance(cells, list) for entry in cells]
     if not isinstance(listed, list):
         raise UnreadableFile("the notebook has no list of cells")
     cells = []
@@ -86,8 +100,15 @@ def _notebook_cells(data: bytes) -> list[Cell]:
         if isinstance(entry, dict) and (entry.get("cell_type") == "code" or _was_code(entry)):
             source = entry.get("source", entry.get("input", ""))
             text = "".join(map(str, source)) if isinstance(source, list) else str(source)
-            cells.append(Cell(text.replace("\r\n", "\n").replace("\r", "\n")))
+            cells.append(Cell(text.replace("\r\n", "\n").replace("\r", "\n"), demonstration=_is_demonstration(entry)))
     return cells
+
+
+def _is_demonstration(entry: dict[str, Any]) -> bool:
+    """Whether a cell is one that shows something and stands in the notebook alone; in the .py it is a comment."""
+    metadata = entry.get("metadata")
+    tags = metadata.get("tags") if isinstance(metadata, dict) else None
+    return isinstance(tags, list) and "active-ipynb" in tags
 
 
 def _was_code(entry: dict[str, Any]) -> bool:
@@ -126,25 +147,15 @@ def _chunks(lines: list[str]) -> list[int]:
     return [at for at in starts if at == 0 or not lines[at - 1].startswith("@")]
 
 
-def _without_magics(source: str) -> str:
-    """Return a cell with its magics made into calls that the worker ignores; a `%%magic` line is dropped, its body kept."""
-    lines = source.split("\n")
-    first = next((index for index, line in enumerate(lines) if line.strip()), 0)
-    if lines[first].startswith("%%"):
-        lines[first] = ""
-    from IPython.core.inputtransformer2 import TransformerManager
-
-    return TransformerManager().transform_cell("\n".join(lines))
-
-
 def _parse(cell: Cell) -> ast.Module:
     try:
         return ast.parse(cell.source)
     except SyntaxError:
-        if not re.search(r"^\s*[%!?]|=\s*[%!]|\?\s*$", cell.source, re.MULTILINE):
+        if not magics.has_magics(cell.source):
             raise
-        changed = _without_magics(cell.source)
+        changed = magics.as_python(cell.source)
         tree = ast.parse(changed)
+        cell.wild = magics.has_files(cell.source)
         cell.source = changed
         return tree
 
@@ -152,10 +163,10 @@ def _parse(cell: Cell) -> ast.Module:
 def _analyse(cell: Cell) -> None:
     try:
         tree = _parse(cell)
-        compile(tree, "<cell>", "exec", dont_inherit=True)
+        compile(tree, "<cell>", "exec", cell.flags, dont_inherit=True)
         for statement in tree.body:
             _bindings(statement, cell)
-        cell.binds |= cell.imports
+        cell.binds |= cell.imports | cell.assigns
         cell.uses |= _globals(symtable.symtable(cell.source, "<cell>", "exec"), cell)
         cell.wild |= any(isinstance(node, ast.Attribute) and node.attr in _WILD_METHODS for node in ast.walk(tree))
         cell.wild |= bool(cell.uses & _WILD)
@@ -188,6 +199,7 @@ def _bindings(statement: ast.stmt, cell: Cell) -> None:
         cell.binds.add(statement.name)
         if _is_stub(statement):
             cell.stubs.add(statement.name)
+        cell.touches |= _changed(ast.walk(statement))
         return
     if isinstance(statement, ast.Import | ast.ImportFrom):
         if getattr(statement, "module", None) == "__future__":
@@ -204,13 +216,29 @@ def _bindings(statement: ast.stmt, cell: Cell) -> None:
                 _bindings(inner, cell)
     if isinstance(statement, ast.AugAssign):
         cell.uses.add(_root(statement.target))
-    for node in _expressions(statement):
-        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store | ast.Del):
-            cell.binds.add(node.id)
-        elif isinstance(node, ast.Attribute | ast.Subscript) and isinstance(node.ctx, ast.Store | ast.Del):
-            cell.touches.add(_root(node))
-    if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call):
-        cell.touches.add(_root(statement.value))
+    nodes = _expressions(statement)
+    cell.assigns |= {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store | ast.Del)}
+    cell.touches |= _changed(nodes)
+    cell.given |= _given(nodes)
+
+
+def _changed(nodes: Iterable[ast.AST]) -> set[str]:
+    """Return the names whose objects may be changed: by an assignment into them, or by a call for its effect."""
+    found: set[str] = set()
+    for node in nodes:
+        if isinstance(node, ast.Attribute | ast.Subscript) and isinstance(node.ctx, ast.Store | ast.Del):
+            found.add(_root(node))
+        elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
+            found.add(_root(node.value))
+    return found
+
+
+def _given(nodes: Iterable[ast.AST]) -> set[str]:
+    """Return the names that stand in the arguments of calls for their effect."""
+    calls = [node.value for node in nodes if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call)]
+    calls = [call for call in calls if _root(call) not in _ONLY_LOOK]
+    arguments = [value for call in calls for value in (*call.args, *(keyword.value for keyword in call.keywords))]
+    return {node.id for value in arguments for node in ast.walk(value) if isinstance(node, ast.Name)}
 
 
 def _is_stub(statement: ast.stmt) -> bool:
@@ -241,7 +269,7 @@ def plan(cells: list[Cell], names: list[str]) -> dict[str, Any]:
 
     An exercise without a definition is planned too if a cell is wild: that may define anything.
     """
-    exercises = [sorted(cell.binds & set(names)) for cell in cells]
+    exercises = [sorted(cell.binds & set(names) - _unwritten_copies(cell, cells)) for cell in cells]
     defined = set().union(*exercises)
     wild = any(map(_is_wild, cells, exercises))
     relevant = _relevant(cells, exercises)
@@ -251,6 +279,11 @@ def plan(cells: list[Cell], names: list[str]) -> dict[str, Any]:
         for cell, own in zip(cells, exercises, strict=True)
     ]
     return {"cells": listed, "plans": plans, "defined": sorted(defined)}
+
+
+def _unwritten_copies(cell: Cell, cells: list[Cell]) -> set[str]:
+    """Return the names that a cell leaves as they were given out while another one defines them."""
+    return {name for name in cell.stubs if any(name in other.binds - other.stubs for other in cells)}
 
 
 def _is_wild(cell: Cell, own: list[str]) -> bool:
@@ -263,7 +296,7 @@ def _relevant(cells: list[Cell], exercises: list[list[str]]) -> list[int]:
     bound = set().union(*(cell.binds for cell in cells))
     found = []
     for index, (cell, own) in enumerate(zip(cells, exercises, strict=True)):
-        if not cell.error and (own or cell.wild or cell.binds & used or cell.touches & (used | bound)):
+        if not cell.error and (own or cell.wild or (cell.binds | cell.given) & used or cell.touches & (used | bound)):
             found.append(index)
     return found
 
@@ -271,6 +304,8 @@ def _relevant(cells: list[Cell], exercises: list[list[str]]) -> list[int]:
 def _needs(name: str, cells: list[Cell], exercises: list[list[str]], relevant: list[int]) -> dict[str, Any]:
     own_cells = [index for index, own in enumerate(exercises) if name in own]
     chosen = set(own_cells) or {at for at, cell in enumerate(cells) if not exercises[at] and not cell.error}
+    values = set().union(*(cell.assigns for cell in cells))
+    students = set().union(*(cell.binds for cell in cells if not cell.demonstration))
     supported = set().union(*(cells[index].binds for index in relevant if not exercises[index]))
     builtin = set(dir(builtins)) - supported  # an exercise's cell that shadows a builtin does so for itself alone
     needed: set[str] = set()
@@ -286,7 +321,9 @@ def _needs(name: str, cells: list[Cell], exercises: list[list[str]], relevant: l
             if own:
                 wanted = bool(cell.binds & needed - (set() if set(own) & needed else supported))
             else:
-                wanted = cell.wild or bool(cell.binds & needed or cell.touches & (needed | helpers))
+                others = students if cell.demonstration else set()
+                changed = (cell.binds | cell.given & values) & needed | cell.touches & (needed | helpers)
+                wanted = cell.wild or bool(changed - others)
             if wanted:
                 chosen.add(index)
         if before == (len(chosen), len(needed)):

@@ -6,6 +6,7 @@ A request is one frame (cells to load, calls to answer); the answers are frames 
 
 from __future__ import annotations
 
+import asyncio
 import builtins
 import json
 import linecache
@@ -15,12 +16,11 @@ import socket
 import struct
 import sys
 import types
-from collections.abc import Callable
 from typing import Any
 
 import torch
 
-from graders.judge import submission, wire
+from graders.judge import magics, submission, wire
 
 MAX_FRAME = 1 << 30
 _encode, _decode, _dumps, _loads = wire.encode, wire.decode, json.dumps, json.loads
@@ -28,19 +28,14 @@ _pack, _unpack = struct.pack, struct.unpack
 _write = os.write
 
 
-class _Ignored:
-    """Stands for IPython in a worker: every magic is accepted and does nothing."""
-
-    def __getattr__(self, name: str) -> Callable:
-        return lambda *args, **kwargs: None
-
-
 def new_namespace() -> dict[str, Any]:
     """Return the namespace of a fresh module for student code, with the names that a notebook offers."""
     module = types.ModuleType("submission")
     sys.modules["submission"] = module
     space = module.__dict__
-    space.update(get_ipython=_Ignored, display=lambda *args, **kwargs: None, __file__="submission.py")
+    space.update(
+        get_ipython=lambda: magics.Notebook(space), display=lambda *args, **kwargs: None, __file__="submission.py"
+    )
     return space
 
 
@@ -55,7 +50,9 @@ def run_cell(cell: dict[str, Any], space: dict[str, Any]) -> dict | None:
         _COUNTED_IN_THE_FILE.add(name)
     linecache.cache[name] = (len(source), None, [line + "\n" for line in source.split("\n")], name)
     try:
-        exec(compile(source, name, "exec", cell["flags"], dont_inherit=True), space)
+        waiting = eval(compile(source, name, "exec", cell["flags"], dont_inherit=True), space)
+        if waiting is not None:  # the cell awaits something itself, as a notebook's may
+            asyncio.run(waiting)
     except BaseException as error:
         return describe(error)
     return None

@@ -18,6 +18,7 @@ import jinja2
 from nbconvert.exporters import HTMLExporter
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from nbformat import NotebookNode
+from nbgrader.api import Gradebook
 from traitlets.config import Config
 
 LOST_CELL = "lost"  # the id of the cell that says why a submission could not be graded
@@ -115,7 +116,8 @@ class FeedbackPage(HTMLExporter):
         answers = {cell.metadata.nbgrader.grade_id: cell for cell in ours if cell.metadata.nbgrader.solution}
         graded = [cell for cell in ours if cell.metadata.nbgrader.grade or cell.metadata.nbgrader.get("task")]
         resources["nbgrader"]["title"] = next(filter(None, map(_title, nb.cells)), resources["nbgrader"]["notebook"])
-        resources["nbgrader"]["parts"] = [_part(cell, answers) for cell in graded]
+        waiting = _waiting(resources["nbgrader"])
+        resources["nbgrader"]["parts"] = [_part(cell, answers, waiting) for cell in graded]
         resources["nbgrader"]["lost"] = "".join(cell.source for cell in nb.cells if cell.get("id") == LOST_CELL)
         return nb, resources
 
@@ -126,7 +128,14 @@ def _title(cell: NotebookNode) -> str:
     return cell.source.split("\n")[0][2:] if locked and cell.source.startswith("# ") else ""
 
 
-def _part(cell: NotebookNode, answers: dict[str, NotebookNode]) -> dict[str, Any]:
+def _waiting(about: dict[str, Any]) -> set[str]:
+    """Return the cells to which a person has still to give a score."""
+    with Gradebook(about["db_url"]) as gradebook:
+        found = gradebook.find_submission_notebook(about["notebook"], about["assignment"], about["student"])
+        return {each.name for each in found.grades if each.auto_score is None and each.manual_score is None}
+
+
+def _part(cell: NotebookNode, answers: dict[str, NotebookNode], waiting: set[str]) -> dict[str, Any]:
     """Return what the page says about one graded cell."""
     ours = cell.metadata.nbgrader
     tests = cell.cell_type == "code" and not ours.solution
@@ -135,6 +144,9 @@ def _part(cell: NotebookNode, answers: dict[str, NotebookNode]) -> dict[str, Any
     text = "".join(map(_text, cell.outputs)) if tests else ""
     head, *lines = text.split("\n")
     part = {"name": name, "score": ours.score, "points": ours.points, "result": head.partition(": ")[2]}
+    part["waits"] = not tests and ours.grade_id in waiting
+    if part["waits"]:
+        part["result"] = "not graded yet"
     part["lines"] = [_labelled(line) for line in "\n".join(lines).strip("\n").split("\n")] if "".join(lines) else []
     part["look"] = "written" if not tests else "full" if ours.score >= ours.points else "part" if ours.score else "none"
     part["code"] = answer.source if tests and answer else cell.source if not tests and cell.cell_type == "code" else ""
