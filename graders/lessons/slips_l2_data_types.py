@@ -353,7 +353,7 @@ def nan_for_overflow(x: Tensor, y: Tensor, dtype: torch.dtype) -> float:
 
 @slip(
     "dot_relative_error",
-    "when only the exact product is zero the error is inf: nothing is infinitely smaller than something",
+    "when only the exact product is zero the relative error is inf: beside 0 any error is infinitely large",
 )
 def zero_for_an_exact_zero(x: Tensor, y: Tensor, dtype: torch.dtype) -> float:
     exact, result = _exact(x, y), right_dot(x, y, dtype).item()
