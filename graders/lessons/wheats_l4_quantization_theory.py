@@ -117,6 +117,15 @@ def codes_one_by_one(tensor, scale, zero_point, dtype=torch.int8):
 
 
 @wheat("linear_quantize")
+def codes_shifted_first(tensor, scale, zero_point, dtype=torch.int8):
+    _nan(tensor)
+    codes = torch.iinfo(dtype)
+    limits = (codes.min - zero_point) * scale, (codes.max - zero_point) * scale
+    kind = torch.qint8 if dtype == torch.int8 else torch.quint8
+    return torch.quantize_per_tensor(tensor.float().clamp(*limits), scale, zero_point, kind).int_repr()
+
+
+@wheat("linear_quantize")
 def codes_by_torch(tensor, scale, zero_point, dtype=torch.int8):
     _nan(tensor)
     codes = torch.iinfo(dtype)
@@ -140,8 +149,10 @@ def values_in_numpy(q, scale, zero_point):
 
 
 @wheat("linear_dequantize")
-def values_in_two_products(q, scale, zero_point):
-    return q.float() * scale - zero_point * scale
+def values_by_table(q, scale, zero_point):
+    low = torch.iinfo(q.dtype).min
+    table = [(code - zero_point) * scale for code in range(low, low + 256)]
+    return torch.tensor(table, dtype=torch.float32)[q.long() - low]
 
 
 @wheat("symmetric_scale")
@@ -600,6 +611,16 @@ def calibrated_by_decorator(model, batches):
         _ = [model(**batch) for batch in batches]
     for module, mode in modes:
         module.training = mode
+    return model
+
+
+@wheat("calibrate")
+def calibrated_in_inference_mode(model, batches):
+    if not batches or not _with_activations(model):
+        raise ValueError("nothing to do")
+    with _evaluating(model), torch.inference_mode(), quanto.Calibration():
+        for batch in batches:
+            model(**batch)
     return model
 
 
