@@ -117,15 +117,6 @@ def codes_one_by_one(tensor, scale, zero_point, dtype=torch.int8):
 
 
 @wheat("linear_quantize")
-def codes_shifted_first(tensor, scale, zero_point, dtype=torch.int8):
-    _nan(tensor)
-    codes = torch.iinfo(dtype)
-    limits = (codes.min - zero_point) * scale, (codes.max - zero_point) * scale
-    kind = torch.qint8 if dtype == torch.int8 else torch.quint8
-    return torch.quantize_per_tensor(tensor.float().clamp(*limits), scale, zero_point, kind).int_repr()
-
-
-@wheat("linear_quantize")
 def codes_by_torch(tensor, scale, zero_point, dtype=torch.int8):
     _nan(tensor)
     codes = torch.iinfo(dtype)
