@@ -74,22 +74,21 @@ def noted_qtypes(
     return {path: (name(module.weight_qtype), name(module.activation_qtype)) for path, module in found.items()}
 
 
-def error_of(function: Callable[..., Any], model: torch.nn.Module, *args: Any, **keywords: Any) -> tuple[str, Any]:
-    """Return the whole text of the ValueError that the function raises ("" if none), and the model afterwards."""
+def error_of(function: Callable[..., Any], model: torch.nn.Module, *args: Any, **keywords: Any) -> tuple[Any, Any]:
+    """Return the whole text of the ValueError that the function raises (None if none), and the model afterwards."""
     try:
         function(model, *args, **keywords)
     except ValueError as error:
         return str(error), model
-    return "", model
+    return None, model
 
 
-def error_text(function: Callable[..., Any], *args: Any, **keywords: Any) -> str | None:
-    """Return the whole text of the ValueError that the function raises, None if it raises none."""
+def error_text(function: Callable[..., Any], *args: Any, **keywords: Any) -> Any:
+    """Return the whole text of the ValueError that the function raises; if it raises none, a list of what it returns."""
     try:
-        function(*args, **keywords)
+        return [function(*args, **keywords)]
     except ValueError as error:
         return str(error)
-    return None
 
 
 def settings_around(function: Callable[..., Any], model: Any, *args: Any) -> tuple[str, str]:

@@ -110,7 +110,9 @@ def tells(text, *words):
     missing = [word for word in words if word not in told]
     if missing:
         want = f"a ValueError that names {', '.join(words)}"
-        raise Mismatch(got="no ValueError" if text is None else f"a ValueError without {missing[0]}", want=want)
+        raise Mismatch(
+            got="no ValueError" if not isinstance(text, str) else f"a ValueError without {missing[0]}", want=want
+        )
 
 
 def tells_apart(text, missed):
