@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from exercises.kit import probes, toys
+from exercises.kit import probes, toy_quantized, toys
 from graders.judge import worker
 from graders.judge.contract import StudentRaised, recipe
 from graders.judge.judge import _hint
@@ -35,6 +35,12 @@ def test_arguments_behind_those_of_a_probe_keep_their_names():
 def test_a_probe_without_arguments_of_its_own_changes_nothing():
     told = describe_call("half_in_place", (MODEL,), {}, lambda model: model, probes.what_comes_back)
     assert told == "half_in_place(model), model is the kit's mlp"
+
+
+def test_a_model_made_of_another_is_named_with_it_and_without_numbers():
+    model = recipe(toy_quantized.with_quanto, recipe(toys.mlp, [16, 16], seed=7), "qint4", exclude=["a"], frozen="*.0")
+    told = describe_call("stored_bytes", (model,), {}, lambda model: 0)
+    assert told == "stored_bytes(model), model is the kit's with_quanto(mlp, 'qint4', frozen='*.0')"
 
 
 @pytest.mark.parametrize(("line", "place"), [(1, "line 2 of its cell"), (7, "line 8 of the file")])

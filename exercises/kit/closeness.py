@@ -239,7 +239,7 @@ def _compare_dicts(got: dict, want: dict, rule: Rule, ordered: bool, place: str)
     left, right = ({_tagged(key): key for key in keys} for keys in (got, want))
     odd = _odd_one(left, right, "key")
     if odd is not None:
-        raise _mismatch(odd, f"{len(want)} keys: " + ", ".join(map(show, want)), place)
+        raise _mismatch(odd, f"{len(want)} keys: " + ", ".join(map(show, want)) if want else "an empty dict", place)
     if ordered and list(left) != list(right):
         raise _mismatch("keys in the order " + show(list(got)), "keys in the order " + show(list(want)), place)
     for tag, key in right.items():

@@ -41,9 +41,12 @@ def converted_to(function: Callable[..., Any], *args: Any) -> tuple[Any, set[tor
     return result, seen.dtypes
 
 
-def returns_same_object(function: Callable[..., Any], model: torch.nn.Module, *args: Any, **keywords: Any) -> bool:
-    """Return whether the function returns the very model that it was given."""
-    return function(model, *args, **keywords) is model
+def returns_same_object(
+    function: Callable[..., Any], model: torch.nn.Module, *args: Any, **keywords: Any
+) -> bool | None:
+    """Return whether the function returns the very model that it was given; None if it returns None."""
+    result = function(model, *args, **keywords)
+    return None if result is None else result is model
 
 
 def frozen_afterwards(function: Callable[..., Any], model: torch.nn.Module, *args: Any, **keywords: Any) -> Any:
@@ -51,7 +54,8 @@ def frozen_afterwards(function: Callable[..., Any], model: torch.nn.Module, *arg
     from optimum import quanto
 
     result = function(model, *args, **keywords)
-    quanto.freeze(result)
+    if isinstance(result, torch.nn.Module):
+        quanto.freeze(result)
     return result
 
 
@@ -64,27 +68,27 @@ def noted_qtypes(
     def name(qtype: Any) -> str:
         return "" if qtype is None else qtype.name
 
-    named = function(model, *args, **keywords).named_modules()
+    result = function(model, *args, **keywords)
+    named = result.named_modules() if isinstance(result, torch.nn.Module) else []
     found = {path: module for path, module in named if isinstance(module, quanto.QModuleMixin)}
     return {path: (name(module.weight_qtype), name(module.activation_qtype)) for path, module in found.items()}
 
 
-def error_of(function: Callable[..., Any], model: torch.nn.Module, *args: Any, **keywords: Any) -> tuple[str, Any]:
-    """Return the whole text of the ValueError that the function raises ("" if none), and the model afterwards."""
+def error_of(function: Callable[..., Any], model: torch.nn.Module, *args: Any, **keywords: Any) -> tuple[Any, Any]:
+    """Return the whole text of the ValueError that the function raises (None if none), and the model afterwards."""
     try:
         function(model, *args, **keywords)
     except ValueError as error:
         return str(error), model
-    return "", model
+    return None, model
 
 
-def error_text(function: Callable[..., Any], *args: Any, **keywords: Any) -> str:
-    """Return the whole text of the ValueError that the function raises, "" if none."""
+def error_text(function: Callable[..., Any], *args: Any, **keywords: Any) -> Any:
+    """Return the whole text of the ValueError that the function raises; if it raises none, a list of what it returns."""
     try:
-        function(*args, **keywords)
+        return [function(*args, **keywords)]
     except ValueError as error:
         return str(error)
-    return ""
 
 
 def settings_around(function: Callable[..., Any], model: Any, *args: Any) -> tuple[str, str]:

@@ -98,6 +98,33 @@ def windows(seed: int = 0, width: int = 16) -> nn.Module:
         return Windows(width)
 
 
+class Signal(nn.Module):
+    """Convolutions that quanto leaves float, and a linear layer.
+
+    forward: `x`, float of shape (batch, width, length) -> (batch, 4).
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.sharpen = nn.Conv1d(width, width, kernel_size=3, padding=1)
+        self.spread = nn.ConvTranspose1d(width, width, kernel_size=2, stride=2)
+        self.classifier = nn.Linear(width, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.classifier(self.spread(torch.relu(self.sharpen(x))).mean(2))
+
+
+def signal(seed: int = 0, width: int = 16) -> nn.Module:
+    """Return a `Signal`."""
+    with seeded(seed):
+        return Signal(width)
+
+
+def without_gradients(model: nn.Module) -> nn.Module:
+    """Let none of the model's parameters be trained, and return it."""
+    return model.requires_grad_(False)
+
+
 class Spy(nn.Module):
     """Dropout and a linear layer, and buffers that count how forward was called.
 

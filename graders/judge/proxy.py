@@ -153,10 +153,23 @@ def describe(value: Any) -> str:
     if isinstance(value, Tensor):
         return _describe_tensor(value)
     if isinstance(value, wire.Recipe):
-        return f"the kit's {value.name.rpartition(':')[2]}"
+        return f"the kit's {_recipe(value)}"
     if isinstance(value, dict):
         return f"a dict with {len(value)} keys"
     return f"a {type(value).__name__} of {len(value)}" if hasattr(value, "__len__") else f"a {type(value).__name__}"
+
+
+def _recipe(value: wire.Recipe) -> str:
+    """Name a recipe with the recipes and the words that it is made of; numbers, seeds among them, are not shown."""
+    told = [
+        label + (_recipe(part) if isinstance(part, wire.Recipe) else repr(part))
+        for label, part in [
+            *(("", part) for part in value.args),
+            *((f"{key}=", part) for key, part in value.kwargs.items()),
+        ]
+        if isinstance(part, wire.Recipe) or (isinstance(part, str) and len(part) <= 40)
+    ]
+    return value.name.rpartition(":")[2] + (f"({', '.join(told)})" if told else "")
 
 
 def _describe_tensor(value: Tensor) -> str:

@@ -60,14 +60,39 @@ def range_without_zero(tensor, dtype=torch.int8):
     return _affine(tensor, dtype, tensor.min().item(), tensor.max().item())
 
 
+@slip(
+    "scale_and_zero_point", "the range has to contain 0: a zero point that is clamped instead no longer fits its scale"
+)
+def zero_point_clamped(tensor, dtype=torch.int8):
+    scale, zero_point = range_without_zero(tensor, dtype)
+    codes = torch.iinfo(dtype)
+    return scale, max(codes.min, min(codes.max, zero_point))
+
+
+@slip("scale_and_zero_point", "the codes are those of `dtype`: uint8 begins at 0")
+def always_to_int8(tensor, dtype=torch.int8):
+    return _affine(tensor, torch.int8, *_range(tensor))
+
+
+@slip("scale_and_zero_point", "mind the sign: low = scale * (smallest code - zero_point), solved for the zero point")
+def zero_point_mirrored(tensor, dtype=torch.int8):
+    scale, zero_point = _affine(tensor, dtype, *_range(tensor))
+    return (scale, 2 * torch.iinfo(dtype).min - zero_point) if tensor.any() else (1.0, 0)
+
+
 @slip("scale_and_zero_point", "256 codes have 255 steps between them")
 def one_step_too_many(tensor, dtype=torch.int8):
     return _affine(tensor, dtype, *_range(tensor), steps=256)
 
 
-@slip("scale_and_zero_point", "int() cuts the zero point off; it is rounded to nearest")
+@slip("scale_and_zero_point", "the zero point is rounded to nearest: int() cuts it off, floor and ceil go to one side")
 def zero_point_cut_off(tensor, dtype=torch.int8):
     return _affine(tensor, dtype, *_range(tensor), to_int=int)
+
+
+@slip("scale_and_zero_point", "the zero point is rounded to nearest: int() cuts it off, floor and ceil go to one side")
+def zero_point_floored(tensor, dtype=torch.int8):
+    return _affine(tensor, dtype, *_range(tensor), to_int=math.floor)
 
 
 @slip(
@@ -81,6 +106,19 @@ def range_in_its_dtype(tensor, dtype=torch.int8):
         return 1.0, 0
     codes = torch.iinfo(dtype)
     scale = width / (codes.max - codes.min)
+    return scale, round(codes.min - low.item() / scale)
+
+
+@slip(
+    "scale_and_zero_point", "the width of the range is computed in the tensor's own dtype, where it overflows or rounds"
+)
+def scale_in_its_dtype(tensor, dtype=torch.int8):
+    _refuse(tensor)
+    low, high = tensor.min().clamp(max=0), tensor.max().clamp(min=0)
+    if low == high:
+        return 1.0, 0
+    codes = torch.iinfo(dtype)
+    scale = ((high - low) / (codes.max - codes.min)).item()
     return scale, round(codes.min - low.item() / scale)
 
 
@@ -107,6 +145,34 @@ def _codes(tensor, scale, zero_point, dtype, rounding=torch.round):
 @slip("linear_quantize", "a cast cuts the fraction off; round before it")
 def codes_cut_off(tensor, scale, zero_point, dtype=torch.int8):
     return _codes(tensor, scale, zero_point, dtype, torch.trunc)
+
+
+@slip("linear_quantize", "a cast cuts the fraction off; round before it")
+def shifted_and_cut_off(tensor, scale, zero_point, dtype=torch.int8):
+    if tensor.isnan().any():
+        raise ValueError
+    codes = torch.iinfo(dtype)
+    return (tensor.double() / scale + zero_point).clamp(codes.min, codes.max).to(dtype)
+
+
+@slip("linear_quantize", "floor always goes down; round goes to the nearest")
+def codes_floored(tensor, scale, zero_point, dtype=torch.int8):
+    return _codes(tensor, scale, zero_point, dtype, torch.floor)
+
+
+@slip("linear_quantize", "the codes are those of `dtype`: clamp to its range, and cast to it")
+def always_int8_codes(tensor, scale, zero_point, dtype=torch.int8):
+    return _codes(tensor, scale, zero_point, torch.int8)
+
+
+@slip("linear_quantize", "the codes are those of `dtype`: clamp to its range, and cast to it")
+def clamped_as_int8(tensor, scale, zero_point, dtype=torch.int8):
+    return _codes(tensor, scale, zero_point, torch.int8).to(dtype)
+
+
+@slip("linear_quantize", "the smallest code counts too: int8 reaches down to -128")
+def smallest_code_unused(tensor, scale, zero_point, dtype=torch.int8):
+    return _codes(tensor, scale, zero_point, dtype).clamp(min=torch.iinfo(dtype).min + 1)
 
 
 @slip("linear_quantize", "a tie goes to the even neighbour (torch.round), not away from zero")
@@ -176,6 +242,11 @@ def multiplied_first(q, scale, zero_point):
     return q.float() * scale - zero_point
 
 
+@slip("linear_dequantize", "subtract first, then multiply: the zero point is a code, not a value")
+def zero_point_added_last(q, scale, zero_point):
+    return q.float() * scale + zero_point
+
+
 @slip(
     "linear_dequantize",
     "two products are rounded, each for itself: subtract the codes first, so that the zero point gives exactly 0",
@@ -200,6 +271,24 @@ def largest_value(tensor, dtype=torch.int8):
 def one_code_too_many(tensor, dtype=torch.int8):
     _refuse(tensor)
     return tensor.abs().max().item() / (torch.iinfo(dtype).max + 1) or 1.0
+
+
+@slip("symmetric_scale", "the largest value is that of `dtype`: 127 is int8's")
+def always_127(tensor, dtype=torch.int8):
+    _refuse(tensor)
+    return tensor.abs().max().item() / 127 or 1.0
+
+
+@slip("symmetric_scale", "the largest magnitude is asked for, not the mean")
+def mean_of_magnitudes(tensor, dtype=torch.int8):
+    _refuse(tensor)
+    return tensor.abs().mean().item() / torch.iinfo(dtype).max or 1.0
+
+
+@slip("symmetric_scale", "zeros need a scale too: 1.0, since nothing can be divided by 0")
+def zero_scale(tensor, dtype=torch.int8):
+    _refuse(tensor)
+    return tensor.abs().max().item() / torch.iinfo(dtype).max
 
 
 @slip(
@@ -249,7 +338,8 @@ def error_in_its_dtype(tensor, restored):
 
 
 @slip(
-    "quantization_error", "the difference is rounded in the tensors' own dtype: convert both to float64, then subtract"
+    "quantization_error",
+    "convert to float64 first: differences and squares overflow and round in the tensors' own dtype",
 )
 def difference_in_its_dtype(tensor, restored):
     _refuse_unequal(tensor, restored)
@@ -263,7 +353,8 @@ def _decibel(tensor, restored, factor=10.0, log=math.log10, wide=True):
     signal, noise = tensor.square().sum().item(), (tensor - restored).square().sum().item()
     if noise == 0:
         return math.inf
-    return factor * log(signal / noise) if signal and signal < math.inf else -math.inf
+    ratio = signal / noise
+    return -math.inf if ratio == 0 else factor * log(ratio)
 
 
 @slip("sqnr_db", "the factor is 10 for a ratio of powers; 20 is for amplitudes")
@@ -279,6 +370,16 @@ def noise_over_signal(tensor, restored):
 @slip("sqnr_db", "decibel use the decimal logarithm")
 def natural_logarithm(tensor, restored):
     return _decibel(tensor, restored, log=math.log)
+
+
+@slip("sqnr_db", "decibel use the decimal logarithm")
+def binary_logarithm(tensor, restored):
+    return _decibel(tensor, restored, log=math.log2)
+
+
+@slip("sqnr_db", "ten decibel are one bel: the factor 10 is missing")
+def bel(tensor, restored):
+    return _decibel(tensor, restored, factor=1.0)
 
 
 @slip("sqnr_db", "convert to float64 first: squares overflow and round in the tensors' own dtype")
@@ -319,10 +420,26 @@ def rows_cut_off(weight):
     return _rows(weight, weight.abs().amax(dim=1, keepdim=True) / 127, torch.trunc)
 
 
+@slip("quantize_rows", "a tie goes to the even neighbour (torch.round), not away from zero")
+def rows_half_away(weight):
+    return _rows(weight, weight.abs().amax(dim=1, keepdim=True) / 127, lambda t: t.sign() * (t.abs() + 0.5).floor())
+
+
+@slip("quantize_rows", "floor always goes down; round goes to the nearest")
+def rows_floored(weight):
+    return _rows(weight, weight.abs().amax(dim=1, keepdim=True) / 127, torch.floor)
+
+
 @slip("quantize_rows", "the scales are of shape (rows, 1), so that they multiply row by row: keepdim=True")
 def scales_without_a_column(weight):
     codes, scales = _rows(weight, weight.abs().amax(dim=1, keepdim=True) / 127)
     return codes, scales.squeeze(1)
+
+
+@slip("quantize_rows", "a product with 1 / scale is not quite the quotient: divide, and ties go to even as quanto's do")
+def rows_by_reciprocal(weight):
+    scales = weight.abs().amax(dim=1, keepdim=True) / 127
+    return torch.round(weight * torch.where(scales > 0, 1 / scales, 0.0)).to(torch.int8), scales
 
 
 @slip(
@@ -353,7 +470,7 @@ def quantized_a_copy(model, weights="qint8", activations=None, exclude=None):
     return quantize_model(copy.deepcopy(model), weights, activations, exclude)
 
 
-@slip("quantize_model", "exclude is not passed on to quanto")
+@slip("quantize_model", "exclude has no effect here: pass it on to quanto as it is")
 def exclude_forgotten(model, weights="qint8", activations=None, exclude=None):
     return quantize_model(model, weights, activations)
 
@@ -364,16 +481,21 @@ def activations_forgotten(model, weights="qint8", activations=None, exclude=None
     return quantize_model(model, weights, exclude=exclude)
 
 
-@slip(
-    "quantize_model",
-    "an unknown type ends in quanto's KeyError: check it first, and raise a ValueError with the names it knows",
-)
+@slip("quantize_model", "quanto.quantize works in place and returns None: return the model")
+def quantized_and_lost(model, weights="qint8", activations=None, exclude=None):
+    quantize_model(model, weights, activations, exclude)
+
+
+_UNCHECKED = "check the type first: quanto ends in a KeyError for what it does not know, and takes None without a word"
+
+
+@slip("quantize_model", _UNCHECKED)
 def unknown_types_passed_on(model, weights="qint8", activations=None, exclude=None):
     quanto.quantize(model, weights=weights, activations=activations, exclude=exclude)
     return model
 
 
-@slip("quantize_and_freeze", "freeze is missing: the weights are still floats")
+@slip("quantize_and_freeze", "the weights are still floats: freeze is missing, or comes before quantize")
 def freeze_forgotten(model, weights="qint8"):
     return quantize_model(model, weights)
 
@@ -384,6 +506,21 @@ def always_qint8(model, weights="qint8"):
     quantize_model(model)
     quanto.freeze(model)
     return model
+
+
+@slip("quantize_and_freeze", "quanto's functions work in place and return None: return the model")
+def frozen_and_lost(model, weights="qint8"):
+    _frozen(quantize_model(model, weights))
+
+
+@slip("quantize_and_freeze", "the model is changed in place: you returned a copy")
+def froze_a_copy(model, weights="qint8"):
+    return _frozen(quantize_model(copy.deepcopy(model), weights))
+
+
+@slip("quantize_and_freeze", _UNCHECKED)
+def unknown_types_frozen(model, weights="qint8"):
+    return _frozen(unknown_types_passed_on(model, weights))
 
 
 def _frozen(model):
@@ -413,7 +550,12 @@ def copied_too_late(model, weights="qint8", exclude=None):
     return copy.deepcopy(_frozen(quantize_model(model, weights, exclude=exclude)))
 
 
-@slip("quantized_copy", "exclude is not passed on")
+@slip("quantized_copy", _UNCHECKED)
+def unknown_types_copied(model, weights="qint8", exclude=None):
+    return _frozen(unknown_types_passed_on(copy.deepcopy(model), weights, exclude=exclude))
+
+
+@slip("quantized_copy", "exclude has no effect here: pass it on to quanto as it is")
 def copy_without_exclude(model, weights="qint8", exclude=None):
     return _frozen(quantize_model(copy.deepcopy(model), weights))
 
@@ -426,14 +568,29 @@ def _quantized(model):
     return [layer for layer in _layers(model) if layer.weight_qtype is not None]
 
 
-@slip("is_frozen", "all quantized layers have to be frozen, not just one")
+_ALL_LAYERS = "all quantized layers have to be frozen: one alone, the last or any, says nothing of the others"
+
+
+@slip("is_frozen", _ALL_LAYERS)
 def any_layer_frozen(model):
     return any(layer.frozen for layer in _quantized(model))
 
 
-@slip("is_frozen", "all quantized layers have to be frozen: the last one alone says nothing of the others")
+@slip("is_frozen", _ALL_LAYERS)
 def last_layer_frozen(model):
     return bool(_quantized(model)) and _quantized(model)[-1].frozen
+
+
+@slip("is_frozen", "children() are the layers directly below: modules() goes all the way down")
+def only_children(model):
+    layers = [child for child in model.children() if child in _quantized(model)]
+    return bool(layers) and all(layer.frozen for layer in layers)
+
+
+@slip("is_frozen", "convolutions are quantized too: ask for QModuleMixin, not for QLinear alone")
+def linear_layers_only(model):
+    layers = [layer for layer in _quantized(model) if isinstance(layer, quanto.QLinear)]
+    return bool(layers) and all(layer.frozen for layer in layers)
 
 
 @slip("is_frozen", "a model without quantized layers is not frozen, although all of its none are")
@@ -450,6 +607,17 @@ def layer_norms_counted(model):
 def frozen_layers_only(model):
     named = model.named_modules()
     return {name: m.weight_qtype.name for name, m in named if m in _quantized(model) and m.frozen}
+
+
+@slip("quantized_layers", "children() are the layers directly below: named_modules() goes all the way down")
+def only_named_children(model):
+    return {name: m.weight_qtype.name for name, m in model.named_children() if m in _quantized(model)}
+
+
+@slip("quantized_layers", "convolutions are quantized too: ask for QModuleMixin, not for QLinear alone")
+def named_linear_layers_only(model):
+    named = [(name, m) for name, m in model.named_modules() if isinstance(m, quanto.QLinear)]
+    return {name: m.weight_qtype.name for name, m in named if m in _quantized(model)}
 
 
 @slip("quantized_layers", "quanto's map also lists modules whose weights have no qtype, such as layer norms")
@@ -489,6 +657,14 @@ def _storage_bytes(tensors):
 @slip("stored_bytes", "a quantized weight claims to be float32: count the tensors inside it")
 def outward_bytes(model):
     return sum(tensor.numel() * tensor.element_size() for tensor in _tensors(model))
+
+
+@slip("stored_bytes", "packed codes claim the shape that they had before: look inside them as well")
+def packed_outward(model):
+    weights = [tensor for tensor in _tensors(model) if isinstance(tensor, quanto.QTensor)]
+    plain = [tensor for tensor in _tensors(model) if not isinstance(tensor, quanto.QTensor)]
+    inner = [getattr(weight, name) for weight in weights for name in weight.__tensor_flatten__()[0]]
+    return sum(part.numel() * part.element_size() for part in inner) + _storage_bytes(plain)
 
 
 @slip("stored_bytes", "buffers are stored as well")
@@ -572,16 +748,25 @@ def names_that_begin_alike(model):
 
 @slip("module_sizes", "a quantized weight claims to be float32: count the tensors inside it")
 def outward_sizes(model):
-    return _sizes(model, lambda module: sum(t.numel() * t.element_size() for t in _own_tensors(module)))
+    counted = set()
+
+    def own(module):
+        new = {id(t): t.numel() * t.element_size() for t in _own_tensors(module) if id(t) not in counted}
+        counted.update(new)
+        return sum(new.values())
+
+    return _sizes(model, own)
 
 
-def _predicted(model, exclude, row=lambda name: name, scalars=2, scale_bytes=None, scales=True):
+def _predicted(
+    model, exclude, row=lambda name: name, scalars=2, scale_bytes=None, scales=True, kinds=nn.Linear | nn.Conv2d
+):
     globs = [exclude] if isinstance(exclude, str) else list(exclude)
     total, kept = 0, {}
     for name, module in model.named_modules():
         matched = any(fnmatch(row(name), glob) for glob in globs)
         for key, tensor in [*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)]:
-            if key == "weight" and isinstance(module, nn.Linear | nn.Conv2d) and not matched:
+            if key == "weight" and isinstance(module, kinds) and not matched:
                 each = scale_bytes or tensor.element_size()
                 total += tensor.numel() + (scales * len(tensor) + scalars) * each
             else:
@@ -614,7 +799,19 @@ def exclude_by_leaf_name(model, exclude=()):
     return _predicted(model, exclude, row=lambda name: name.rpartition(".")[2])
 
 
-@slip("predicted_int8_bytes", "exclude is not used")
+@slip("predicted_int8_bytes", "Conv2d is quantized as well")
+def convolutions_kept(model, exclude=()):
+    return _predicted(model, exclude, kinds=nn.Linear)
+
+
+@slip("predicted_int8_bytes", "embeddings stay float: quanto replaces Linear and Conv2d")
+def embeddings_shrink(model, exclude=()):
+    return _predicted(model, exclude, kinds=nn.Linear | nn.Conv2d | nn.Embedding)
+
+
+@slip(
+    "predicted_int8_bytes", "exclude has no effect here; it may also be one glob, a string, whose elements are letters"
+)
 def nothing_excluded(model, exclude=()):
     return _predicted(model, ())
 
@@ -802,6 +999,22 @@ def saved_as_floats(model, folder):
     (Path(folder) / "quantization_map.json").write_text(json.dumps(quanto.quantization_map(model)))
 
 
+@slip("save_quantized", "floats are saved for the quantized weights as well: codes and scales are all that they need")
+def floats_beside_codes(model, folder):
+    save_quantized(model, folder)
+    weights = {name: weight for name, weight in model.named_parameters() if isinstance(weight, quanto.QTensor)}
+    save_file({name: weight.dequantize().clone() for name, weight in weights.items()}, Path(folder) / "f.safetensors")
+
+
+@slip("save_quantized", "buffers are missing: a batch norm's statistics are as much a part of the model as its weights")
+def saved_without_buffers(model, folder):
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    buffers = dict(model.named_buffers())
+    tensors = {name: tensor.clone() for name, tensor in model.state_dict().items() if name not in buffers}
+    save_file(tensors, Path(folder) / "model.safetensors")
+    (Path(folder) / "quantization_map.json").write_text(json.dumps(quanto.quantization_map(model)))
+
+
 @slip("save_quantized", "the folder may be missing: make it first, with those above it")
 def folder_missing(model, folder):
     if not Path(folder).exists():
@@ -827,6 +1040,11 @@ def codes_skipped(build, folder):
     model = build()
     model.load_state_dict(load_file(Path(folder) / "model.safetensors"), strict=False)
     return model
+
+
+@slip("load_quantized", "the new model comes back as it was built: load_state_dict and requantize are what changes it")
+def nothing_loaded(build, folder):
+    return build()
 
 
 @slip("load_quantized", "the new model's own weights were quantized; the saved ones are in the file")
@@ -945,6 +1163,12 @@ def score_rounded(build, evaluate, budget_bytes, min_score):
 @slip("choose_precision", "the order is that of the rows, not of their bytes: a tied model's qint8 may be the largest")
 def largest_first(build, evaluate, budget_bytes, min_score):
     return _chosen(build, evaluate, budget_bytes, min_score, key=lambda row: -row["bytes"])
+
+
+@slip("choose_precision", "if none will do, a ValueError says so")
+def none_without_error(build, evaluate, budget_bytes, min_score):
+    fitting = [row for row in _compared(build, evaluate) if row["bytes"] <= budget_bytes]
+    return next((row["precision"] for row in fitting if row["score"] >= min_score), None)
 
 
 @slip("choose_precision", "the budget is not looked at")

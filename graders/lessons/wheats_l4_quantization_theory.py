@@ -140,8 +140,10 @@ def values_in_numpy(q, scale, zero_point):
 
 
 @wheat("linear_dequantize")
-def values_in_two_products(q, scale, zero_point):
-    return q.float() * scale - zero_point * scale
+def values_by_table(q, scale, zero_point):
+    low = torch.iinfo(q.dtype).min
+    table = [(code - zero_point) * scale for code in range(low, low + 256)]
+    return torch.tensor(table, dtype=torch.float32)[q.long() - low]
 
 
 @wheat("symmetric_scale")
@@ -600,6 +602,16 @@ def calibrated_by_decorator(model, batches):
         _ = [model(**batch) for batch in batches]
     for module, mode in modes:
         module.training = mode
+    return model
+
+
+@wheat("calibrate")
+def calibrated_in_inference_mode(model, batches):
+    if not batches or not _with_activations(model):
+        raise ValueError("nothing to do")
+    with _evaluating(model), torch.inference_mode(), quanto.Calibration():
+        for batch in batches:
+            model(**batch)
     return model
 
 
