@@ -1,5 +1,6 @@
 """Read values without asking them, and show them in short texts that can be told apart."""
 
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
@@ -11,6 +12,13 @@ _BASES = (bool, int, float, complex, str, bytes, *_CONTAINERS)
 _PACKED = (torch.float4_e2m1fn_x2,)  # two numbers in a byte, which torch does not convert
 _SHOWN = 20  # elements of a container that are shown
 SMALL = 8  # tensors of at most this many elements are shown whole
+
+
+@dataclass(frozen=True)
+class Foreign:
+    """What stands for an answer from another process that is no data; it equals nothing but itself."""
+
+    type_name: str
 
 
 def base_type(value: Any) -> type:
@@ -69,6 +77,8 @@ def show_type(value: Any) -> str:
     kind = base_type(value)
     if kind is Tensor:
         return "Tensor"
+    if kind is Foreign:
+        return value.type_name
     module = type.__dict__["__module__"].__get__(kind)
     name = type.__dict__["__name__"].__get__(kind)
     return f"{module}.{name}" if module.partition(".")[0] in ("numpy", "torch") else name

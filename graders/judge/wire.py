@@ -21,6 +21,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+from exercises.kit.showing import Foreign
 from graders.judge import models
 
 MAX_DEPTH = 40
@@ -41,16 +42,6 @@ _ONLY_ASKED = ("recipe", "again")
 
 class Unreadable(Exception):
     """A value that cannot be sent as data; the text says why."""
-
-
-@dataclass(frozen=True)
-class Foreign:
-    """An answer of a type that is no data; it equals nothing but itself."""
-
-    type_name: str
-
-    def __repr__(self) -> str:
-        return f"an object of type {self.type_name}"
 
 
 @dataclass(eq=False)
