@@ -88,9 +88,9 @@ def test_blips_modes_and_first_dtype():
     assert model.training
     assert not model.text_decoder.bert.training
     assert model.text_decoder.bert.encoder.training
-    raised, modes = probes.modes_after(lambda blip: blip.generate(torch.zeros(1, 3, 32, 32)), model)
-    assert raised == "RuntimeError"
-    assert modes == {name: module.training for name, module in model.named_modules()}
+    seen = probes.modes_after(lambda blip: blip.generate(torch.zeros(1, 3, 32, 32)), model)
+    assert seen["raised"] == "RuntimeError"
+    assert seen["training"] == {name: module.training for name, module in model.named_modules()}
     names, dtypes = zip(
         *((n, p.dtype) for n, p in toy_casts.blip_with_first(torch.float16).named_parameters()), strict=True
     )
@@ -134,6 +134,22 @@ def test_probes_restore_the_default_whatever_happens():
     assert torch.get_default_dtype() == torch.float32
 
 
+@pytest.mark.parametrize("settings", [{"max_new_tokens": 20}, {"max_new_tokens": 30, "use_cache": False}], ids=str)
+def test_the_long_caption_has_its_length_with_and_without_a_cache(settings):
+    blip, pixels = toy_casts.blip_that_says(20, 11), torch.zeros(1, 3, 32, 32)
+    ids = blip.generate(pixels, do_sample=False, num_beams=1, **settings)
+    assert len(models.tiny_blip_processor().decode(ids[0], skip_special_tokens=True).split()) == 20
+
+
+def test_what_is_shared_is_one_tensor():
+    shared, looked = toy_casts.shared_positions(), toy_casts.by_another_name()
+    assert shared.position_ids is shared.model.position_ids
+    assert len(list(shared.buffers())) == 1
+    assert looked.table is looked.embedding.weight
+    assert next(looked.named_parameters())[0] == "table"
+    assert list(toy_casts.statistics_alone().parameters()) == []
+
+
 def test_probes_see_hooks_and_parameters():
     model = toys.mlp()
 
@@ -145,8 +161,9 @@ def test_probes_see_hooks_and_parameters():
 
     assert probes.hooks_after(lambda given: None, model) == 0
     assert probes.hooks_after(hooked, model) == 1
-    assert probes.parameters_stay(nn.Module.half, model)
-    assert not probes.parameters_stay(renewed, model)
+    assert probes.renewed_parameters(nn.Module.half, model) == []
+    assert probes.renewed_parameters(renewed, model) == ["layers.1.bias"]
+    assert probes.what_comes_back(lambda given: given, {}) == "the dict itself"
     assert [probes.what_comes_back(f, model) for f in (nn.Module.eval, hooked, lambda given: 3)] == [
         "the model itself",
         "nothing",

@@ -173,22 +173,22 @@ def _default(dtype: torch.dtype) -> Iterator[None]:
         torch.set_default_dtype(old)
 
 
-def made_around(manager: Callable[..., Any], before: torch.dtype, *dtypes: torch.dtype) -> list[torch.Tensor]:
+def made_around(manager: Callable[..., Any], before: torch.dtype, *dtypes: torch.dtype) -> dict[str, torch.Tensor]:
     """Enter manager(dtype) for each dtype, one inside the other, and leave them again; return a new tensor of each stage."""
     with _default(before):
-        return [torch.ones(2), *_stages(manager, list(dtypes))]
+        return {"before": torch.ones(2), **_stages(manager, list(dtypes))}
 
 
-def _stages(manager: Callable[..., Any], dtypes: list[torch.dtype]) -> list[torch.Tensor]:
+def _stages(manager: Callable[..., Any], dtypes: list[torch.dtype], depth: int = 1) -> dict[str, torch.Tensor]:
     with manager(dtypes[0]):
-        made = [torch.nn.Linear(1, 1).weight.detach().fill_(1 / 3)]
-        made += _stages(manager, dtypes[1:]) if dtypes[1:] else []
-    return [*made, torch.tensor([1 / 3])]
+        made = {f"inside block {depth}": torch.nn.Linear(1, 1).weight.detach().fill_(1 / 3)}
+        made |= _stages(manager, dtypes[1:], depth + 1) if dtypes[1:] else {}
+    return {**made, f"after block {depth}": torch.tensor([1 / 3])}
 
 
 def made_after_exception(
     manager: Callable[..., Any], before: torch.dtype, *dtypes: torch.dtype
-) -> tuple[torch.Tensor, torch.Tensor]:
+) -> dict[str, torch.Tensor]:
     """Return a tensor made after manager(dtype) was left in peace, and one made after an exception inside of it.
 
     The exception is raised in manager(dtype) for each dtype inside the one before.
@@ -202,7 +202,7 @@ def made_after_exception(
             for dtype in dtypes:
                 stack.enter_context(manager(dtype))
             raise ZeroDivisionError
-        return peaceful, torch.tensor([1 / 3])
+        return {"without an exception": peaceful, "after an exception": torch.tensor([1 / 3])}
 
 
 def interrupted(manager: Callable[..., Any], before: torch.dtype, dtype: torch.dtype) -> str:
@@ -243,11 +243,11 @@ def made_after(function: Callable[..., Any], before: torch.dtype, *args: Any) ->
         return torch.tensor([1 / 3])
 
 
-def built(function: Callable[..., Any], build: Any, dtype: torch.dtype) -> tuple[int, bool]:
+def built(function: Callable[..., Any], build: Any, dtype: torch.dtype) -> dict[str, Any]:
     """Return how often function(build, dtype) called a kit's `Builder`, and whether it returned what that built last."""
     with _default(torch.float32):
         result = function(build, dtype)
-    return build.calls, bool(build.models) and result is build.models[-1]
+    return {"calls of build": build.calls, "its model came back": bool(build.models) and result is build.models[-1]}
 
 
 # Models as they are afterwards, and what they were given.
@@ -265,34 +265,36 @@ def shared_names(function: Callable[..., Any], model: torch.nn.Module, *args: An
 
 
 def generation_settings(function: Callable[..., Any], model: Any, *args: Any) -> dict[str, dict[str, Any]]:
-    """Return what the generation config of every module that has one sets, after the call."""
-    function(model, *args)
+    """Return what the generation config of every module that has one sets, after the function returned or raised."""
+    with contextlib.suppress(Exception):
+        function(model, *args)
     named = [(name, getattr(module, "generation_config", None)) for name, module in model.named_modules()]
     return {name: config.to_diff_dict() for name, config in named if config is not None}
 
 
-def what_comes_back(function: Callable[..., Any], model: torch.nn.Module, *args: Any) -> str:
-    """Return whether the function returns "the model itself", "nothing" or "another object"."""
-    result = function(model, *args)
-    return "the model itself" if result is model else "nothing" if result is None else "another object"
+def what_comes_back(function: Callable[..., Any], *args: Any) -> str:
+    """Return whether the function returns its first argument, "the model itself", or "nothing" or "another object"."""
+    given, result = args[0], function(*args)
+    kind = "model" if isinstance(given, torch.nn.Module) else type(given).__name__
+    return f"the {kind} itself" if result is given else "nothing" if result is None else "another object"
 
 
-def parameters_stay(function: Callable[..., Any], model: torch.nn.Module, *args: Any) -> bool:
-    """Return whether the model binds the same Parameter objects to the same names after the call."""
+def renewed_parameters(function: Callable[..., Any], model: torch.nn.Module, *args: Any) -> list[str]:
+    """Return the names that the model does not bind to the same Parameter object as before the call."""
     before = dict(model.named_parameters(remove_duplicate=False))
     function(model, *args)
     after = dict(model.named_parameters(remove_duplicate=False))
-    return before.keys() == after.keys() and all(after[name] is parameter for name, parameter in before.items())
+    return [name for name in before | after if before.get(name) is not after.get(name)]
 
 
-def modes_after(function: Callable[..., Any], model: torch.nn.Module, *args: Any) -> tuple[str, dict[str, bool]]:
+def modes_after(function: Callable[..., Any], model: torch.nn.Module, *args: Any) -> dict[str, Any]:
     """Return the type of what the function raised ("" if nothing), and the training flag of every module afterwards."""
     raised = ""
     try:
         function(model, *args)
     except Exception as error:
         raised = type(error).__name__
-    return raised, {name: module.training for name, module in model.named_modules()}
+    return {"raised": raised, "training": {name: module.training for name, module in model.named_modules()}}
 
 
 def hooks_after(function: Callable[..., Any], model: torch.nn.Module, *args: Any) -> int:
@@ -316,4 +318,4 @@ def first_float_given(function: Callable[..., Any], part: str, model: torch.nn.M
 
     model.get_submodule(part).register_forward_pre_hook(note, with_kwargs=True)
     function(model, *args)
-    return seen[0] if seen else None
+    return seen[0] if seen else "no float tensor"

@@ -58,11 +58,31 @@ def crossed_ties() -> nn.Module:
     return model
 
 
-def frozen(model: nn.Module) -> nn.Module:
-    """Return the model, whose weights training leaves alone, with an int64 parameter `count` of shape (3,) as its own."""
+class Looked(nn.Module):
+    """An embedding whose matrix the root also calls `table`, and a linear layer."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(8, width)
+        self.head = nn.Linear(width, width)
+        self.table = self.embedding.weight
+
+    def forward(self, input_ids: Tensor) -> Tensor:
+        return self.head(self.embedding(input_ids)) @ self.table.T
+
+
+def by_another_name(seed: int = 0, width: int = 16) -> nn.Module:
+    """Return a `Looked`: `table` and `embedding.weight` are one parameter, and `table` comes first."""
+    with seeded(seed):
+        return Looked(width)
+
+
+def frozen(model: nn.Module, count: bool = True) -> nn.Module:
+    """Return the model, whose weights training leaves alone; with an int64 parameter `count` of shape (3,) if so asked."""
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(not name.endswith("weight"))
-    model.count = nn.Parameter(torch.arange(3), requires_grad=False)
+    if count:
+        model.count = nn.Parameter(torch.arange(3), requires_grad=False)
     return model
 
 
@@ -200,13 +220,13 @@ def blip_that_shows_its_mode(seed: int) -> nn.Module:
 def blip_that_says(count: int, seed: int) -> nn.Module:
     """Return a `tiny_blip_variant(seed)` whose captions have exactly `count` words, sense or not."""
     model = variants.tiny_blip_variant(seed)
-    first_word, end, past = 5, model.config.text_config.sep_token_id, [0]
+    first_word, end, read = 5, model.config.text_config.sep_token_id, [0]
 
     def note_place(module: nn.Module, arguments: tuple, named: dict[str, Any]) -> None:
-        past[0] = named.get("past_key_values_length", 0)
+        read[0] = named.get("past_key_values_length", 0) + named["input_ids"].shape[1]
 
     def steer(module: nn.Module, arguments: tuple, logits: Tensor) -> Tensor:
-        places = past[0] + 1 + torch.arange(logits.shape[1])
+        places = read[0] + 1 - torch.arange(logits.shape[1], 0, -1)  # the last ones, without a cache too
         steered = logits.clone()
         steered[:, :, :first_word] = -1e4
         steered[:, places > count, end] = 1e4
@@ -265,3 +285,15 @@ class BesideIntegers(nn.Module):
 def beside_integers(model: nn.Module) -> nn.Module:
     """Return a `BesideIntegers` around the model."""
     return BesideIntegers(model)
+
+
+def shared_positions() -> nn.Module:
+    """Return a perceptron beside an int64 buffer, twice: `position_ids` and `model.position_ids` are one tensor."""
+    model = beside_integers(beside_integers(mlp()))
+    model.position_ids = model.model.position_ids
+    return model
+
+
+def statistics_alone() -> nn.Module:
+    """Return a batch norm without parameters: float and integer buffers are all it has."""
+    return nn.BatchNorm1d(16, affine=False)

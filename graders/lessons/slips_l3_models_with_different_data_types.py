@@ -68,6 +68,17 @@ def half_returns_nothing(model):
     model.half()
 
 
+@slip("half_in_place", "frozen parameters are cast too: requires_grad is about training, not about the dtype")
+def half_of_the_trained(model):
+    for parameter in model.parameters():
+        if parameter.requires_grad:
+            parameter.data = parameter.data.half()
+    for buffer in model.buffers():
+        if buffer.is_floating_point():
+            buffer.data = buffer.data.half()
+    return model
+
+
 @slip("cast_copy", "module.to() casts the module itself, in place; copy it first")
 def cast_without_copy(model, dtype):
     return model.to(dtype)
@@ -131,6 +142,19 @@ def gap_with_signs(expected, actual):
     _comparable(expected, actual)
     gap = expected.float() - actual.float()
     return gap.mean().item(), gap.max().item()
+
+
+@slip("logits_gap", "these are tensors of one number each; item() gives the Python float")
+def gap_as_tensors(expected, actual):
+    gap = (expected.float() - actual.float()).abs()
+    return gap.mean(), gap.max()
+
+
+@slip("logits_gap", "one side was rounded to the dtype of the other; cast both to float32")
+def gap_in_the_first_dtype(expected, actual):
+    if expected.shape != actual.shape or expected.numel() == 0:
+        raise ValueError
+    return right_gap(expected, actual.to(expected.dtype))
 
 
 @slip("logits_gap", "the mean comes first, the largest second")
@@ -214,6 +238,16 @@ def ratio_turned(model, dtype):
     return right_footprint(model) / after if after else 1.0
 
 
+@slip("footprint_ratio", "what is tied or shared is stored once, so it counts once before and once after")
+def ratio_by_every_name(model, dtype):
+    before = after = 0
+    named = [*model.named_parameters(remove_duplicate=False), *model.named_buffers(remove_duplicate=False)]
+    for _, tensor in named:
+        before += tensor.nbytes
+        after += tensor.numel() * dtype.itemsize if tensor.is_floating_point() else tensor.nbytes
+    return after / before if before else 1.0
+
+
 @slip("default_dtype", "an exception inside jumps over what stands after yield; put it into a finally")
 @contextlib.contextmanager
 def default_without_finally(dtype):
@@ -253,6 +287,18 @@ def default_forever(dtype):
     yield
 
 
+@slip("default_dtype", "torch's TypeError was caught; let it out, so that nobody builds in the wrong dtype unnoticed")
+@contextlib.contextmanager
+def default_if_possible(dtype):
+    before = torch.get_default_dtype()
+    with contextlib.suppress(TypeError):
+        torch.set_default_dtype(dtype)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
+
+
 @slip(
     "build_in_dtype",
     "what is built and cast afterwards was rounded twice, and a tensor with a dtype of its own loses it",
@@ -281,6 +327,12 @@ def build_twice(build, dtype):
 @slip("load_in_dtype", "without a dtype the checkpoint's own is kept, which need not be float32")
 def load_in_float32(folder, dtype=None):
     return BlipForConditionalGeneration.from_pretrained(folder, dtype=dtype or torch.float32, local_files_only=True)
+
+
+@slip("load_in_dtype", "without a dtype the checkpoint's own is kept, whatever torch's default is")
+def load_in_the_default(folder, dtype=None):
+    asked = dtype or torch.get_default_dtype()
+    return BlipForConditionalGeneration.from_pretrained(folder, dtype=asked, local_files_only=True)
 
 
 @slip("load_in_dtype", "the dtype was not passed on: from_pretrained(folder, dtype=...)")
@@ -393,12 +445,39 @@ def caption_in_float32(model, processor, image):
     return processor.decode(ids[0], skip_special_tokens=True)
 
 
+@slip("caption_image", "the model's own generation config was changed; give the settings to generate() instead")
+def caption_by_changed_config(model, processor, image):
+    for part in (model, model.text_decoder):
+        part.generation_config.update(do_sample=False, num_beams=1, max_new_tokens=20)
+    with _evaluating(model):
+        ids = _generate(model, processor, image)
+    return processor.decode(ids[0], skip_special_tokens=True)
+
+
 @slip("caption_accuracy", "that is the number of matches; divide by the number of images")
 def accuracy_as_count(model, processor, images, captions):
     if len(images) != len(captions) or not images:
         raise ValueError
     pairs = zip(images, captions, strict=True)
     return float(sum(right_caption(model, processor, image) == caption for image, caption in pairs))
+
+
+@slip("caption_accuracy", "equal captions were counted once; every pair of image and caption counts")
+def accuracy_of_different_captions(model, processor, images, captions):
+    if len(images) != len(captions) or not images:
+        raise ValueError
+    different = dict(zip(captions, images, strict=True))
+    hits = [right_caption(model, processor, image) == caption for caption, image in different.items()]
+    return sum(hits) / len(hits)
+
+
+@slip("caption_accuracy", "every submodule had a mode of its own, and model.eval() switched them all")
+def accuracy_and_stay(model, processor, images, captions):
+    if len(images) != len(captions) or not images:
+        raise ValueError
+    model.eval()
+    pairs = zip(images, captions, strict=True)
+    return sum(right_caption(model, processor, image) == caption for image, caption in pairs) / len(images)
 
 
 @slip("caption_accuracy", "a part of the caption is no match: compare with ==")
@@ -492,6 +571,15 @@ def except_through_the_tie(model, dtype, patterns):
     return result
 
 
+@slip("cast_except", "what matches keeps the dtype that it has, which need not be float32")
+def except_in_float32(model, dtype, patterns):
+    result = copy.deepcopy(model).to(dtype)
+    for name, module in result.named_modules():
+        if any(fnmatchcase(name, pattern) for pattern in patterns):
+            module.float()
+    return result
+
+
 @slip("cast_except", "it is the patterns that name what keeps its dtype; you cast exactly those")
 def except_the_others(model, dtype, patterns):
     def keeps(name, key):
@@ -548,9 +636,28 @@ def overflow_upwards(model, inputs, dtype):
     return found[0] if found else None
 
 
+@slip("first_overflow", "that is the last module with such an output: what overflows spoils all that come after")
+def overflow_at_last(model, inputs, dtype):
+    found = _overflows(copy.deepcopy(model).to(dtype), inputs, dtype, _is_leaf)
+    return found[-1] if found else None
+
+
+@slip("first_overflow", "float32 was run and compared with the largest number; sums and products in the dtype differ")
+def overflow_by_size(model, inputs, dtype):
+    largest = torch.finfo(dtype).max
+    found = _overflows(copy.deepcopy(model), inputs, torch.float32, _is_leaf, lambda t: not (t.abs() > largest).any())
+    return found[0] if found else None
+
+
 @slip("first_overflow", "only leaf modules count, those without children")
 def overflow_of_any_module(model, inputs, dtype):
     found = _overflows(copy.deepcopy(model).to(dtype), inputs, dtype, lambda module: True)
+    return found[0] if found else None
+
+
+@slip("first_overflow", "every leaf counts, whatever its class: also one without weights")
+def overflow_of_linear_layers(model, inputs, dtype):
+    found = _overflows(copy.deepcopy(model).to(dtype), inputs, dtype, lambda module: isinstance(module, nn.Linear))
     return found[0] if found else None
 
 
@@ -674,3 +781,10 @@ def compare_old_footprints(model, inputs, dtypes):
     expected, now = _expected(model, inputs), right_footprint(model)
     rows = [_row(expected, copy.deepcopy(model).to(d).eval(), right_inputs(inputs, d), d) for d in dtypes]
     return [row | {"footprint": now} for row in rows]
+
+
+@slip("compare_dtypes", "the model stays in eval mode; run copies, or give every submodule its own mode back")
+def compare_and_stay(model, inputs, dtypes):
+    model.eval()
+    expected = _expected(model, inputs)
+    return [_row(expected, copy.deepcopy(model).to(d), right_inputs(inputs, d), d) for d in dtypes]

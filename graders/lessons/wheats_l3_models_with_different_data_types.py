@@ -488,6 +488,17 @@ def caption_by_tokenizer(model, processor, image):
     return processor.tokenizer.batch_decode(ids, skip_special_tokens=True).pop()
 
 
+@wheat("caption_image")
+def caption_without_cache(model, processor, image):
+    dtype = next(filter(torch.is_floating_point, model.parameters())).dtype
+    with contextlib.ExitStack() as stack, torch.inference_mode():
+        for module in model.modules():
+            stack.callback(setattr, module, "training", module.training)
+        pixels = processor(images=[image], return_tensors="pt")["pixel_values"].to(dtype)
+        (ids,) = model.eval().generate(pixels, do_sample=False, num_beams=1, max_new_tokens=30, use_cache=False)
+    return processor.decode(ids, skip_special_tokens=True)
+
+
 # caption_accuracy
 
 
