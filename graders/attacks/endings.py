@@ -174,7 +174,7 @@ def answers_with_equal_hashes(*args: Any, **kwargs: Any) -> Any:
     import struct
     import sys
 
-    pairs = ",".join(f"[{(2**61 - 1) * number},0]" for number in range(1, 60_000))
+    pairs = ",".join(f"[{(2**61 - 1) * number},0]" for number in range(1, 10_000))
     tree = ('{"k":"dict","of":[' + pairs + "]}").encode()
     sys.modules["graders.judge.worker"]._encode = lambda value: struct.pack("<I", len(tree)) + tree
     return 0
@@ -185,6 +185,6 @@ def answers_in_parts(*args: Any, **kwargs: Any) -> Any:
     import struct
     import sys
 
-    tree = b'{"k":"list","of":[' + b"0," * (1 << 20) + b"0]}"
+    tree = b'{"k":"list","of":[' + b"0," * (1 << 18) + b"0]}"
     sys.modules["graders.judge.worker"]._encode = lambda value: struct.pack("<I", len(tree)) + tree
     return 0
