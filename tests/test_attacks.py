@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import socket
 import struct
@@ -18,7 +19,8 @@ from exercises.kit.lessons import lessons as kit_lessons
 from graders import siege
 from graders.attacks import Attack, corpus
 from graders.cohort import Bench
-from graders.judge import attempt, processes, wire, worker
+from graders.judge import attempt, processes, submission, wire, worker
+from graders.judge.contract import one_line
 from graders.judge.processes import ROOT, WorkerEnded
 from graders.submissions import Submission
 
@@ -28,6 +30,7 @@ QUICK = (
     "ends_at_import", "kills_its_parent", "crashes", "lying_tensor", "lying_builtins", "answers_nan", "spoils_arguments",
     "patches_comparisons", "patches_worker", "answers_with_a_recipe", "forges_frames", "writes_behind", "imports_solutions",
     "reads_files", "scans_objects", "digs_below_mounts", "opens_by_handle", "vandalises", "does_not_parse",
+    "slanders_cells", "answers_with_equal_hashes", "answers_in_parts", "forges_messages",
 )  # fmt: skip
 
 
@@ -137,6 +140,97 @@ def test_strides_of_a_tensor_inside_a_model_are_refused() -> None:
     wire.decode(answer(tree, data[4 + length :]))
     with pytest.raises(wire.Unreadable):
         wire.decode(answer(tree, data[4 + length :]), answer=True)
+
+
+@pytest.mark.parametrize("kind", ["dict", "set"])
+def test_an_answer_has_a_limited_number_of_keys(kind: str) -> None:
+    """Keys of the same hash take a time that grows with the square of their number."""
+    same_hash = [(2**61 - 1) * number for number in range(1, 1 + wire.MAX_KEYS)]
+    parts = [[key, 0] if kind == "dict" else key for key in same_hash]
+    assert len(wire.decode(answer(json.dumps({"k": kind, "of": parts})), answer=True)) == wire.MAX_KEYS
+    with pytest.raises(wire.Unreadable, match="too many parts"):
+        wire.decode(answer(json.dumps({"k": kind, "of": [*parts, [1, 0] if kind == "dict" else 1]})), answer=True)
+
+
+def test_what_a_student_wrote_stays_one_line_of_a_message() -> None:
+    assert one_line("a\n  rule   b\x1b[2J\ud800\u202e", 40) == "a\ufffd  rule   b\ufffd[2J\ufffd\ufffd"
+    assert one_line("Größe 2⁻⁸ 🙂") == "Größe 2⁻⁸ 🙂"
+    text = "def integer_range(dtype):\n    raise ValueError('x\\x1b[2J')\n"
+    message = grade(f"{HONEST}\n\n# %%\n{text}")["exercises"][0]["message"]
+    assert (len(message.splitlines()), "\x1b" in message) == (3, False)
+
+
+class _Scripted:
+    """Stands for a zygote: its workers send these frames, then end."""
+
+    def __init__(self, *workers: list[bytes]) -> None:
+        self.workers = list(workers)
+
+    def take(self) -> _Scripted:
+        self.frames = self.workers.pop(0)
+        return self
+
+    def send(self, header: dict, calls: list[bytes]) -> None:
+        self.sent = [cell["number"] for cell in header["cells"]]
+
+    def receive(self, deadline: float) -> bytes:
+        if not self.frames:
+            raise WorkerEnded("killed", "the code ended its process")
+        return self.frames.pop(0)
+
+    def kill(self) -> None:
+        pass
+
+
+def attempt_at(name: str, zygote: _Scripted, submitted: attempt.Submission | None = None) -> attempt.Attempt:
+    cells = submission.read(b"# %%\nimport torch\n# %%\ndef f(): return torch\n# %%\ndef g(): return torch, f\n", False)
+    made = submitted or attempt.Submission(zygote, "lesson", submission.plan(cells, ["f", "g"]))  # type: ignore[arg-type]
+    made.zygote = zygote  # type: ignore[assignment]
+    found = attempt.Attempt(made, name, [b"call"])
+    found.start()
+    return found
+
+
+def test_a_cell_cannot_be_ended_in_its_name_by_a_later_one() -> None:
+    """g's cell runs behind that of f, which it uses, and says that f's begins once more."""
+    liar = attempt_at("g", _Scripted([b"c1", b"c2", b"c3", b"c2"], [b"c1", b"c2", b"l{}", b"r=0"]))
+    outcome, message = liar.fate() or ("", "")
+    assert (outcome, "its cell did not finish" in message) == ("killed", True)
+    honest = attempt_at("f", _Scripted([b"c1", b"c2", b"l{}", b"r=1"]), liar.submission)
+    assert (honest.fate(), honest.answers) == (None, {b"call": b"=1"})
+
+
+def test_what_ends_a_worker_is_known_to_those_who_load_the_same_cells_before_it() -> None:
+    first = attempt_at("f", _Scripted([b"c1"], [b"c2", b"l{}", b"r=1"]))
+    assert first.fate() is None
+    second = attempt_at("g", scripted := _Scripted([b"c2", b"c3", b"l{}", b"r=1"]), first.submission)
+    assert (second.fate(), scripted.sent) == (None, [2, 3])
+
+
+def test_a_worker_that_ends_before_any_cell_began_is_no_fault_of_the_code() -> None:
+    tried = attempt_at("f", _Scripted([], [], [b"c1", b"c2", b"l{}", b"r=1"]))
+    assert (tried.fate(), tried.answers) == (None, {b"call": b"=1"})
+    for_good = attempt_at("f", _Scripted([], [], []))
+    assert for_good.fate() is None
+    with pytest.raises(WorkerEnded):
+        for_good.ask(b"call")
+
+
+def test_calls_that_were_not_recorded_have_a_time_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "EXERCISE_SECONDS", 0.3)
+    tried = attempt_at("f", _Scripted(*[[b"c1", b"c2", b"l{}", b"r=1"] for _ in range(9)]))
+    tried.fate()
+    receive = _Scripted.receive
+    monkeypatch.setattr(_Scripted, "receive", lambda self, deadline: time.sleep(0.05) or receive(self, deadline))
+    ends = []
+    for number in range(4):
+        try:
+            ends.append(str(tried.ask(b"late %d" % number)))
+        except WorkerEnded as ended:
+            ends.append(str(ended))
+    assert "time was used up" not in ends[0]  # four frames in each, of 0.05 s
+    assert "time was used up" in ends[2]
+    assert "time was used up" in ends[3]
 
 
 class _NoZygote:

@@ -6,6 +6,7 @@ import errno
 import os
 import re
 import signal
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -192,6 +193,29 @@ def _is_alone(spaces: sandbox.Namespaces) -> int:
 def test_a_worker_can_write_in_its_own_folder_and_leaves_nothing(zygote: Zygote) -> None:
     assert run(zygote, "open('note', 'w').write('x'); return os.listdir('.')") == ["note"]
     assert run(zygote, "return os.listdir('.')") == []
+
+
+def test_a_worker_is_the_first_to_go_when_memory_runs_out(zygote: Zygote) -> None:
+    assert run(zygote, "return open('/proc/self/oom_score_adj').read()") == "1000\n"
+
+
+def test_shared_memory_ends_with_its_worker(zygote: Zygote) -> None:
+    """A segment outlives its process: it would be memory that nobody gives back, and a way from one exercise to another."""
+    needs_namespaces(zygote)
+    body = "import ctypes\nreturn ctypes.CDLL(None).shmget(0x5EC, 4096, {flags})"
+    assert run(zygote, body.format(flags=0o1666)) != -1
+    assert run(zygote, body.format(flags=0o666)) == -1
+
+
+def test_the_limit_on_processes_leaves_out_what_the_user_runs_besides() -> None:
+    before = sandbox._tasks()
+    children = [subprocess.Popen(["sleep", "60"]) for _ in range(5)]
+    try:
+        assert sandbox._tasks() >= before + 3
+    finally:
+        for child in children:
+            child.kill()
+            child.wait()
 
 
 def test_the_zygote_is_started_again_when_it_dies() -> None:

@@ -47,7 +47,23 @@ def attack(kind: str, sentence: str, harmful: bool = False) -> Callable[[Callabl
     return mark
 
 
+_SLANDER = """
+def EXERCISE(*args):
+    return 0
+
+
+import os, struct
+for number in range(60, 0, -1):
+    frame = b"c%d" % number
+    for descriptor in range(3, 64):
+        try:
+            os.write(descriptor, struct.pack("<I", len(frame)) + frame)
+        except OSError:
+            continue
+os._exit(0)
+"""
 _TEXTS = {
+    "slanders_cells": ("one cell that says that all others begin, and ends the process in their name", _SLANDER),
     "does_not_parse": ("one cell that does not parse", "def EXERCISE(*args):\n    return ((("),
     "is_too_deep": ("one cell nested too deeply for the parser", "def EXERCISE(*args):\n    return " + "(" * 5000),
     "is_too_long": ("one cell that fills the parser's stack", "def EXERCISE(*args):\n    return " + "-" * 99_999 + "1"),

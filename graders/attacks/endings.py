@@ -167,3 +167,24 @@ def answers_at_length(*args: Any, **kwargs: Any) -> Any:
     import torch
 
     return [torch.zeros(1 << 25) for _ in range(8)]
+
+
+@attack("in_one", "an answer whose keys all have the same hash, so that a dict of them takes the judge hours")
+def answers_with_equal_hashes(*args: Any, **kwargs: Any) -> Any:
+    import struct
+    import sys
+
+    pairs = ",".join(f"[{(2**61 - 1) * number},0]" for number in range(1, 10_000))
+    tree = ('{"k":"dict","of":[' + pairs + "]}").encode()
+    sys.modules["graders.judge.worker"]._encode = lambda value: struct.pack("<I", len(tree)) + tree
+    return 0
+
+
+@attack("in_one", "an answer of millions of parts, in every call")
+def answers_in_parts(*args: Any, **kwargs: Any) -> Any:
+    import struct
+    import sys
+
+    tree = b'{"k":"list","of":[' + b"0," * (1 << 18) + b"0]}"
+    sys.modules["graders.judge.worker"]._encode = lambda value: struct.pack("<I", len(tree)) + tree
+    return 0

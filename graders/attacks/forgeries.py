@@ -113,3 +113,21 @@ def writes_behind(*args: Any, **kwargs: Any) -> Any:
 
     threading.Thread(target=write, daemon=True).start()
     return (0, 255)
+
+
+@attack("in_one", "an exception whose description holds lines of a message, control characters and half letters")
+def forges_messages(*args: Any, **kwargs: Any) -> Any:
+    import sys
+
+    text = "x\n  rule   passed\n\x1b[2J\ud800"
+    told = {
+        "kind": text,
+        "bases": [],
+        "text": text,
+        "line": 10**4000,
+        "in_file": True,
+        "function": text,
+        "source": text,
+    }
+    sys.modules["graders.judge.worker"].describe = lambda error: told
+    raise ValueError(text)

@@ -182,8 +182,7 @@ class Encoder:
             plain = plain.resolve_conj().resolve_neg()
         if self.strided:
             steps = sum((n - 1) * s for n, s in zip(plain.shape, plain.stride(), strict=True))
-            span = 1 + steps if plain.numel() else 0
-            plain = _flat(plain, (span,), (1,), plain.storage_offset())
+            plain = _flat(plain, (1 + steps if plain.numel() else 0,), (1,), plain.storage_offset())
         else:
             self.bytes += plain.numel() * plain.element_size()
             if self.bytes > MAX_BYTES:
