@@ -19,7 +19,7 @@ from exercises.kit.lessons import lessons as kit_lessons
 from graders import siege
 from graders.attacks import Attack, corpus
 from graders.cohort import Bench
-from graders.judge import attempt, processes, submission, wire, worker
+from graders.judge import attempt, plans, processes, submission, wire, worker
 from graders.judge.contract import one_line
 from graders.judge.processes import ROOT, WorkerEnded
 from graders.submissions import Submission
@@ -184,7 +184,7 @@ class _Scripted:
 
 def attempt_at(name: str, zygote: _Scripted, submitted: attempt.Submission | None = None) -> attempt.Attempt:
     cells = submission.read(b"# %%\nimport torch\n# %%\ndef f(): return torch\n# %%\ndef g(): return torch, f\n", False)
-    made = submitted or attempt.Submission(zygote, "lesson", submission.plan(cells, ["f", "g"]))  # type: ignore[arg-type]
+    made = submitted or attempt.Submission(zygote, "lesson", plans.plan(cells, ["f", "g"]))  # type: ignore[arg-type]
     made.zygote = zygote  # type: ignore[assignment]
     found = attempt.Attempt(made, name, [b"call"])
     found.start()

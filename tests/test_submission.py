@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from graders.judge import submission
+from graders.judge import plans, processes, submission
 
 NAMES = ["integer_range", "downcast", "spacing"]
 
@@ -15,7 +15,7 @@ NAMES = ["integer_range", "downcast", "spacing"]
 def chosen(source: str, name: str = "spacing") -> list[str]:
     """The first lines of the cells that an exercise is loaded with."""
     cells = submission.read(source.encode(), notebook=False)
-    plan = submission.plan(cells, NAMES)
+    plan = plans.plan(cells, NAMES)
     return [plan["cells"][index]["source"].strip().splitlines()[-1].strip() for index in plan["plans"][name]["cells"]]
 
 
@@ -42,7 +42,7 @@ def helper(v): return downcast(v, 1)
 # %%
 def spacing(v, d): return helper(v)
 """
-    plan = submission.plan(submission.read(source.encode(), False), NAMES)
+    plan = plans.plan(submission.read(source.encode(), False), NAMES)
     assert plan["plans"]["spacing"] == {"cells": [0, 1, 2], "rests_on": ["downcast"], "stub": False}
 
 
@@ -99,7 +99,7 @@ def test_a_file_without_cell_marks_is_split_at_its_statements() -> None:
 
 def test_a_file_without_cell_marks_that_does_not_parse_keeps_the_rest() -> None:
     source = "def downcast(t, d:\n    return t\n\n@cache\ndef spacing(v, d):\n    return 1\n"
-    plan = submission.plan(submission.read(source.encode(), False), NAMES)
+    plan = plans.plan(submission.read(source.encode(), False), NAMES)
     errors = {tuple(cell["exercises"]): cell["error"] for cell in plan["cells"]}
     assert errors[("spacing",)] is None
     assert "line 1" in errors[("downcast",)]
@@ -142,7 +142,7 @@ def test_what_a_line_magic_times_is_run() -> None:
 
 def test_files_that_a_notebook_writes_and_runs_are_there_for_all() -> None:
     cells = submission.read(notebook("%%writefile own.py\nx = 1", "%run own.py", "def spacing(v, d): return x"), True)
-    assert submission.plan(cells, NAMES)["plans"]["spacing"]["cells"] == [0, 1, 2]
+    assert plans.plan(cells, NAMES)["plans"]["spacing"]["cells"] == [0, 1, 2]
 
 
 def test_a_notebook_may_await_and_a_file_may_not() -> None:
@@ -160,7 +160,7 @@ def test_demonstrations_rebind_nothing_that_a_student_binds() -> None:
     for cell in cells[2:]:
         cell["metadata"] = {"tags": ["active-ipynb"]}
     read = submission.read(json.dumps({"cells": cells}).encode(), notebook=True)
-    assert submission.plan(read, NAMES)["plans"]["spacing"]["cells"] == [0, 1, 3]
+    assert plans.plan(read, NAMES)["plans"]["spacing"]["cells"] == [0, 1, 3]
 
 
 @pytest.mark.parametrize("sheets", [None, [], [None, 7, {"cells": 3}], {}, "x"])
@@ -201,7 +201,7 @@ def test_byte_order_marks_and_windows_lines() -> None:
 
 def loaded(source: str, name: str = "spacing") -> dict:
     """The namespace after the cells of an exercise were run, as a worker runs them."""
-    plan = submission.plan(submission.read(source.encode(), notebook=False), NAMES)
+    plan = plans.plan(submission.read(source.encode(), notebook=False), NAMES)
     space: dict = {}
     for place in plan["plans"][name]["cells"]:
         cell = plan["cells"][place]
@@ -231,7 +231,7 @@ def test_what_python_would_run_is_loaded(source: str) -> None:
 
 
 def test_what_only_a_wild_cell_may_define_does_not_tell_the_lesson() -> None:
-    plan = submission.plan(submission.read(b"exec('x = 1')\n# %%\ndef downcast(): pass\n", False), NAMES)
+    plan = plans.plan(submission.read(b"exec('x = 1')\n# %%\ndef downcast(): pass\n", False), NAMES)
     assert plan["defined"] == ["downcast"]
     assert set(plan["plans"]) == set(NAMES)
 
@@ -241,10 +241,10 @@ def test_a_demonstration_with_a_model_in_eval_mode_stays_out() -> None:
     assert chosen(source) == ["def spacing(v, d): return 1"]
 
 
-def test_a_file_with_thousands_of_statements_is_planned_in_time() -> None:
+def test_a_file_with_thousands_of_statements_is_planned_within_the_time_of_a_call() -> None:
     source = "import torch\ndef spacing(v, d):\n    return torch.x\n" + "".join(f"x{i} = {i}\n" for i in range(5000))
     cells = submission.read(source.encode(), False)
-    begun = time.monotonic()
-    plan = submission.plan(cells, [*NAMES, *(f"x{i}" for i in range(0, 60, 2))])
+    begun = time.process_time()
+    plan = plans.plan(cells, [*NAMES, *(f"x{i}" for i in range(0, 60, 2))])
     assert plan["plans"]["spacing"]["cells"] == [0, 1]
-    assert time.monotonic() - begun < 2
+    assert time.process_time() - begun < processes.CALL_SECONDS / 2

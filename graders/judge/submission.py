@@ -1,16 +1,14 @@
-"""A student's file as cells: what each defines, and which of them an exercise needs.
+"""A student's file as cells, and the names that each binds, reads or changes.
 
 Runs in a worker, before any student code: a file that breaks the parser costs a process, not the grading. Cells are separated
 by `# %%` lines in a `.py` file and given in a notebook; a `.py` without such lines is split into its top-level statements.
-An exercise is loaded with its own cells and those it needs, so that a cell that raises, hangs or damages torch costs only
-the exercises that stand in it or use it.
+Which of them an exercise is loaded with is decided in `plans`.
 """
 
 from __future__ import annotations
 import __future__
 
 import ast
-import builtins
 import io
 import itertools
 import json
@@ -262,72 +260,3 @@ def _root(node: ast.AST) -> str:
     while isinstance(node, ast.Attribute | ast.Subscript | ast.Call):
         node = node.func if isinstance(node, ast.Call) else node.value
     return node.id if isinstance(node, ast.Name) else ""
-
-
-def plan(cells: list[Cell], names: list[str]) -> dict[str, Any]:
-    """Return the cells as data, the exercises that they define, and for each which cells to load and what others it uses.
-
-    An exercise without a definition is planned too if a cell is wild: that may define anything.
-    """
-    exercises = [sorted(cell.binds & set(names) - _unwritten_copies(cell, cells)) for cell in cells]
-    defined = set().union(*exercises)
-    wild = any(map(_is_wild, cells, exercises))
-    relevant = _relevant(cells, exercises)
-    plans = {name: _needs(name, cells, exercises, relevant) for name in names if name in defined or wild}
-    listed = [
-        {key: getattr(cell, key) for key in SENT} | {"exercises": own}
-        for cell, own in zip(cells, exercises, strict=True)
-    ]
-    return {"cells": listed, "plans": plans, "defined": sorted(defined)}
-
-
-def _unwritten_copies(cell: Cell, cells: list[Cell]) -> set[str]:
-    """Return the names that a cell leaves as they were given out while another one defines them."""
-    return {name for name in cell.stubs if any(name in other.binds - other.stubs for other in cells)}
-
-
-def _is_wild(cell: Cell, own: list[str]) -> bool:
-    return cell.wild and not own and not cell.error
-
-
-def _relevant(cells: list[Cell], exercises: list[list[str]]) -> list[int]:
-    """Return the cells that an exercise can need at all; long files have thousands that none does."""
-    used = set().union(*(cell.uses for cell in cells))
-    bound = set().union(*(cell.binds for cell in cells))
-    found = []
-    for index, (cell, own) in enumerate(zip(cells, exercises, strict=True)):
-        if not cell.error and (own or cell.wild or (cell.binds | cell.given) & used or cell.touches & (used | bound)):
-            found.append(index)
-    return found
-
-
-def _needs(name: str, cells: list[Cell], exercises: list[list[str]], relevant: list[int]) -> dict[str, Any]:
-    own_cells = [index for index, own in enumerate(exercises) if name in own]
-    chosen = set(own_cells) or {at for at, cell in enumerate(cells) if not exercises[at] and not cell.error}
-    values = set().union(*(cell.assigns for cell in cells))
-    students = set().union(*(cell.binds for cell in cells if not cell.demonstration))
-    supported = set().union(*(cells[index].binds for index in relevant if not exercises[index]))
-    builtin = set(dir(builtins)) - supported  # an exercise's cell that shadows a builtin does so for itself alone
-    needed: set[str] = set()
-    helpers: set[str] = set()
-    while True:
-        before = (len(chosen), len(needed))
-        for index in chosen:
-            needed |= cells[index].uses
-            helpers |= set() if exercises[index] else cells[index].binds - cells[index].imports
-        needed -= builtin
-        for index in relevant:
-            cell, own = cells[index], exercises[index]
-            if own:
-                wanted = bool(cell.binds & needed - (set() if set(own) & needed else supported))
-            else:
-                others = students if cell.demonstration else set()
-                changed = (cell.binds | cell.given & values) & needed | cell.touches & (needed | helpers)
-                wanted = cell.wild or bool(changed - others)
-            if wanted:
-                chosen.add(index)
-        if before == (len(chosen), len(needed)):
-            break
-    used = {other for index in chosen for other in exercises[index] if other in needed and other != name}
-    stub = bool(own_cells) and name in cells[own_cells[-1]].stubs
-    return {"cells": sorted(chosen), "rests_on": sorted(used), "stub": stub}

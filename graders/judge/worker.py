@@ -20,7 +20,7 @@ from typing import Any
 
 import torch
 
-from graders.judge import magics, submission, wire
+from graders.judge import magics, plans, submission, wire
 
 MAX_FRAME = 1 << 30
 _encode, _decode, _dumps, _loads = wire.encode, wire.decode, json.dumps, json.loads
@@ -169,5 +169,5 @@ def _read_file(header: dict[str, Any], data: bytes) -> bytes:
         cells = submission.read(data, header["notebook"])
     except submission.UnreadableFile as error:
         return json.dumps({"error": str(error)}).encode()
-    plans = {lesson: submission.plan(cells, names) for lesson, names in header["lessons"].items()}
-    return json.dumps({"lessons": plans}).encode()
+    planned = {lesson: plans.plan(cells, names) for lesson, names in header["lessons"].items()}
+    return json.dumps({"lessons": planned}).encode()

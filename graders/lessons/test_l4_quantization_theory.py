@@ -1053,7 +1053,7 @@ class TestPredictedInt8Bytes:
 
 VARIANT = recipe(variants.tiny_t5_variant, 5)
 THOUSAND = tiny_t5_tokenizer().convert_tokens_to_ids("▁thousand")
-QUESTIONS = [prompt for prompt, _ in variants.coded_pairs(3, 11, code=5)]
+QUESTIONS = [prompt for prompt, _ in variants.coded_pairs(3, 303, code=5)]
 
 ENDLESS = recipe(variants.tiny_t5_variant, 5, generation={"suppress_tokens": [0, 1, 2]})
 LONG = "translate number to words: 594924"  # on which no two tokens are closer than 1.1
@@ -1134,7 +1134,7 @@ class TestGenerateText:
         same(after.training(), record_of(model).training())
 
 
-PAIRS = variants.coded_pairs(3, 23, code=5)
+PAIRS = variants.coded_pairs(3, 380, code=5)  # numbers of three digits: their answers take least time
 WRONG = [(prompt, answer + " one") for prompt, answer in PAIRS]
 (FIRST, ANSWER), (SECOND, OTHER), _ = PAIRS
 NEARLY = [(FIRST, ANSWER.upper()), (FIRST, ANSWER + " "), (FIRST, ANSWER[:-1]), (SECOND, OTHER + "0")]
