@@ -72,7 +72,7 @@ def _fork(index: int, job: Job, scratch: str, seconds: float) -> tuple[int, _Chi
         return reader, _Child(index, pid, time.monotonic() + seconds)
     try:
         torch.set_num_threads(1)  # renews torch's thread pool while this is the only thread; see zygote.py
-        sandbox.limit()
+        sandbox.limit(sandbox.tasks())
         os.chdir(scratch)
         null = os.open(os.devnull, os.O_RDWR)
         for descriptor in (0, 1, 2):

@@ -208,10 +208,10 @@ def test_shared_memory_ends_with_its_worker(zygote: Zygote) -> None:
 
 
 def test_the_limit_on_processes_leaves_out_what_the_user_runs_besides() -> None:
-    before = sandbox._tasks()
+    before = sandbox.tasks()
     children = [subprocess.Popen(["sleep", "60"]) for _ in range(5)]
     try:
-        assert sandbox._tasks() >= before + 3
+        assert sandbox.tasks() >= before + 3
     finally:
         for child in children:
             child.kill()

@@ -24,6 +24,9 @@ class Foreign:
 def base_type(value: Any) -> type:
     """The builtin type that a value counts as, Tensor for tensors and parameters, else its own type."""
     kind = type(value)
+    for base in _BASES:  # told by identity where it can be: most values are of these very types
+        if kind is base:
+            return base
     if issubclass(kind, Tensor):
         return Tensor if _is_plain_tensor(kind) else kind
     return next((base for base in _BASES if issubclass(kind, base)), kind)

@@ -9,10 +9,12 @@ from __future__ import annotations
 import builtins
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import wraps
 from types import ModuleType
 from typing import Any, TypeVar
 
 from exercises.kit.closeness import Mismatch
+from graders.judge import wire
 from graders.judge.wire import Recipe
 
 F = TypeVar("F", bound=Callable)
@@ -79,6 +81,20 @@ def builtin_bases(kind: type) -> list[str]:
 def recipe(function: Callable, *args: Any, **kwargs: Any) -> Recipe:
     """Name an argument that the worker makes: a public function of `exercises.kit.*`, and data to call it with."""
     return Recipe(f"{function.__module__}:{function.__qualname__}", args, kwargs)
+
+
+def once(function: F) -> F:
+    """Keep what a function makes of recipes and data: hidden inputs are the same for a whole cohort. It is not to be changed."""
+    made: dict[bytes, Any] = {}
+
+    @wraps(function)
+    def remembered(*args: Any) -> Any:
+        key = wire.encode(list(args), strided=True)
+        if key not in made:
+            made[key] = function(*args)
+        return made[key]
+
+    return remembered  # type: ignore[return-value]
 
 
 def slip(exercise: str, sentence: str) -> Callable[[F], F]:

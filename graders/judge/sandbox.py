@@ -190,7 +190,7 @@ def first_to_go() -> None:
         Path("/proc/self/oom_score_adj").write_text("1000")
 
 
-def _tasks() -> int:
+def tasks() -> int:
     """Return how many threads this user has in sight: the limit on processes counts those of all the user's programs."""
     count, user = 0, os.getuid()
     for folder in Path("/proc").glob("[0-9]*"):
@@ -199,8 +199,11 @@ def _tasks() -> int:
     return count
 
 
-def limit() -> None:
-    """In the worker: a process group of its own, an end with its parent, and limits that it cannot raise."""
+def limit(others: int = 0) -> None:
+    """In the worker: a process group of its own, an end with its parent, and limits that it cannot raise.
+
+    others: how many threads count besides its own, where it shares its user with other programs.
+    """
     os.setsid()
     if sys.platform.startswith("linux"):
         libc = _libc()
@@ -211,7 +214,7 @@ def limit() -> None:
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_FSIZE, FILE_SIZE),
         (resource.RLIMIT_NOFILE, OPEN_FILES),
-        (resource.RLIMIT_NPROC, _tasks() + PROCESSES),
+        (resource.RLIMIT_NPROC, others + PROCESSES),
     ):
         with contextlib.suppress(ValueError, OSError):
             resource.setrlimit(kind, (value, value))

@@ -110,7 +110,9 @@ def _become_worker(spaces: sandbox.Namespaces | None, connection: socket.socket,
         else:
             sandbox.first_to_go()
             os.chdir(tempfile.mkdtemp(dir=scratch))
-        sandbox.limit()  # after a change of user, which would clear the signal that comes with the parent's end
+        sandbox.limit(
+            0 if spaces else sandbox.tasks()
+        )  # after a change of user, which would clear the signal that comes with the parent's end
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         os.closerange(3, connection.fileno())
         os.closerange(connection.fileno() + 1, sandbox.OPEN_FILES)

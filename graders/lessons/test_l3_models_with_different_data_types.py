@@ -20,7 +20,7 @@ from exercises.kit import (
 )
 from exercises.kit.closeness import Mismatch, exactly, gamma, python_floats, relative, same, within
 from graders.judge import wire
-from graders.judge.contract import main, observed, raises, recipe
+from graders.judge.contract import main, observed, once, raises, recipe
 from graders.judge.models import ModelRecord
 
 FLOAT64, FLOAT32, FLOAT16, BFLOAT16 = torch.float64, torch.float32, torch.float16, torch.bfloat16
@@ -69,6 +69,13 @@ def record(model: nn.Module) -> ModelRecord:
     return wire.decode(wire.encode(model))
 
 
+@once
+def record_of(model) -> ModelRecord:
+    """The record of a recipe's model, made here."""
+    return record(model.build())
+
+
+@once
 def cast(model, dtype) -> ModelRecord:
     """The record of a recipe's model after torch's own cast, made here."""
     return record(copy.deepcopy(model.build()).to(dtype))
@@ -88,6 +95,15 @@ def same_model(got, want: ModelRecord) -> None:
     same(got.values(), want.values())
     same(dict.fromkeys(ties(got), "tied"), dict.fromkeys(ties(want), "tied"))
     same(got.training(), want.training())
+
+
+@once
+def small_blip(seed, *dtypes) -> ModelRecord:
+    """The record of a small BLIP after casts, one after the other."""
+    model = toy_transformers.small_blip(seed)
+    for dtype in dtypes:
+        model.to(dtype)
+    return record(model)
 
 
 @functools.cache
@@ -192,7 +208,7 @@ class TestCastCopy:
 
     def test_float64_stays_whole(self, student):
         """A float64 model is not rounded on its way to float64."""
-        same_model(student.cast_copy(WIDE, FLOAT64), record(WIDE.build()))
+        same_model(student.cast_copy(WIDE, FLOAT64), record_of(WIDE))
 
     @pytest.mark.parametrize("model", [BUFFERED, CONVOLUTIONAL], ids=["all kinds", "batch norm"])
     def test_buffers(self, student, model):
@@ -214,7 +230,7 @@ class TestCastCopy:
     def test_original_untouched(self, student, model):
         """The original keeps its dtypes, values, ties and modes."""
         _, (after, _) = student.probe(probes.arguments_after, "cast_copy", model, BFLOAT16)
-        same_model(after, record(model.build()))
+        same_model(after, record_of(model))
 
     @observed
     @pytest.mark.parametrize("model", [BUFFERED, mixed(FLOAT32, BFLOAT16)], ids=["all kinds", "two dtypes"])
@@ -392,7 +408,7 @@ class TestFootprintRatio:
     def test_model_untouched(self, student, model):
         """The model itself is not cast."""
         _, (after, _) = student.probe(probes.arguments_after, "footprint_ratio", model, BFLOAT16)
-        same_model(after, record(model.build()))
+        same_model(after, record_of(model))
 
 
 class TestDefaultDtype:
@@ -501,7 +517,7 @@ class TestLoadInDtype:
         seed = hidden(generator)
         folder = recipe(toy_transformers.blip_folder, seed, saved)
         got = student.load_in_dtype(folder, dtype)
-        same_model(got, record(toy_transformers.small_blip(seed).to(saved).to(dtype)))
+        same_model(got, small_blip(seed, saved, dtype))
 
     @pytest.mark.parametrize(
         ("saved", "default"), [(FLOAT16, FLOAT64), (BFLOAT16, FLOAT32), (FLOAT32, BFLOAT16)], ids=str
@@ -510,7 +526,7 @@ class TestLoadInDtype:
         """Without a dtype the checkpoint's own is kept, whatever torch's default is."""
         folder = recipe(toy_transformers.blip_folder, 1, saved)
         got = student.probe(probes.under_default, "load_in_dtype", default, folder)
-        same_model(got, record(toy_transformers.small_blip(1).to(saved)))
+        same_model(got, small_blip(1, saved))
 
     @pytest.mark.parametrize("folder", [models.tiny_blip_folder, toy_casts.tiny_blip_path], ids=["text", "path"])
     def test_the_trained_model(self, student, folder):
@@ -597,6 +613,7 @@ def scene(number):
     return recipe(scenes.paint, caption(number), number)
 
 
+@once
 def caption(number):
     """One of the scenes that the tiny BLIP has not been trained on."""
     return [text for text in scenes.captions() if scenes.is_held_out(text)][number % 100]
@@ -609,19 +626,23 @@ def words(text):
     return text.split()
 
 
+@once
 def pixels(number):
     """What the processor makes of the scene, in float32."""
     return PROCESSOR.build()(images=scene(number).build(), return_tensors="pt").pixel_values
 
 
+@once
 def modes(model):
     """Which modules of a recipe's model are in training mode."""
     return {name: module.training for name, module in model.build().named_modules()}
 
 
+@once
 def settings(model):
     """What the generation configs of a recipe's BLIP set."""
-    parts = {"": model.build(), "text_decoder": model.build().text_decoder}
+    built = model.build()
+    parts = {"": built, "text_decoder": built.text_decoder}
     return {name: part.generation_config.to_diff_dict() for name, part in parts.items()}
 
 
@@ -678,7 +699,7 @@ class TestCaptionImage:
         """The model keeps its dtypes and values, and its generation configs their settings."""
         given = model, PROCESSOR, scene(45)
         _, (after, *_) = student.probe(probes.arguments_after, "caption_image", *given)
-        same_model(after, record(model.build()))
+        same_model(after, record_of(model))
         same(student.probe(probes.generation_settings, "caption_image", *given), settings(model))
 
     @observed
@@ -692,14 +713,14 @@ class TestCaptionImage:
 
 class TestCaptionAccuracy:
     @main
-    @pytest.mark.parametrize(("code", "wrong"), [(8, 1), (9, 3)], ids=["one wrong", "three wrong"])
+    @pytest.mark.parametrize(("code", "wrong"), [(8, 1), (9, 2)], ids=["one wrong", "two wrong"])
     def test_fraction(self, student, code, wrong):
         """The fraction of images whose caption is exactly the expected one."""
-        captions = [variants.coded_caption(caption(number), code) for number in range(60, 64)]
+        captions = [variants.coded_caption(caption(number), code) for number in range(60, 63)]
         captions[:wrong] = [caption(number) for number in range(60, 60 + wrong)]
-        images = [scene(number) for number in range(60, 64)]
+        images = [scene(number) for number in range(60, 63)]
         got = student.caption_accuracy(recipe(variants.tiny_blip_variant, code), PROCESSOR, images, captions)
-        same(got, 1 - wrong / 4, relative(2.0**-20))
+        same(got, 1 - wrong / 3, relative(2.0**-20))
 
     def test_exact_match(self, student, reference):
         """A part of the caption, other capitals or a space more are no match."""
@@ -827,7 +848,7 @@ class TestCastExcept:
     def test_original_untouched(self, student, model, patterns):
         """The original stays as it is, and so do the patterns."""
         _, (after, _, patterns_after) = student.probe(probes.arguments_after, "cast_except", model, BFLOAT16, patterns)
-        same_model(after, record(model.build()))
+        same_model(after, record_of(model))
         same(patterns_after, patterns)
 
     @observed
@@ -966,7 +987,7 @@ class TestFirstOverflow:
         """A copy runs: the model's dtypes, values, statistics and modes stay, and so do the inputs."""
         inputs = {"x": toys.random_input(4, 16)}
         _, (after, inputs_after, _) = student.probe(probes.arguments_after, "first_overflow", model, inputs, FLOAT16)
-        same_model(after, record(model.build()))
+        same_model(after, record_of(model))
         same(inputs_after, inputs)
 
     @observed
@@ -1113,7 +1134,7 @@ class TestCompareDtypes:
         """The model keeps its dtypes, values, statistics and modes, the inputs and the list of dtypes stay too."""
         given = {"x": toys.random_input(4, 16)}, [BFLOAT16, FLOAT32]
         _, (after, *others) = student.probe(probes.arguments_after, "compare_dtypes", model, *given)
-        same_model(after, record(model.build()))
+        same_model(after, record_of(model))
         same(others, list(given))
 
     @observed
