@@ -116,7 +116,7 @@ def test_no_module_of_the_judge_is_in_the_worker(zygote: Zygote) -> None:
     loaded = run(
         zygote, "return sorted(name for name in sys.modules if name.startswith(('graders', 'solutions', 'tests')))"
     )
-    sides = ("wire", "models", "submission", "worker", "sandbox", "zygote")
+    sides = ("wire", "models", "submission", "plans", "magics", "worker", "sandbox", "zygote")
     assert loaded == sorted(["graders", "graders.judge", *(f"graders.judge.{name}" for name in sides)])
 
 
