@@ -91,6 +91,20 @@ def test_ends_are_told_apart(zygote: Zygote, body: str, outcome: str) -> None:
     assert ended.value.outcome == outcome
 
 
+def test_what_lies_beside_the_project_is_not_in_sight() -> None:
+    """Another checkout, say, with its solutions."""
+    with tempfile.TemporaryDirectory(dir=ROOT.parent) as beside:
+        Path(beside, "solutions.py").write_text("secret")
+        os.chmod(beside, 0o755)
+        made = Zygote()
+        made.warm()
+        try:
+            seen = run(made, f"return os.path.exists({str(Path(beside, 'solutions.py'))!r})")
+            assert (made.tier, seen) in (("namespaces", False), ("process", True))
+        finally:
+            made.close()
+
+
 def test_answers_cannot_be_imported(zygote: Zygote) -> None:
     body = """import importlib
 found = []

@@ -4,10 +4,11 @@
 It can still read the disk, use the network and leave the folder it was started in.
 
 `namespaces` (Linux, as root or where users may make namespaces of their own): also no network, no other process in sight,
-the whole disk read-only but a small scratch folder; home and temporary folders, this project and what the caller hides are
-empty but for what Python and the kit need; and a user of its own (as root) with no capability. The layers and their order are
-those measured in the Linux manual pages unshare(2), mount_setattr(2), capabilities(7). No capability at all, since the one to
-read everything (CAP_DAC_READ_SEARCH) opens files by their inode, below every mount: open_by_handle_at(2).
+the whole disk read-only but a small scratch folder; every folder in / but the system's own (home and temporary folders,
+other checkouts), this project and what the caller hides are empty but for what Python and the kit need; and a user of its own
+(as root) with no capability. The layers and their order are those measured in the Linux manual pages unshare(2),
+mount_setattr(2), capabilities(7). No capability at all, since the one to read everything (CAP_DAC_READ_SEARCH) opens files by
+their inode, below every mount: open_by_handle_at(2).
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ _NEWNS, _NEWUSER, _NEWPID, _NEWNET, _NEWIPC = 0x00020000, 0x10000000, 0x20000000
 _MS_REC, _MS_PRIVATE, _MS_NOSUID, _MS_NODEV, _MS_BIND = 16384, 1 << 18, 2, 4, 4096
 _MOUNT_SETATTR, _AT_RECURSIVE, _ATTR_RDONLY = 442, 0x8000, 1
 _PDEATHSIG, _NO_NEW_PRIVS, _CAPBSET_DROP = 1, 38, 24
-_COVERED = ("/home", "/root", "/tmp", "/var/tmp", "/mnt", "/media", "/srv")
+_SYSTEM = {"bin", "dev", "etc", "gnu", "lib", "lib32", "lib64", "libx32", "nix", "proc", "sbin", "snap", "sys", "usr"}
 _FIRST_USER, _USERS = 1_000_000, 50_000
 
 
@@ -57,6 +58,13 @@ def _cover(folder: Path, needed: list[Path]) -> None:
         path.mkdir(parents=True, exist_ok=True)
         _mount(f"/proc/self/fd/{descriptor}", str(path), None, _MS_BIND | _MS_REC)
         os.close(descriptor)
+
+
+def _places_of_people() -> list[Path]:
+    """Return the folders in / where people keep things, wherever that is: all but the system's."""
+    return [
+        path for path in Path("/").iterdir() if path.name not in _SYSTEM and path.is_dir() and not path.is_symlink()
+    ]
 
 
 def _closed(path: Path) -> list[Path]:
@@ -99,7 +107,7 @@ class Namespaces:
         self._own_pids = os.open("/proc/thread-self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
         before = os.umask(0o022)
         closed = [folder for path in self.needed for folder in _closed(path)]
-        covered = {Path(scratch).parent, *map(Path, _COVERED), *closed, *map(Path, hidden)}
+        covered = {Path(scratch).parent, *_places_of_people(), *closed, *map(Path, hidden)}
         for folder in sorted(covered, key=lambda path: len(path.parts)):
             if folder.is_dir():
                 _cover(folder.resolve(), self.needed)
