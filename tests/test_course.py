@@ -21,7 +21,7 @@ from graders.notebooks import hidden_points, source_notebook
 from graders.source import ROOT, LessonError, read_lesson, read_lessons
 from tests.small_project import HIDDEN, LESSON, write_project
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(600)
 LESSONS = sorted((ROOT / "solutions").glob("l[0-9]_*.py"))
 SECRETS = ["SOLUTION", "HIDDEN", "MARK SCHEME", "ark scheme", "nbgrader_bridge"]
 

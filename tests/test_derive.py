@@ -15,7 +15,7 @@ from graders.notebooks import stub, student_notebook
 from graders.source import ROOT, LessonError, read_lesson, read_lessons
 from tests.small_project import LESSON, write_project
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(600)
 LESSONS = [path.stem for path in sorted((ROOT / "solutions").glob("l[0-9]_*.py"))]
 MARKERS = ["BEGIN SOLUTION", "END SOLUTION", "HIDDEN TESTS", "MARK SCHEME", "nbgrader_bridge"]
 
