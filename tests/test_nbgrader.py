@@ -154,6 +154,7 @@ def test_what_cannot_be_graded_says_why_and_keeps_its_file(graded):
 def test_a_written_answer_waits_for_a_person(graded):
     waiting = {student: row["answer"] for student, row in graded.rows.items() if student not in graded.lost}
     untouched = {"wrong_untouched", "wrong_empty", "right_text_deleted", "hostile_outputs", "hostile_points_0"}
+    untouched |= {"right_one_new_cell"}  # all its code in one cell, and no text
     forgeries = {student for student, expected in graded.expected.items() if expected and len(expected) > 1}
     assert {student for student, row in waiting.items() if row == (0.0, False)} == untouched | forgeries
     assert {row for student, row in waiting.items() if student not in untouched | forgeries} == {(None, True)}
