@@ -67,7 +67,7 @@ def test_the_configuration_names_what_there_is():
         ("extracted/all/Ann Lee_12_assignsubmission_file_/l2_data_types.ipynb", "Ann Lee"),
         ("extracted/all/Ann Lee_12_assignsubmission_file_/l2_data_types (1).ipynb", "Ann Lee"),
         ("extracted/all/Ann Lee_12_assignsubmission_file_/final_l2_data_types.ipynb", "Ann Lee"),
-        ("extracted/all/Ann Lee_12_assignsubmission_file_/work/my l2_data_types.ipynb", "Ann Lee"),
+        ("extracted/all/Ann Lee_12_assignsubmission_file_/task/my l2_data_types.ipynb", "Ann Lee"),
         ("extracted/all/Ann Lee_12_assignsubmission_file_final_l2_data_types.ipynb", "Ann Lee"),
         ("extracted/all/Ann Lee_12_assignsubmission_file_/homework.ipynb", None),
         ("extracted/l2_data_types.ipynb", None),
