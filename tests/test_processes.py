@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -55,6 +56,32 @@ def test_a_forked_process_has_renewed_its_thread_pool_before_student_code_runs(z
         "return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])"
     )
     assert run(zygote, body) == 1
+
+
+def test_a_compilation_of_quanto_that_was_killed_stops_nobody() -> None:
+    """It leaves a lock in the installed package, at which quanto waits for ever before it compiles."""
+    import optimum.quanto.library.extensions.cpp as extension
+
+    lock = Path(extension.__file__).parent / "build" / "lock"
+    made = not lock.exists()
+    lock.parent.mkdir(exist_ok=True)
+    lock.touch()
+    zygote = Zygote(("optimum.quanto", "graders.judge.warmup"))
+    code = "from exercises.kit import toy_precisions; toy_precisions.quantized('mlp', 'qint4')"
+    try:
+        subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=60)
+        zygote.warm()
+        assert (
+            run(
+                zygote,
+                "from exercises.kit import toy_precisions\nreturn toy_precisions.precision(toy_precisions.quantized('mlp', 'qint4'))",
+            )
+            == "qint4"
+        )
+    finally:
+        zygote.close()
+        if made:
+            lock.unlink()
 
 
 def test_the_time_that_a_worker_computes_is_known(zygote: Zygote) -> None:

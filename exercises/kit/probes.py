@@ -12,6 +12,8 @@ from typing import Any
 import torch
 from torch.overrides import TorchFunctionMode
 
+from exercises.kit.unpacking import load_quanto
+
 
 def arguments_after(function: Callable[..., Any], *args: Any) -> tuple[Any, list[Any]]:
     """Return what the function returns, and its arguments as they are after the call."""
@@ -51,8 +53,7 @@ def returns_same_object(
 
 def frozen_afterwards(function: Callable[..., Any], model: torch.nn.Module, *args: Any, **keywords: Any) -> Any:
     """Return what the function returns after quanto's freeze: the codes that its weights would be stored as."""
-    from optimum import quanto
-
+    quanto = load_quanto()
     result = function(model, *args, **keywords)
     if isinstance(result, torch.nn.Module):
         quanto.freeze(result)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from exercises.kit import toy_behaviours, toy_casts, toy_transformers, toys
+from exercises.kit.unpacking import load_quanto
 
 
 class Builder:
@@ -134,8 +135,7 @@ def quantized(toy: str, weights: str = "qint8", frozen: bool | str = True, **key
     """
     from fnmatch import fnmatchcase
 
-    from optimum import quanto
-
+    quanto = load_quanto()
     options = {name: keywords.pop(name) for name in ("activations", "exclude") if name in keywords}
     model = builder(toy, **keywords)()
     quanto.quantize(model, weights=weights, **options)

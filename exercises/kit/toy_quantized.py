@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from exercises.kit import models, toy_transformers
 from exercises.kit.toy_precisions import precision
 from exercises.kit.toys import mlp, seeded
+from exercises.kit.unpacking import load_quanto
 
 
 def qtype(name: str) -> Any:
@@ -31,8 +32,7 @@ def with_quanto(
     """Quantize the model in place and return it, frozen where a layer's qualified name matches the glob `frozen`."""
     from fnmatch import fnmatchcase
 
-    from optimum import quanto
-
+    quanto = load_quanto()
     quanto.quantize(model, weights=weights, activations=activations, exclude=exclude)
     for name, module in model.named_modules():
         if isinstance(module, quanto.QModuleMixin) and fnmatchcase(name, frozen):
@@ -61,8 +61,7 @@ def new_folder() -> Path:
 
 def mixed_qtypes(qtypes: list[str], seed: int = 0, width: int = 16) -> nn.Module:
     """Return an `Mlp` whose layers are quantized, not frozen, each to its qtype; "" leaves a layer float."""
-    from optimum import quanto
-
+    quanto = load_quanto()
     model = mlp([width] * (len(qtypes) + 1), seed)
     for index, name in enumerate(qtypes):
         if name:

@@ -139,10 +139,10 @@ class Worker:
 
     def kill(self) -> None:
         """End the worker with all that it started."""
-        self._connection.close()
         if self._pid > 1:
-            self._zygote.end(self._pid)
+            self._zygote.end(self._pid)  # before it is told that nobody listens: it need not wake up for its end
             self._pid = 0
+        self._connection.close()
 
 
 class Zygote:
