@@ -83,7 +83,7 @@ def measure(lesson: str) -> list[dict[str, Any]]:
 
     what: dict[str, Callable[[], None]] = {
         "floor: pytest.main, module called directly": plain,
-        "judge: a fresh worker per exercise": judged,
+        "judge: in workers": judged,
         "no pytest, module called directly": without_pytest,
     }
     try:

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from graders import lessons
-from graders.judge import checks, wire, worker
+from graders.judge import checks, recipes, wire, worker
 from graders.judge.contract import StudentRaised
 from graders.judge.proxy import Proxy, in_process
 
@@ -38,7 +38,7 @@ class Direct:
     def _call(self, function: Callable, args: tuple, kwargs: dict) -> Any:
         made: dict[int, Any] = {}
         try:
-            value = function(*wire.cooked(args, made), **wire.cooked(kwargs, made))
+            value = function(*recipes.cooked(args, made), **recipes.cooked(kwargs, made))
         except Exception as error:
             told = worker.describe(error)
             raise StudentRaised(

@@ -17,7 +17,7 @@ MAY_IMPORT = {
     "solutions": {"exercises", "solutions"},
     "graders": {"exercises", "solutions", "graders"},
 }
-WORKER_SIDE = ("wire", "models", "submission", "plans", "magics", "worker", "sandbox", "zygote")
+WORKER_SIDE = ("wire", "recipes", "models", "submission", "plans", "magics", "worker", "world", "sandbox", "zygote")
 
 
 def imported(path: Path) -> set[str]:

@@ -19,7 +19,7 @@ from exercises.kit.lessons import lessons as kit_lessons
 from graders import siege
 from graders.attacks import Attack, corpus
 from graders.cohort import Bench
-from graders.judge import attempt, plans, processes, submission, wire, worker
+from graders.judge import attempt, plans, processes, recipes, submission, wire, worker
 from graders.judge.contract import one_line
 from graders.judge.processes import ROOT, WorkerEnded
 from graders.submissions import Submission
@@ -117,20 +117,20 @@ def answer(tree: str, body: bytes = b"") -> bytes:
     ids=["recipe", "recipe below", "strides", "again"],
 )
 def test_an_answer_names_nothing_that_is_called(tree: str) -> None:
-    with pytest.raises(wire.Unreadable):
+    with pytest.raises(recipes.Unreadable):
         wire.decode(answer(tree), answer=True)
 
 
 def test_an_answer_has_a_limited_tree() -> None:
     tree = '{"k":"list","of":[' + "0," * (wire.MAX_TREE // 2) + "0]}"
-    with pytest.raises(wire.Unreadable):
+    with pytest.raises(recipes.Unreadable):
         wire.decode(answer(tree), answer=True)
 
 
 @pytest.mark.parametrize("name", ["exercises.kit.examples:os.getcwd", "exercises.kit.toys:torch.hub.load", "os:getcwd"])
 def test_recipes_are_functions_of_the_kit_itself(name: str) -> None:
-    with pytest.raises(wire.Unreadable):
-        wire.cook(name, [], {})
+    with pytest.raises(recipes.Unreadable):
+        recipes.cook(name, [], {})
 
 
 def test_strides_of_a_tensor_inside_a_model_are_refused() -> None:
@@ -138,7 +138,7 @@ def test_strides_of_a_tensor_inside_a_model_are_refused() -> None:
     (length,) = struct.unpack_from("<I", data)
     tree = data[4 : 4 + length].decode().replace('"size":[2,2]', '"size":[2,2],"stride":[0,0]')
     wire.decode(answer(tree, data[4 + length :]))
-    with pytest.raises(wire.Unreadable):
+    with pytest.raises(recipes.Unreadable):
         wire.decode(answer(tree, data[4 + length :]), answer=True)
 
 
@@ -148,7 +148,7 @@ def test_an_answer_has_a_limited_number_of_keys(kind: str) -> None:
     same_hash = [(2**61 - 1) * number for number in range(1, 1 + wire.MAX_KEYS)]
     parts = [[key, 0] if kind == "dict" else key for key in same_hash]
     assert len(wire.decode(answer(json.dumps({"k": kind, "of": parts})), answer=True)) == wire.MAX_KEYS
-    with pytest.raises(wire.Unreadable, match="too many parts"):
+    with pytest.raises(recipes.Unreadable, match="too many parts"):
         wire.decode(answer(json.dumps({"k": kind, "of": [*parts, [1, 0] if kind == "dict" else 1]})), answer=True)
 
 

@@ -71,13 +71,8 @@ def test_a_compilation_of_quanto_that_was_killed_stops_nobody() -> None:
     try:
         subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=60)
         zygote.warm()
-        assert (
-            run(
-                zygote,
-                "from exercises.kit import toy_precisions\nreturn toy_precisions.precision(toy_precisions.quantized('mlp', 'qint4'))",
-            )
-            == "qint4"
-        )
+        body = "from exercises.kit import toy_precisions as toys\nreturn toys.precision(toys.quantized('mlp', 'qint4'))"
+        assert run(zygote, body) == "qint4"
     finally:
         zygote.close()
         if made:
@@ -157,7 +152,7 @@ def test_no_module_of_the_judge_is_in_the_worker(zygote: Zygote) -> None:
     loaded = run(
         zygote, "return sorted(name for name in sys.modules if name.startswith(('graders', 'solutions', 'tests')))"
     )
-    sides = ("wire", "models", "submission", "plans", "magics", "worker", "sandbox", "zygote")
+    sides = ("wire", "recipes", "models", "submission", "plans", "magics", "worker", "world", "sandbox", "zygote")
     assert loaded == sorted(["graders", "graders.judge", *(f"graders.judge.{name}" for name in sides)])
 
 

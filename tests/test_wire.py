@@ -8,7 +8,6 @@ from collections import OrderedDict, namedtuple
 
 import hypothesis.strategies as st
 import numpy
-import optimum.quanto as quanto
 import pytest
 import torch
 from hypothesis import given, settings
@@ -16,10 +15,13 @@ from hypothesis import given, settings
 from exercises.kit import toys
 from exercises.kit.closeness import bit_for_bit, same
 from exercises.kit.showing import Foreign, show
-from graders.judge import wire
+from exercises.kit.unpacking import load_quanto
+from graders.judge import recipes, wire
 from graders.judge.contract import StudentRaised, recipe
 from graders.judge.models import ModelRecord, QuantizedRecord
 from graders.judge.proxy import Proxy, in_process
+
+quanto = load_quanto()  # 4-bit codes without a compiler
 
 calm = settings(derandomize=True, deadline=None, database=None)
 DTYPES = [
@@ -129,9 +131,9 @@ def test_what_is_no_data_is_foreign(value: object, name: str) -> None:
 def test_cycles_and_depth_cannot_be_read() -> None:
     cycle: list[object] = []
     cycle.append(cycle)
-    with pytest.raises(wire.Unreadable):
+    with pytest.raises(recipes.Unreadable):
         wire.encode(cycle)
-    with pytest.raises(wire.Unreadable):
+    with pytest.raises(recipes.Unreadable):
         wire.encode(torch.empty(1).expand(wire.MAX_BYTES))
 
 
@@ -149,7 +151,7 @@ def test_cycles_and_depth_cannot_be_read() -> None:
     ],
 )
 def test_forged_bytes_are_refused(data: bytes) -> None:
-    with pytest.raises(wire.Unreadable):
+    with pytest.raises(recipes.Unreadable):
         wire.decode(data)
 
 
@@ -158,8 +160,8 @@ def test_recipes_are_made_once_per_call_and_only_from_the_kit() -> None:
     back = there_and_back([model, model], strided=True)
     assert isinstance(back[0], toys.DummyModel)
     assert back[0] is back[1]
-    with pytest.raises(wire.Unreadable):
-        wire.encode(wire.decode(wire.encode(wire.Recipe("os:getcwd"), strided=True)))
+    with pytest.raises(recipes.Unreadable):
+        wire.encode(wire.decode(wire.encode(recipes.Recipe("os:getcwd"), strided=True)))
 
 
 def test_a_model_arrives_with_ties_buffers_and_modes() -> None:

@@ -49,9 +49,9 @@ def patches_worker(*args: Any, **kwargs: Any) -> Any:
 def answers_with_a_recipe(*args: Any, **kwargs: Any) -> Any:
     import sys
 
-    wire = sys.modules["graders.judge.wire"]
+    recipes = sys.modules["graders.judge.recipes"]
     name = "exercises.kit.examples:os.getcwd" if len(args) % 2 else "exercises.kit.examples:io.open"
-    return [wire.Recipe(name, ("attacked", "w") if "open" in name else ())]
+    return [recipes.Recipe(name, ("attacked", "w") if "open" in name else ())]
 
 
 @attack("everywhere", "frames of its own on every descriptor, before its answer")

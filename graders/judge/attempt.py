@@ -66,6 +66,22 @@ class Attempt:
     def _error(self, number: int) -> str | None:
         return self.submission.cells[number]["error"]
 
+    @property
+    def whole(self) -> bool:
+        """Whether the exercise is there, begun, and none of its cells is lost."""
+        return self._plan is not None and not self.stub and self._own_error() is None
+
+    def send_to(self, worker: processes.Worker) -> None:
+        """Hand all cells and the recorded calls to a worker. Raises WorkerEnded."""
+        worker.send({"cells": self._cells(self._numbers)}, self.calls)
+
+    def frames_before_answers(self) -> list[bytes]:
+        """Return what a worker sends before its answers where no cell raises."""
+        return [*(b"c%d" % number for number in self._numbers), b"l{}"]
+
+    def _cells(self, numbers: list[int]) -> list[dict[str, Any]]:
+        return [{key: self.submission.cells[number][key] for key in SENT} for number in numbers]
+
     def start(self) -> None:
         """Hand the cells and the recorded calls to a fresh worker."""
         if self._done or self._own_error():
@@ -77,9 +93,8 @@ class Attempt:
         self._worker = self.submission.zygote.take()
         fatal = self.submission.fatal_to(self._numbers)
         self._due = [number for number in self._numbers if number not in fatal]
-        cells = [self.submission.cells[number] for number in self._due]
         try:
-            self._worker.send({"cells": [{key: cell[key] for key in SENT} for cell in cells]}, calls)
+            self._worker.send({"cells": self._cells(self._due)}, calls)
         except WorkerEnded as ended:
             self._lost = ended
 
@@ -209,14 +224,19 @@ def _object(text: bytes) -> dict[str, Any]:
 
 
 def read(zygote: Zygote, data: bytes, notebook: bool, lessons: dict[str, list[str]]) -> dict[str, Any]:
-    """Read a submitted file in a throw-away worker: `{"lessons": {lesson: plan}}` or `{"error": why}`."""
-    reader = zygote.take()
-    try:
-        reader.send({"read": {"notebook": notebook, "lessons": lessons}, "cells": []}, [data])
-        frame = reader.receive(processes.Deadline(processes.CALL_SECONDS))
-        told = json.loads(frame[1:])
-    except WorkerEnded:
-        told = {"error": "the file could not be parsed within the limits of time and memory"}
-    finally:
-        reader.kill()
-    return told
+    """Read a submitted file in a worker: `{"lessons": {lesson: plan}}` or `{"error": why}`.
+
+    Nothing of it is executed, so the worker is kept for the next file; only a new one's end tells something of the file.
+    """
+    kept, zygote.reader = zygote.reader, None
+    for reader in (kept, None) if kept else (None,):
+        reader = reader or zygote.take()
+        try:
+            reader.send({"read": {"notebook": notebook, "lessons": lessons}, "cells": []}, [data])
+            frame = reader.receive(processes.Deadline(processes.CALL_SECONDS))
+        except WorkerEnded:
+            reader.kill()
+            continue
+        zygote.reader = reader
+        return json.loads(frame[1:])
+    return {"error": "the file could not be parsed within the limits of time and memory"}

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from exercises.kit.closeness import Mismatch
 from graders.judge import wire
-from graders.judge.wire import Recipe
+from graders.judge.recipes import Recipe
 
 F = TypeVar("F", bound=Callable)
 

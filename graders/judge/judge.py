@@ -1,8 +1,11 @@
-"""Judge one submission of one lesson: fresh workers do the calls, the checks run here on the data that comes back.
+"""Judge one submission of one lesson: workers do the calls, the checks run here on the data that comes back.
 
 Hidden inputs are the same for a whole cohort, so the calls of each exercise are recorded once, while the checks run on the
-reference. A worker then gets its cells and all its calls in one message and streams the answers, a few workers ahead of the
-checks; a call that was not recorded (its argument depends on an earlier answer) is asked when it comes.
+reference. A worker then gets its cells and all its calls in one message and streams the answers.
+
+First the exercises go through a few workers one after the other (see `together`). What is not right there is judged alone, in
+fresh workers, a few ahead of the checks; a call that was not recorded (its argument depends on an earlier answer) is asked when
+it comes.
 
 A check is a function of the answers that it gets. So where all of them are the reference's, byte for byte, it passes as it did
 when it was recorded, and is not run again.
@@ -22,15 +25,15 @@ from typing import Any
 
 import torch
 
-from exercises.kit.closeness import Mismatch, relative, same
-from graders.judge import checks
+from exercises.kit.closeness import relative, same
+from graders.judge import checks, together
 from graders.judge.attempt import ERROR, FAILED, NOT_STARTED, PASSED, Attempt, Submission
-from graders.judge.contract import StudentRaised, one_line, slips_of
+from graders.judge.contract import one_line, slips_of
 from graders.judge.processes import WorkerEnded, Zygote
-from graders.judge.proxy import NotDefined, Proxy, describe_call, in_process, value_of
+from graders.judge.proxy import Proxy, describe_call, in_process, value_of
+from graders.judge.told import NEEDS_ANOTHER, told
 
 AHEAD = 2
-NEEDS_ANOTHER = "needs another"
 
 
 @dataclass
@@ -106,15 +109,20 @@ class Judge:
         return list(calls)
 
     def judge(self, plan: dict[str, Any]) -> list[ExerciseVerdict]:
-        """Judge a submission that was read (see `read`), exercise by exercise, each in workers of its own."""
+        """Judge a submission that was read (see `read`), exercise by exercise."""
         submission = Submission(self.zygote, self.lesson.name, plan)
-        waiting = deque(
-            Attempt(submission, exercise.name, self.recorded[exercise.name], exercise.together_with)
+        alone = {
+            exercise.name: Attempt(submission, exercise.name, self.recorded[exercise.name], exercise.together_with)
             for exercise in self.exercises
-        )
+        }
+        right = self._right_ones(together.answered(self.zygote, list(alone.values())))
+        waiting = deque(attempt for name, attempt in alone.items() if name not in right)
         attempts: deque[Attempt] = deque()
         verdicts = []
         for exercise in self.exercises:
+            if exercise.name in right:
+                verdicts.append(right[exercise.name])
+                continue
             while waiting and len(attempts) <= AHEAD:
                 waiting[0].start()
                 attempts.append(waiting.popleft())
@@ -125,6 +133,18 @@ class Judge:
                 attempt.end()
         _name_the_cause(verdicts, plan["plans"])
         return verdicts
+
+    def _right_ones(self, answered: dict[str, tuple[dict[bytes, bytes], float]]) -> dict[str, ExerciseVerdict]:
+        """Return the verdicts on the exercises that pass every check with these answers and no other call."""
+        found = {}
+        for name, (answers, seconds) in answered.items():
+            exercise = self.exercise(name)
+            if not any(self.refuses(exercise, check, answers.__getitem__) for check in exercise.checks):
+                points, passed = exercise.points, [CheckVerdict(check.name, PASSED) for check in exercise.checks]
+                found[name] = ExerciseVerdict(
+                    name, PASSED, float(points), points, seconds=round(seconds, 4), checks=passed
+                )
+        return found
 
     def judge_in_process(self, space: dict[str, Any]) -> list[ExerciseVerdict]:
         """Judge trusted code in this process: for mutants, wheats and slips, never for a submission."""
@@ -142,6 +162,8 @@ class Judge:
         """Return whether a check refuses the answers of `ask`; no message is made, so that thousands can be asked."""
         for case in check.cases:
             try:
+                if self._as_recorded(exercise, check, case, ask):
+                    continue
                 exercise.run(check, case, self.seed, Proxy(ask), self.reference)
             except Exception:
                 return True
@@ -163,7 +185,7 @@ class Judge:
 
     def _check(self, exercise: checks.Exercise, check: checks.Check, attempt: Attempt | _Local) -> CheckVerdict:
         for case in check.cases:
-            if self._as_recorded(self._by_case[exercise.name, check.name, case.id], attempt):
+            if self._as_recorded(exercise, check, case, attempt.ask):
                 continue
             student = Proxy(attempt.ask)
             try:
@@ -173,15 +195,19 @@ class Judge:
                 return CheckVerdict(check.name, outcome, message, self._matching_slips(exercise.name, student))
         return CheckVerdict(check.name, PASSED)
 
-    def _as_recorded(self, calls: list[bytes], attempt: Attempt | _Local) -> bool:
+    def _as_recorded(
+        self, exercise: checks.Exercise, check: checks.Check, case: checks.Case, ask: Callable[[bytes], bytes]
+    ) -> bool:
+        """Whether all answers of a case are the reference's."""
+        calls = self._by_case[exercise.name, check.name, case.id]
         try:
-            return all(attempt.ask(call) == self._answers(call) for call in calls)
+            return all(ask(call) == self._answers(call) for call in calls)
         except WorkerEnded:
             return False
 
     def message(self, exercise: str, sentence: str, student: Proxy | None, error: Exception) -> tuple[str, str]:
         """Return the outcome and the message of a check that ended with `error`."""
-        outcome, lines = _told(error, exercise)
+        outcome, lines = told(error, exercise)
         call = self._call_line(student) if student else []
         return outcome, "\n".join(map(one_line, [*call, *(f"  {line}" for line in lines), f"  rule   {sentence}"]))
 
@@ -259,29 +285,12 @@ def _alike(left: bytes, right: bytes) -> bool:
     return left[:1] == b"="
 
 
-def _told(error: Exception, name: str) -> tuple[str, list[str]]:
-    """Return the outcome and the lines that tell what happened instead of the wanted answer."""
-    if isinstance(error, WorkerEnded):
-        return error.outcome, [f"got    {error}"]
-    if isinstance(error, NotDefined):
-        return NOT_STARTED, [f"got    no definition of {error}"]
-    if isinstance(error, Mismatch):
-        return FAILED, [f"got    {error.got}", f"want   {error.want}"]
-    if not isinstance(error, StudentRaised):
-        return FAILED, ["got    an answer of another form than asked for"]
-    if error.kind == "NotImplementedError" and error.source.startswith("raise NotImplementedError"):
-        if error.function == name:
-            return NOT_STARTED, ["got    nothing yet"]
-        return NEEDS_ANOTHER, [f"got    nothing: it needs {error.function} first"]
-    return ERROR, [f"got    {error}"]
-
-
 def _settle(verdict: ExerciseVerdict, stub: bool) -> None:
     """An exercise that stopped at another one's stub is an error of its own, unless it is a stub itself."""
     everything: list[ExerciseVerdict | CheckVerdict] = [verdict, *verdict.checks]
-    for told in everything:
-        if told.outcome == NEEDS_ANOTHER:
-            told.outcome = NOT_STARTED if stub else ERROR
+    for part in everything:
+        if part.outcome == NEEDS_ANOTHER:
+            part.outcome = NOT_STARTED if stub else ERROR
 
 
 def _name_the_cause(verdicts: list[ExerciseVerdict], plans: dict[str, Any]) -> None:

@@ -71,7 +71,7 @@ class Worker:
     """One forked process, for one exercise of one submission."""
 
     def __init__(self, zygote: Zygote, connection: socket.socket) -> None:
-        self._zygote, self._connection, self._pid = zygote, connection, 0
+        self._zygote, self.connection, self._pid = zygote, connection, 0
         self._looked, self._computed = time.monotonic(), 0.0
 
     def started(self, pid: int) -> None:
@@ -79,10 +79,10 @@ class Worker:
 
     def send(self, header: dict[str, Any], calls: list[bytes]) -> None:
         """Send cells to load and calls to answer. Raises WorkerEnded."""
-        self._connection.settimeout(CALL_SECONDS)
+        self.connection.settimeout(CALL_SECONDS)
         self._looked = time.monotonic()
         try:
-            worker.send_frame(self._connection, worker.pack_request(header, calls))
+            worker.send_frame(self.connection, worker.pack_request(header, calls))
         except (OSError, ValueError):
             raise self._ended() from None
 
@@ -112,9 +112,9 @@ class Worker:
                 if any(deadline.passed for deadline in deadlines):
                     raise TimeoutError
                 continue
-            self._connection.settimeout(left)
+            self.connection.settimeout(left)
             with contextlib.suppress(TimeoutError):  # said by the clock, above
-                part = self._connection.recv(min(length - len(parts), 1 << 20))
+                part = self.connection.recv(min(length - len(parts), 1 << 20))
                 if not part:
                     raise EOFError
                 parts += part
@@ -142,7 +142,7 @@ class Worker:
         if self._pid > 1:
             self._zygote.end(self._pid)  # before it is told that nobody listens: it need not wake up for its end
             self._pid = 0
-        self._connection.close()
+        self.connection.close()
 
 
 class Zygote:
@@ -151,6 +151,7 @@ class Zygote:
     def __init__(self, libraries: tuple[str, ...] = (), hidden: tuple[str, ...] = ()) -> None:
         self.libraries, self.hidden = libraries, hidden
         self.tier = "process"
+        self.reader: Worker | None = None  # a worker that reads files, which it does not execute
         self._spares: deque[Worker] = deque()
         self._process: subprocess.Popen | None = None
         self._control: socket.socket | None = None
@@ -255,9 +256,10 @@ class Zygote:
 
     def close(self) -> None:
         """End the zygote and its spare workers, and remove their scratch folder."""
-        for spare in self._spares:
+        for spare in [*self._spares, *filter(None, [self.reader])]:
             spare.kill()
         self._spares.clear()
+        self.reader = None
         if self._control is not None:
             self._control.close()
             self._control = None

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from exercises.kit.closeness import Mismatch
-from graders.judge import wire, worker
+from graders.judge import recipes, wire, worker
 from graders.judge.contract import StudentRaised
 from graders.judge.processes import WorkerEnded
 
@@ -55,7 +55,7 @@ def value_of(reply: bytes) -> Any:
     if kind == b"=":
         try:
             return wire.decode(body, answer=True)
-        except wire.Unreadable as error:
+        except recipes.Unreadable as error:
             raise Mismatch(got=f"an answer that could not be read ({error})", want="data") from None
     if kind == b"!":
         raise _raised(body)
@@ -152,22 +152,22 @@ def describe(value: Any) -> str:
     """Describe a value in a few words."""
     if isinstance(value, Tensor):
         return _describe_tensor(value)
-    if isinstance(value, wire.Recipe):
+    if isinstance(value, recipes.Recipe):
         return f"the kit's {_recipe(value)}"
     if isinstance(value, dict):
         return f"a dict with {len(value)} keys"
     return f"a {type(value).__name__} of {len(value)}" if hasattr(value, "__len__") else f"a {type(value).__name__}"
 
 
-def _recipe(value: wire.Recipe) -> str:
+def _recipe(value: recipes.Recipe) -> str:
     """Name a recipe with the recipes and the words that it is made of; numbers, seeds among them, are not shown."""
     told = [
-        label + (_recipe(part) if isinstance(part, wire.Recipe) else repr(part))
+        label + (_recipe(part) if isinstance(part, recipes.Recipe) else repr(part))
         for label, part in [
             *(("", part) for part in value.args),
             *((f"{key}=", part) for key, part in value.kwargs.items()),
         ]
-        if isinstance(part, wire.Recipe) or (isinstance(part, str) and len(part) <= 40)
+        if isinstance(part, recipes.Recipe) or (isinstance(part, str) and len(part) <= 40)
     ]
     return value.name.rpartition(":")[2] + (f"({', '.join(told)})" if told else "")
 

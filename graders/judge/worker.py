@@ -10,6 +10,7 @@ import asyncio
 import builtins
 import json
 import linecache
+import os
 import random
 import socket
 import struct
@@ -19,7 +20,7 @@ from typing import Any
 
 import torch
 
-from graders.judge import magics, plans, submission, wire
+from graders.judge import magics, plans, recipes, submission, wire, world
 
 MAX_FRAME = 1 << 30
 _encode, _decode, _dumps, _loads = wire.encode, wire.decode, json.dumps, json.loads
@@ -100,9 +101,9 @@ def answer(space: dict[str, Any], request: bytes) -> bytes:
         if name not in space:
             return b"-" + name.encode()
         function = space[name]
-        value = wire.cook(probe, (function, *args), kwargs) if probe else function(*args, **kwargs)
+        value = recipes.cook(probe, (function, *args), kwargs) if probe else function(*args, **kwargs)
         return b"=" + _encode(value)
-    except wire.Unreadable as error:
+    except recipes.Unreadable as error:
         return b"?" + str(error)[:200].encode()
     except BaseException as error:
         return b"!" + _dumps(describe(error)).encode()
@@ -149,15 +150,17 @@ def _unpack_request(payload: bytes) -> tuple[dict[str, Any], list[bytes]]:
 
 
 def serve(connection: socket.socket) -> None:
-    """Answer requests until the judge hangs up."""
-    send, receive, run, reply = send_frame, receive_frame, run_cell, answer
-    space = new_namespace()
+    """Answer requests until the judge hangs up, each in a namespace of its own, or until one has changed the world."""
+    send, receive, run, reply, changed, where = send_frame, receive_frame, run_cell, answer, world.changed, os.getcwd
+    folder, used = where(), False
     while True:
         header, calls = _unpack_request(receive(connection))
         if "read" in header:
             send(connection, b"l" + _read_file(header["read"], calls[0]))
             continue
-        errors = {}
+        if used and (changed() or where() != folder):
+            return
+        used, space, errors = True, new_namespace(), {}
         for cell in header["cells"]:
             send(connection, b"c" + str(cell["number"]).encode())
             error = run(cell, space)

@@ -26,7 +26,7 @@ from pathlib import Path
 
 import exercises.kit
 from exercises.kit import unpacking
-from graders.judge import models, sandbox, worker
+from graders.judge import models, sandbox, worker, world
 
 _UNKNOWN = 255
 _LARGE_PAGE, _MADV_HUGEPAGE, _MADV_COLLAPSE = 1 << 21, 14, 25
@@ -50,6 +50,7 @@ def _preload(libraries: list[str]) -> None:
     x = torch.ones(8)
     torch.dot(x.to(torch.bfloat16), x.to(torch.bfloat16))
     worker._encode((x, [x.to(torch.float8_e4m3fn)]))
+    world.remember()
 
 
 def _forget_the_rest(root: str) -> None:

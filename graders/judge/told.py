@@ -1,0 +1,28 @@
+"""How a check that did not pass is told: its outcome, and what came instead of the wanted answer."""
+
+from __future__ import annotations
+
+from exercises.kit.closeness import Mismatch
+from graders.judge.attempt import ERROR, FAILED, NOT_STARTED
+from graders.judge.contract import StudentRaised
+from graders.judge.processes import WorkerEnded
+from graders.judge.proxy import NotDefined
+
+NEEDS_ANOTHER = "needs another"
+
+
+def told(error: Exception, name: str) -> tuple[str, list[str]]:
+    """Return the outcome and the lines that tell what happened instead of the wanted answer."""
+    if isinstance(error, WorkerEnded):
+        return error.outcome, [f"got    {error}"]
+    if isinstance(error, NotDefined):
+        return NOT_STARTED, [f"got    no definition of {error}"]
+    if isinstance(error, Mismatch):
+        return FAILED, [f"got    {error.got}", f"want   {error.want}"]
+    if not isinstance(error, StudentRaised):
+        return FAILED, ["got    an answer of another form than asked for"]
+    if error.kind == "NotImplementedError" and error.source.startswith("raise NotImplementedError"):
+        if error.function == name:
+            return NOT_STARTED, ["got    nothing yet"]
+        return NEEDS_ANOTHER, [f"got    nothing: it needs {error.function} first"]
+    return ERROR, [f"got    {error}"]
