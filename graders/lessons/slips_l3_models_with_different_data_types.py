@@ -648,6 +648,12 @@ def overflow_of_any_module(model, inputs, dtype):
     return found[0] if found else None
 
 
+@slip("first_overflow", "every kind of module without children counts, not only nn.Linear")
+def overflow_of_linear_layers(model, inputs, dtype):
+    found = _overflows(copy.deepcopy(model).to(dtype), inputs, dtype, lambda module: isinstance(module, nn.Linear))
+    return found[0] if found else None
+
+
 @slip("first_overflow", "an output may be a dict, a list or a tuple with tensors inside")
 def overflow_of_plain_tensors(model, inputs, dtype):
     def tensors(output):
