@@ -79,6 +79,18 @@ def test_a_compilation_of_quanto_that_was_killed_stops_nobody() -> None:
             lock.unlink()
 
 
+def test_the_worker_that_reads_files_is_kept_and_replaced(zygote: Zygote) -> None:
+    told = read(zygote, b"def f():\n    return 1\n", False, {"lesson": ["f"]})
+    kept = zygote.reader
+    assert kept is not None
+    assert told["lessons"]["lesson"]["defined"] == ["f"]
+    assert read(zygote, b"def (", False, {"lesson": ["f"]})["lessons"]["lesson"]["defined"] == []
+    assert zygote.reader is kept
+    os.kill(kept._pid, signal.SIGKILL)
+    assert read(zygote, b"def f():\n    return 1\n", False, {"lesson": ["f"]}) == told
+    assert zygote.reader is not kept
+
+
 def test_the_time_that_a_worker_computes_is_known(zygote: Zygote) -> None:
     worker = zygote.take()
     source = "import time\ndef f():\n    while time.process_time() < 0.5: pass\n"

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from exercises.kit import toy_behaviours, toy_precisions, toy_transformers, toys
+from exercises.kit import copying, toy_behaviours, toy_precisions, toy_transformers, toys
 
 FLOAT_TOYS = {
     "mlp": (16,),
@@ -311,3 +311,19 @@ def test_batch_feature():
     feature = toy_transformers.batch_feature({"x": torch.ones(2)})
     assert type(feature).__name__ == "BatchFeature"
     assert feature["x"].tolist() == [1.0, 1.0]
+
+
+def test_a_copy_is_new_and_keeps_ties_modes_and_values():
+    model = toys.tied(seed=1).eval()
+    copies = copying.copier((model, {"weight": model.state_dict()["lm_head.weight"]}))
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    with torch.no_grad():
+        model.lm_head.weight.zero_()  # a change of the original comes too late
+    (first, _), (second, second_dict) = copies(), copies()
+    with torch.no_grad():
+        first.lm_head.weight.add_(1.0)
+    assert first.lm_head.weight is first.embedding.weight
+    assert not second.training
+    for name, value in second.state_dict().items():
+        assert torch.equal(value, before[name])
+    assert torch.equal(second_dict["weight"], before["lm_head.weight"])
