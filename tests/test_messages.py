@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from exercises.kit import probes, toy_quantized, toys
-from graders.judge import worker
+from graders.judge import wire, worker
 from graders.judge.contract import StudentRaised, recipe
-from graders.judge.judge import _hint
+from graders.judge.judge import _alike, _hint
 from graders.judge.proxy import Proxy, describe_call, in_process
 
 MODEL = recipe(toys.mlp)
@@ -78,3 +78,15 @@ def test_lines_are_counted_where_the_student_counts_them(line, place):
 )
 def test_a_hint_explains_the_message_that_it_stands_under(shown, others, ruled_out, hint):
     assert _hint(shown, [shown, *others], lambda: ruled_out) == hint
+
+
+@pytest.mark.parametrize(("factor", "alike"), [(1.0, True), (1.0 + 2**-23, True), (1.001, False)])
+def test_a_model_that_differs_in_the_last_bit_is_recognised(factor: float, alike: bool):
+    """As where a sum was taken by two threads: the mistake is the same."""
+    model = toys.mlp()
+    one = b"=" + wire.encode((model, 1))
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(factor)
+    assert _alike(one, b"=" + wire.encode((model, 1))) is alike
+    assert not _alike(one, b"=" + wire.encode([model, 1]))

@@ -18,7 +18,7 @@ import json
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, is_dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -279,10 +279,17 @@ def _alike(left: bytes, right: bytes) -> bool:
         except (ValueError, KeyError, TypeError):
             return False
     try:
-        same(value_of(left), value_of(right), relative(1e-6))
+        same(_as_data(value_of(left)), _as_data(value_of(right)), relative(1e-6))
     except Exception:
         return False
     return left[:1] == b"="
+
+
+def _as_data(value: Any) -> Any:
+    """Return the value with the records of models in it as dicts, so that their numbers can be compared."""
+    if isinstance(value, list | tuple):
+        return type(value)(_as_data(item) for item in value)
+    return asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
 
 
 def _settle(verdict: ExerciseVerdict, stub: bool) -> None:
