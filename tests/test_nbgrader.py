@@ -165,9 +165,11 @@ def test_warnings_and_prints_cost_nothing(graded):
 
 
 def test_the_gradebook_is_out_of_reach(graded, verdicts):
-    if verdicts["hostile_reaches"]["environment"]["isolation"] == "process":
-        pytest.skip("this machine allows no namespaces: graders/README.md says what that means")
-    assert "ValueError: reached []" in graded.feedback("hostile_reaches", "stored_value")
+    """As far as the tier of isolation goes: the weaker one, the manual says, does not hide it."""
+    isolated = verdicts["hostile_reaches"]["environment"]["isolation"] == "namespaces"
+    told = graded.feedback("hostile_reaches", "stored_value")
+    assert "ValueError: reached [" in told
+    assert ("ValueError: reached []" in told) == isolated
 
 
 def test_the_same_command_again_does_nothing_and_force_gives_the_same(graded):

@@ -68,7 +68,7 @@ class Deadline:
 
 
 class Worker:
-    """One forked process, for one exercise of one submission."""
+    """One forked process, for exercises of one submission, or for reading files."""
 
     def __init__(self, zygote: Zygote, connection: socket.socket) -> None:
         self._zygote, self.connection, self._pid = zygote, connection, 0

@@ -151,7 +151,7 @@ class Encoder:
         return key
 
     def blocks(self) -> bytes:
-        """Return the safetensors block; `safetensors.torch.save` takes ten times as long, for checks that hold here anyway."""
+        """Return the safetensors block; `safetensors.torch.save` first checks at length what holds here anyway."""
         if not self.tensors:
             return b""
         specs = {

@@ -26,9 +26,7 @@ MAX_FRAME = 1 << 30
 _encode, _decode, _dumps, _loads = wire.encode, wire.decode, json.dumps, json.loads
 _pack, _unpack = struct.pack, struct.unpack
 _seed = random.seed
-_torch_seed = (
-    torch.default_generator.manual_seed
-)  # torch.manual_seed looks for every other device, too: 9 ms in a worker
+_torch_seed = torch.default_generator.manual_seed  # torch.manual_seed looks for every other device, too, at each call
 
 
 def new_namespace() -> dict[str, Any]:

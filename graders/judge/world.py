@@ -17,23 +17,14 @@ import torch
 from torch.nn.modules import module
 
 _PLACES: list[Any] = [builtins, copy, math, torch, torch.Tensor, torch.nn, torch.nn.Module, torch.nn.Linear]
-_MORE = (
-    "torch.nn.functional",
-    "torch.nn.init",
-    "exercises.kit.",
-    "optimum.quanto",
-)  # modules, if loaded; "." for all below
+_IF_LOADED = ("torch.nn.functional", "torch.nn.init", "optimum.quanto")
 _HOOKS = [table for name, table in vars(module).items() if name.startswith("_global_") and isinstance(table, dict)]
 _before: list[Any] = []
 
 
 def remember() -> None:
     """Take this process as it is now for what all that are forked from it must be like."""
-    loaded = [
-        name
-        for name in sys.modules
-        if any(name == more or (more[-1] == "." and name.startswith(more)) for more in _MORE)
-    ]
+    loaded = [name for name in sys.modules if name in _IF_LOADED or name.startswith("exercises.kit.")]
     _PLACES.extend(sys.modules[name] for name in loaded)
     _before[:] = _now()
 

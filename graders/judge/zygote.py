@@ -155,9 +155,7 @@ def main(root: str, libraries: list[str], hidden: list[str], scratch: str) -> No
     spaces = sandbox.enter_namespaces(hidden, scratch, _needed())
     gc.collect()
     gc.freeze()
-    gc.set_threshold(
-        20_000
-    )  # collections by the hundred are a tenth of a worker's time, where models are built and thrown away
+    gc.set_threshold(20_000)  # else workers that build models and throw them away collect all the time
     _collapse()
     control.sendall(b"N" if spaces else b"P")
     ended: dict[int, int] = {}
