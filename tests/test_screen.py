@@ -493,3 +493,9 @@ class TestOneKit:
     def test_without_any_settings(self, folder):
         (folder.path / "pyproject.toml").unlink()
         assert folder.write(double=self.ONCE).run("exercises", "-k", "double").returncode == 0
+
+
+def test_the_readme_shows_the_screen_of_a_new_user():
+    root = EXERCISES.parent
+    ran = subprocess.run([sys.executable, "-m", "pytest", "exercises/"], cwd=root, capture_output=True, text=True)
+    assert f"```\n{ran.stdout.strip()}\n```" in (root / "README.md").read_text(encoding="utf-8")
