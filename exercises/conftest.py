@@ -1,7 +1,7 @@
 """How pytest sees the lessons: one item per exercise, in order, and one calm screen at the end.
 
 A lesson is found by its name and read as text; it is imported inside its first item, so that the time limit covers an
-endless loop at module level.  Nothing is compared here: `exercises.kit.examples` does that.
+endless loop at module level.  Nothing is compared here: `exercises.kit.checking.examples` does that.
 """
 
 import ast
@@ -18,8 +18,8 @@ _HERE = Path(__file__).resolve().parent
 if str(_HERE.parent) not in sys.path:  # the kit has one name wherever pytest is started
     sys.path.insert(0, str(_HERE.parent))
 
-from exercises.kit import screen  # noqa: E402
-from exercises.kit.alarm import set_alarm  # noqa: E402
+from exercises.kit.checking import screen  # noqa: E402
+from exercises.kit.checking.alarm import set_alarm  # noqa: E402
 from exercises.kit.lessons import Exercise, KitError, lessons  # noqa: E402
 
 _LIBRARIES = {"matplotlib", "numpy", "optimum", "safetensors", "torch", "transformers"}
@@ -97,7 +97,7 @@ class LessonFile(pytest.File):
             self.trouble = self._explain(error)
 
     def _explain(self, error: BaseException) -> tuple[str, str]:
-        from exercises.kit.examples import describe_error, place_of, short_path
+        from exercises.kit.checking.examples import describe_error, place_of, short_path
 
         if isinstance(error, SyntaxError) and error.filename == str(self.path):
             place = f"{short_path(error.filename)}:{error.lineno or 1}"
@@ -123,7 +123,7 @@ class ExerciseItem(pytest.Item):
         self.parent.load()
 
     def runtest(self) -> None:
-        from exercises.kit.examples import Result, run
+        from exercises.kit.checking.examples import Result, run
 
         if self.parent.trouble is not None:
             self.result = Result("not loadable", self.parent.trouble[0])
@@ -141,7 +141,7 @@ class ExerciseItem(pytest.Item):
 
     def describe(self, printed: str) -> screen.Entry:
         """What the screen needs to know of this exercise after it ran."""
-        from exercises.kit.examples import printed_line, short_path
+        from exercises.kit.checking.examples import printed_line, short_path
 
         place = f"{short_path(str(self.path))}:{self.line}"
         return {
@@ -218,7 +218,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         return
     for file in files:
         file.import_libraries()
-    importlib.import_module("exercises.kit.examples")
+    importlib.import_module("exercises.kit.checking.examples")
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -54,8 +54,8 @@ def _positive(text: str) -> int:
 
 
 def _derive(given: argparse.Namespace) -> int:
-    from graders.derive import derive
-    from graders.judge.processes import ROOT
+    from graders import ROOT
+    from graders.authoring.derive import derive
 
     changed = derive(ROOT, given.check)
     for path in changed:
@@ -66,14 +66,14 @@ def _derive(given: argparse.Namespace) -> int:
 
 
 def _grade(given: argparse.Namespace) -> int:
-    from graders import cohort
+    from graders.cohort import grading
     from graders.errors import Stopped
     from graders.report.table import write_csv
     from graders.report.terminal import Screen
 
     try:
         with Screen() as screen:
-            verdicts = cohort.grade(given.paths, given.output, given.seed, given.workers, given.scheduler, screen.each)
+            verdicts = grading.grade(given.paths, given.output, given.seed, given.workers, given.scheduler, screen.each)
         write_csv(verdicts, given.output / "grades.csv")
     except OSError as error:
         told = f"{error.filename}: {error.strerror}" if error.filename else str(error)
@@ -95,19 +95,19 @@ def main(arguments: list[str] | None = None) -> int:
         if given.command == "grade":
             return _grade(given)
         if given.command == "release":
-            from graders.release import release
+            from graders.authoring.release import release
 
             print(*release(given.directory), sep="\n")
         elif given.command == "course":
-            from graders.course import course
+            from graders.for_nbgrader.course import course
 
             print(*course(given.directory), sep="\n")
         elif given.command == "trust":
-            from graders.trust import trust
+            from graders.trust.measure import trust
 
             return trust(given.lessons, given.output)
         elif given.command == "bench":
-            from graders.bench import bench
+            from graders.bench.costs import bench
 
             return bench(given.output)
     except Problem as problem:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from exercises.kit.closeness import Mismatch
+from exercises.kit.checking.closeness import Mismatch
 from graders import lessons
 from graders.judge import attempt, checks, judge
 from graders.judge.attempt import Attempt, Submission

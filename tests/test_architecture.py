@@ -17,7 +17,12 @@ MAY_IMPORT = {
     "solutions": {"exercises", "solutions"},
     "graders": {"exercises", "solutions", "graders"},
 }
-WORKER_SIDE = ("wire", "recipes", "models", "submission", "plans", "magics", "worker", "world", "sandbox", "zygote")
+# Each room imports only rooms that stand before it here.
+ROOMS = (
+    "wire", "worker", "judge", "lessons", "report", "cohort", "authoring", "for_nbgrader", "trust", "bench",
+)  # fmt: skip
+KIT = "exercises.kit"
+SHIMS = {"graders/nbgrader_bridge.py", "graders/report/nbgrader_export.py"}  # names in configurations of older courses
 
 
 def imported(path: Path) -> set[str]:
@@ -60,16 +65,53 @@ def test_solutions_import_only_the_kit() -> None:
     assert wrong == []
 
 
-def test_what_runs_in_the_worker_imports_nothing_of_the_judge() -> None:
-    allowed = {f"graders.judge.{name}" for name in WORKER_SIDE}
-    for name in WORKER_SIDE:
-        ours = {found for found in imported(ROOT / f"graders/judge/{name}.py") if found.startswith("graders")}
-        assert {".".join(found.split(".")[:3]) for found in ours} - {"graders.judge"} <= allowed
+def room_of(name: str) -> str:
+    return name.split(".")[1] if name.startswith("graders.") else ""
 
 
-def test_the_judge_imports_no_lesson() -> None:
-    for path in (ROOT / "graders/judge").glob("*.py"):
-        assert not {name for name in imported(path) if name.startswith(("graders.lessons", "solutions"))}
+def test_worker_and_wire_import_nothing_of_judge_lessons_or_solutions() -> None:
+    for path in [*(ROOT / "graders/worker").rglob("*.py"), *(ROOT / "graders/wire").rglob("*.py")]:
+        assert not {n for n in imported(path) if n.startswith(("graders.judge", "graders.lessons", "solutions"))}, path
+
+
+def test_rooms_import_only_rooms_below_them() -> None:
+    wrong = {
+        (path.relative_to(ROOT).as_posix(), name)
+        for height, room in enumerate(ROOMS)
+        for path in (ROOT / "graders" / room).rglob("*.py")
+        for name in imported(path)
+        if room_of(name) in ROOMS[height + 1 :] and path.relative_to(ROOT).as_posix() not in SHIMS
+    }
+    assert wrong == set()
+
+
+def modules() -> dict[str, set[str]]:
+    """Return which of the project's modules each of them imports, wherever in the file."""
+    paths = {
+        ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+        for folder in ("graders", "exercises/kit")
+        for path in (ROOT / folder).rglob("*.py")
+        if path.parent.name != "templates"
+    }
+    return {name: {found for found in imported(path) if found in paths} - {name} for name, path in paths.items()}
+
+
+def test_no_imports_in_a_circle() -> None:
+    graph = modules()
+    while leaves := {name for name, needed in graph.items() if not needed & graph.keys()}:
+        graph = {name: needed for name, needed in graph.items() if name not in leaves}
+    assert graph == {}
+
+
+def test_the_top_of_graders_holds_rooms_and_four_files() -> None:
+    top = {path.split("/")[1] for path in tracked() if path.startswith("graders/")}
+    files = {"__init__.py", "__main__.py", "conftest.py", "errors.py", "README.md"}
+    assert top == files | set(ROOMS) | {path.split("/")[1] for path in SHIMS if path.count("/") == 1}
+
+
+def test_no_room_is_crowded() -> None:
+    for room in [*(ROOT / "graders").iterdir(), *(ROOT / KIT.replace(".", "/")).iterdir()]:
+        assert len(list(room.glob("*.py"))) <= 13, room  # a dozen and __init__
 
 
 def test_a_light_lesson_loads_neither_transformers_nor_quanto() -> None:
@@ -86,4 +128,4 @@ def test_modules_are_small() -> None:
         for path in (ROOT / folder).rglob("*.py")
         if lessons not in path.parents
     }
-    assert {name: size for name, size in sizes.items() if size > 330} == {}
+    assert {name: size for name, size in sizes.items() if size > 300} == {}

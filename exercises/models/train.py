@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from exercises.kit import number_words, scenes
-from exercises.kit.toys import seeded
+from exercises.kit.toys.small_models import seeded
 
 HERE = Path(__file__).resolve().parent
 

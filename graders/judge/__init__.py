@@ -1,1 +1,4 @@
-"""The judge: student code runs in a worker process, verdicts are computed here from the data it sends back."""
+"""Is it right? Decides from the data that workers send, knows no lesson, and runs no student code.
+
+It imports `wire`, and `worker` to start workers.
+"""

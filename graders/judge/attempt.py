@@ -9,7 +9,7 @@ from typing import Any
 from graders.judge import processes
 from graders.judge.contract import one_line
 from graders.judge.processes import WorkerEnded, Zygote
-from graders.judge.submission import SENT
+from graders.worker.submission import SENT
 
 PASSED, FAILED, ERROR, NOT_STARTED = "passed", "failed", "error", "not started"
 MAX_ANSWERS = 1 << 28  # bytes of one exercise, kept in the judge while its checks run

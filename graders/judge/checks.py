@@ -20,6 +20,8 @@ from typing import Any
 import pytest
 import torch
 
+from graders import ROOT
+
 FIXTURES = ("student", "reference", "generator")
 DEFAULT_POINTS = 2
 
@@ -100,7 +102,7 @@ def collect(path: Path) -> list[Exercise]:
     """Return the exercises that a file of hidden tests judges, in its order. Raises ValueError where a rule is broken."""
     collector = _Collector()
     options = ["--collect-only", "-q", "-s", "--noconftest", "--import-mode=importlib", "-p", "no:cacheprovider"]
-    options += ["-c", str(path.parents[2] / "pyproject.toml"), "-o", "addopts="]
+    options += ["-c", str(ROOT / "pyproject.toml"), "-o", "addopts="]
     with contextlib.redirect_stdout(io.StringIO()) as told:
         status = pytest.main([*options, str(path)], plugins=[collector])
     if status != pytest.ExitCode.OK or not collector.items:

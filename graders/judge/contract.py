@@ -13,9 +13,9 @@ from functools import wraps
 from types import ModuleType
 from typing import Any, TypeVar
 
-from exercises.kit.closeness import Mismatch
-from graders.judge import wire
-from graders.judge.recipes import Recipe
+from exercises.kit.checking.closeness import Mismatch
+from graders.wire import codec
+from graders.wire.recipes import Recipe
 
 F = TypeVar("F", bound=Callable)
 
@@ -89,7 +89,7 @@ def once(function: F) -> F:
 
     @wraps(function)
     def remembered(*args: Any) -> Any:
-        key = wire.encode(list(args), strided=True)
+        key = codec.encode(list(args), strided=True)
         if key not in made:
             made[key] = function(*args)
         return made[key]

@@ -25,7 +25,7 @@ from typing import Any
 
 import torch
 
-from exercises.kit.closeness import relative, same
+from exercises.kit.checking.closeness import relative, same
 from graders.judge import checks, together
 from graders.judge.attempt import ERROR, FAILED, NOT_STARTED, PASSED, Attempt, Submission
 from graders.judge.contract import one_line, slips_of

@@ -13,12 +13,11 @@ import sys
 import tempfile
 import time
 from collections import deque
-from pathlib import Path
 from typing import Any
 
-from graders.judge import worker
+from graders import ROOT
+from graders.worker import worker
 
-ROOT = Path(__file__).resolve().parents[2]
 CALL_SECONDS = 10.0
 EXERCISE_SECONDS = 20.0
 PATIENCE = 4  # times its seconds that a deadline can be postponed
@@ -164,7 +163,7 @@ class Zygote:
         root = str(ROOT)
         hidden = [root, *self.hidden]
         code = (
-            f"import sys; sys.path.insert(0, {root!r}); from graders.judge.zygote import main; "
+            f"import sys; sys.path.insert(0, {root!r}); from graders.worker.zygote import main; "
             f"main({root!r}, {list(self.libraries)!r}, {hidden!r}, {self._scratch!r})"
         )
         environment = {name: os.environ[name] for name in _KEPT_ENVIRONMENT if name in os.environ}

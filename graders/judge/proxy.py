@@ -11,10 +11,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from exercises.kit.closeness import Mismatch
-from graders.judge import recipes, wire, worker
+from exercises.kit.checking.closeness import Mismatch
 from graders.judge.contract import StudentRaised
 from graders.judge.processes import WorkerEnded
+from graders.wire import codec, recipes
+from graders.worker import worker
 
 
 class NotDefined(Exception):
@@ -42,7 +43,7 @@ class Proxy:
 
     def _call(self, name: str, probe: Callable | None, args: tuple, kwargs: dict) -> Any:
         path = f"{probe.__module__}:{probe.__qualname__}" if probe else ""
-        call = wire.encode([name, path, list(args), kwargs], strided=True)
+        call = codec.encode([name, path, list(args), kwargs], strided=True)
         self._calls.append((call, None, name, args, kwargs, probe))
         reply = self._ask(call)
         self._calls[-1] = (call, reply, name, args, kwargs, probe)
@@ -54,7 +55,7 @@ def value_of(reply: bytes) -> Any:
     kind, body = reply[:1], reply[1:]
     if kind == b"=":
         try:
-            return wire.decode(body, answer=True)
+            return codec.decode(body, answer=True)
         except recipes.Unreadable as error:
             raise Mismatch(got=f"an answer that could not be read ({error})", want="data") from None
     if kind == b"!":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from exercises.kit.closeness import Mismatch
+from exercises.kit.checking.closeness import Mismatch
 from graders.judge.attempt import ERROR, FAILED, NOT_STARTED
 from graders.judge.contract import StudentRaised
 from graders.judge.processes import WorkerEnded

@@ -12,13 +12,18 @@ from graders.judge.checks import snake_case
 from graders.judge.judge import Lesson
 
 _HERE = Path(__file__).parent
-_HEAVY = ("transformers", "optimum.quanto", "graders.judge.warmup")
+_HEAVY = ("transformers", "optimum.quanto", "graders.worker.warmup")
 LIGHT = ("l2_data_types",)
 
 
 def names() -> list[str]:
     """Return the names of the lessons that have hidden tests, in order."""
-    return sorted(path.stem.removeprefix("test_") for path in _HERE.glob("test_l[0-9]_*.py"))
+    return sorted(path.parent.name for path in _HERE.glob("l[0-9]_*/test_l[0-9]_*.py"))
+
+
+def hidden_tests(name: str) -> Path:
+    """Return the file of a lesson's hidden tests."""
+    return _HERE / name / f"test_{name}.py"
 
 
 def load(name: str) -> Lesson:
@@ -26,7 +31,7 @@ def load(name: str) -> Lesson:
     solution = importlib.import_module(f"solutions.{name}")
     if name not in LIGHT:
         _quiet()
-    return Lesson(name, _HERE / f"test_{name}.py", solution, _optional(f"slips_{name}"), libraries(name))
+    return Lesson(name, hidden_tests(name), solution, _optional(name, "slips"), libraries(name))
 
 
 def _quiet() -> None:
@@ -45,7 +50,7 @@ def libraries(name: str) -> tuple[str, ...]:
 @cache
 def exercises(name: str) -> list[str]:
     """Return the names of a lesson's exercises without importing its tests: one test class each."""
-    tree = ast.parse((_HERE / f"test_{name}.py").read_text())
+    tree = ast.parse(hidden_tests(name).read_text())
     classes = [node for node in tree.body if isinstance(node, ast.ClassDef) and node.name.startswith("Test")]
     return [_named(node) or snake_case(node.name) for node in classes]
 
@@ -59,10 +64,10 @@ def _named(node: ast.ClassDef) -> str | None:
 
 def wheats(name: str) -> ModuleType | None:
     """Return the module of a lesson's honest variants, if it has one."""
-    return _optional(f"wheats_{name}")
+    return _optional(name, "wheats")
 
 
-def _optional(name: str) -> ModuleType | None:
-    if not (_HERE / f"{name}.py").exists():
+def _optional(lesson: str, kind: str) -> ModuleType | None:
+    if not (_HERE / lesson / f"{kind}.py").exists():
         return None
-    return importlib.import_module(f"graders.lessons.{name}")
+    return importlib.import_module(f"graders.lessons.{lesson}.{kind}")

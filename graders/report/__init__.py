@@ -1,1 +1,1 @@
-"""Views of the verdicts: tables for people and for learning platforms. None of them holds a fact of its own."""
+"""What do people read of verdicts? Tables, screens and words; it imports `judge`, and never nbgrader."""

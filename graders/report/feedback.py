@@ -1,4 +1,4 @@
-"""What students read about their graded work, as text in the notebook and as nbgrader's feedback page.
+"""What students read about their graded work, in words; pages are made elsewhere.
 
 The rule: `want` is shown in full only where the message prints every argument of the call itself, so that the wanted value
 follows from the statement. Where an argument is a hidden input (described, never printed), `want` keeps type, dtype, shape
@@ -7,21 +7,14 @@ and words, and loses values. `got` is the student's own answer and stays.
 
 from __future__ import annotations
 
+import importlib
 import re
 import sys
 import tempfile
-from copy import deepcopy
-from pathlib import Path
 from typing import Any
 
-import jinja2
-from nbconvert.exporters import HTMLExporter
-from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
-from nbformat import NotebookNode
-from nbgrader.api import Gradebook
-from traitlets.config import Config
+from graders import ROOT
 
-LOST_CELL = "lost"  # the id of the cell that says why a submission could not be graded
 HIDDEN = "another value (not shown: it belongs to a hidden input)"
 OUTCOMES = {
     "passed": "right",
@@ -31,13 +24,12 @@ OUTCOMES = {
     "memory": "asked for too much memory",
     "killed": "ended its process",
 }
-_TEMPLATES = Path(__file__).resolve().parents[1] / "templates"
 _DESCRIBED = re.compile(r"\), (?:\w+|argument \d+) is ")
 _TYPED = re.compile(r"(bool|int|float|complex|str|bytes|list|tuple|dict|set|frozenset|Tensor)(?:,? )(?!of )")
 _HARMLESS = re.compile(r"torch\.\w+|float\d+\w*|shape \([\d, ]*\)|length \d+|\d+ (?:keys|elements)\b")
 _VALUE = re.compile(r"""\d|['"\[{]|\b(?:True|False|None|nan|inf)\b""")
 _CONTROL = re.compile(r"[^\S\n ]|[\x00-\x09\x0b-\x1f\x7f-\x9f]")
-_PLACES = [str(Path(place)) for place in (sys.prefix, Path(__file__).resolve().parents[2], tempfile.gettempdir())]
+_PLACES = [str(place) for place in (sys.prefix, ROOT, tempfile.gettempdir())]
 
 
 def told(exercise: dict[str, Any], score: float, points: float) -> str:
@@ -48,10 +40,10 @@ def told(exercise: dict[str, Any], score: float, points: float) -> str:
         return f"{head}\n"
     lines = [head, "", *public(exercise["message"]).split("\n")]
     if exercise["hint"]:
-        lines.append(f"  hint   {_clean(exercise['hint'])}")
+        lines.append(f"  hint   {clean(exercise['hint'])}")
     others = [rule for rule in dict.fromkeys(map(_rule, failed)) if rule and rule not in exercise["message"]]
     if others:
-        lines += ["", "Not right either:", *(f"  {_clean(rule)}" for rule in others)]
+        lines += ["", "Not right either:", *(f"  {clean(rule)}" for rule in others)]
     return "\n".join(lines) + "\n"
 
 
@@ -70,7 +62,7 @@ def public(message: str) -> str:
     lines = message.split("\n")
     printed = any(re.match(r"\w+\(", line) and line.endswith(")") for line in lines)
     printed = printed and not any(_DESCRIBED.search(line) for line in lines if not line.startswith("  "))
-    return "\n".join(_clean(line if printed else _without_values(line)) for line in lines)
+    return "\n".join(clean(line if printed else _without_values(line)) for line in lines)
 
 
 def _without_values(line: str) -> str:
@@ -89,89 +81,15 @@ def _rule(check: dict[str, Any]) -> str:
     return found[1] if found else ""
 
 
-def _clean(text: str) -> str:
+def clean(text: str) -> str:
+    """Return a text without the places of this machine and without control characters."""
     for place in _PLACES:
         text = text.replace(place, "...")
     return _CONTROL.sub("?", text)
 
 
-class FeedbackPage(HTMLExporter):
-    """The page that `nbgrader generate_feedback` writes: points and messages by exercise, the student's code, comments.
-
-    It is made from the graded notebook, with no test source in it, and needs no other file and no network.
-    """
-
-    def __init__(self, config: Config | None = None, **kwargs: Any) -> None:
-        """Take the configuration as it is but for the template: nbgrader, and formgrader too, name theirs in it."""
-        ours: dict[str, Any] = {"template_name": "feedback_page", "extra_template_basedirs": [str(_TEMPLATES)]}
-        ours["filters"] = {"markdown2html": safe_markdown}
-        merged = deepcopy(config) if config is not None else Config()
-        merged.merge(Config(FeedbackPage=ours))
-        super().__init__(config=merged, **kwargs)
-
-    def _preprocess(self, nb: NotebookNode, resources: Any) -> tuple[NotebookNode, Any]:
-        """Let nbgrader's preprocessors look up scores and comments, then arrange what the template shows."""
-        nb, resources = super()._preprocess(nb, resources)
-        ours = [cell for cell in nb.cells if cell.metadata.get("nbgrader")]
-        answers = {cell.metadata.nbgrader.grade_id: cell for cell in ours if cell.metadata.nbgrader.solution}
-        graded = [cell for cell in ours if cell.metadata.nbgrader.grade or cell.metadata.nbgrader.get("task")]
-        resources["nbgrader"]["title"] = next(filter(None, map(_title, nb.cells)), resources["nbgrader"]["notebook"])
-        waiting = _waiting(resources["nbgrader"])
-        resources["nbgrader"]["parts"] = [_part(cell, answers, waiting) for cell in graded]
-        resources["nbgrader"]["lost"] = "".join(cell.source for cell in nb.cells if cell.get("id") == LOST_CELL)
-        return nb, resources
-
-
-def _title(cell: NotebookNode) -> str:
-    """Return the title that a locked text cell gives the lesson; students cannot change it."""
-    locked = cell.cell_type == "markdown" and cell.metadata.get("nbgrader", {}).get("locked")
-    return cell.source.split("\n")[0][2:] if locked and cell.source.startswith("# ") else ""
-
-
-def _waiting(about: dict[str, Any]) -> set[str]:
-    """Return the cells to which a person has still to give a score."""
-    with Gradebook(about["db_url"]) as gradebook:
-        found = gradebook.find_submission_notebook(about["notebook"], about["assignment"], about["student"])
-        return {each.name for each in found.grades if each.auto_score is None and each.manual_score is None}
-
-
-def _part(cell: NotebookNode, answers: dict[str, NotebookNode], waiting: set[str]) -> dict[str, Any]:
-    """Return what the page says about one graded cell."""
-    ours = cell.metadata.nbgrader
-    tests = cell.cell_type == "code" and not ours.solution
-    name = ours.grade_id.removeprefix("test_") if tests else ours.grade_id
-    answer = answers.get(name)
-    text = "".join(map(_text, cell.outputs)) if tests else ""
-    head, *lines = text.split("\n")
-    part = {"name": name, "score": ours.score, "points": ours.points, "result": head.partition(": ")[2]}
-    part["waits"] = not tests and ours.grade_id in waiting
-    if part["waits"]:
-        part["result"] = "not graded yet"
-    part["lines"] = [_labelled(line) for line in "\n".join(lines).strip("\n").split("\n")] if "".join(lines) else []
-    part["look"] = "written" if not tests else "full" if ours.score >= ours.points else "part" if ours.score else "none"
-    part["code"] = answer.source if tests and answer else cell.source if not tests and cell.cell_type == "code" else ""
-    part["cell"] = None if tests or cell.cell_type == "code" else cell
-    part["comment"] = (answer or cell).metadata.nbgrader.get("comment")
-    return part
-
-
-def _text(output: NotebookNode) -> str:
-    if output.output_type == "stream":
-        return str(output.text)
-    return f"0 points: {_clean(output.evalue)}\n" if output.output_type == "error" else ""
-
-
-def _labelled(line: str) -> tuple[str, str]:
-    found = re.match(r"  (got |want|rule|hint)   (.*)", line)
-    return (found[1], found[2]) if found else ("", line)
-
-
-@jinja2.pass_context
-def safe_markdown(context: Any, source: str) -> str:
-    """Return Markdown as HTML, with HTML in it shown as text: students write it, instructors open it while logged in.
-
-    nbgrader's own pages render such HTML as it is, scripts included, in the origin of the gradebook.
-    """
-    attachments = context.get("cell", {}).get("attachments", {})
-    renderer = IPythonRenderer(escape=True, allow_harmful_protocols=False, attachments=attachments)
-    return str(MarkdownWithMath(renderer=renderer).render(source))
+def __getattr__(name: str) -> Any:
+    if name not in ("FeedbackPage", "safe_markdown"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    # the names in configurations of nbgrader courses that were written before the page had a module of its own
+    return getattr(importlib.import_module("graders.for_nbgrader.feedback"), name)

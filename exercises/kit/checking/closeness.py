@@ -1,0 +1,306 @@
+"""Compare what a function returned with what it should have returned.
+
+`same(got, want, rule)` looks at type, dtype, shape, nan and inf, value, in this order, and stops at the first that
+differs: one cause, one message.  The rules are derived and not picked: where every valid algorithm is exact, the
+tolerance is zero; where rounding cannot be avoided, it is the proven bound of that computation.
+
+Types are read as `type(x)` and values by the unbound methods of the builtin type, so an object cannot talk its way to
+equality: a bool is no int, a numpy.float64 (a subclass of float) counts as a float, a Parameter as a Tensor, an
+OrderedDict as a dict.  A tensor subclass that redefines torch's functions is another type.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from exercises.kit.checking.rounding import dot_bound, exact_dot, gamma, ulp, unit_roundoff
+from exercises.kit.checking.showing import SMALL, base_type, comparable, plain, show, show_number, show_typed
+
+__all__ = [
+    "Mismatch",
+    "Rule",
+    "bit_for_bit",
+    "dot_bound",
+    "dot_rounding",
+    "exact_dot",
+    "exactly",
+    "gamma",
+    "python_floats",
+    "quantized",
+    "relative",
+    "same",
+    "ulps",
+    "unit_roundoff",
+    "within",
+]
+
+_CONTAINERS = (list, tuple, dict, set, frozenset)
+_WHOLE = 72  # containers whose text is at most this long are shown whole, longer ones by the element that differs
+
+
+class Mismatch(AssertionError):
+    """Two values differ.  `got` and `want` are short texts, `hint` a sentence or None."""
+
+    def __init__(self, got: object, want: object, hint: str | None = None):
+        self.got = got if isinstance(got, str) else show(got)
+        self.want = want if isinstance(want, str) else show(want)
+        self.hint = hint
+        lines = [f"got    {self.got}", f"want   {self.want}"]
+        super().__init__("\n".join(lines if hint is None else [*lines, f"hint   {hint}"]))
+
+
+@dataclass(frozen=True)
+class Rule:
+    """How far numbers may be apart.
+
+    `accepts(got, want, dtype)` gets finite float64 tensors of one shape and the dtype they came from, and returns a
+    bool tensor.  `on` lists the kinds of numbers the rule is for: "float" and "int" (Python's), "float tensor" and
+    "int tensor"; every other value is compared exactly.
+    """
+
+    name: str
+    accepts: Callable[[Tensor, Tensor, torch.dtype], Tensor]
+    on: frozenset[str] = frozenset({"float", "float tensor"})
+    signed_zero: bool = False
+
+
+_EVERY_NUMBER = frozenset({"float", "int", "float tensor", "int tensor"})
+
+exactly = Rule("exactly", lambda got, want, dtype: got == want, frozenset())
+"""Equal values: nan equals nan, and zeros of either sign are equal."""
+
+bit_for_bit = Rule("bit for bit", lambda got, want, dtype: got == want, frozenset(), signed_zero=True)
+"""As `exactly`, and zeros have the same sign."""
+
+
+def within(bound: float | Tensor, of: Tensor | float | None = None) -> Rule:
+    """Accept |got - want| <= bound, where `bound` is a finite number >= 0 or a float64 tensor that broadcasts.
+
+    With `of` the distance is taken to that exact value instead, and `want` only says type, dtype and shape: a proven
+    bound holds against the exact value, not against another rounded result.  Integers are meant too.
+    """
+    limit = torch.as_tensor(bound, dtype=torch.float64)
+    if not bool((limit.isfinite() & (limit >= 0)).all()):
+        raise ValueError("a bound is finite and not negative")
+    centre = None if of is None else torch.as_tensor(of, dtype=torch.float64)
+
+    def accepts(got: Tensor, want: Tensor, dtype: torch.dtype) -> Tensor:
+        middle = want if centre is None else centre.expand(want.shape)
+        return (got - middle).abs() <= limit.expand(want.shape)
+
+    return Rule("within", accepts, _EVERY_NUMBER)
+
+
+def relative(factor: float) -> Rule:
+    """Accept |got - want| <= factor * |want|.  Integers stay exact."""
+    if not 0 <= factor < 1:
+        raise ValueError("a relative bound is at least 0 and less than 1")
+    return Rule("relative", lambda got, want, dtype: (got - want).abs() <= factor * want.abs())
+
+
+def ulps(count: float) -> Rule:
+    """Accept |got - want| <= count units in the last place of `want` in its own dtype.  Integers stay exact."""
+    if not (math.isfinite(count) and count >= 0):
+        raise ValueError("a number of ulps is finite and not negative")
+    return Rule("ulps", lambda got, want, dtype: (got - want).abs() <= count * ulp(want, dtype))
+
+
+def quantized(
+    exact: Tensor | float, slack: float | Tensor = 0.0, low: int | None = None, high: int | None = None
+) -> Rule:
+    """Accept an integer code at most 1/2 + slack away from the clamped exact quotient: both neighbours at a tie.
+
+    exact: x / scale + zero_point in float64, of the shape of the codes.  slack: absolute; k * u * |x / scale| for a
+    quotient rounded k times in a dtype of unit roundoff u (one division 1, a scale of one's own 2).  low, high: the
+    range of the codes, that of their dtype unless given (a Python int has none).
+    """
+    quotient = torch.as_tensor(exact, dtype=torch.float64)
+    extra = torch.as_tensor(slack, dtype=torch.float64)
+    if not bool((extra.isfinite() & (extra >= 0)).all()) or bool(quotient.isnan().any()):
+        raise ValueError("the slack is finite and not negative, and the exact quotient is no nan")
+
+    def accepts(got: Tensor, want: Tensor, dtype: torch.dtype) -> Tensor:
+        integer = not (dtype.is_floating_point or dtype.is_complex)
+        smallest = low if low is not None else torch.iinfo(dtype).min if integer else -math.inf
+        largest = high if high is not None else torch.iinfo(dtype).max if integer else math.inf
+        target = quotient.expand(want.shape).clamp(smallest, largest)
+        return (got == got.round()) & ((got - target).abs() <= 0.5 + extra.expand(want.shape))
+
+    return Rule("quantized", accepts, _EVERY_NUMBER)
+
+
+def python_floats(rule: Rule) -> Rule:
+    """The same rule for Python floats alone: tensors and ints are then compared exactly."""
+    return replace(rule, on=frozenset({"float"}))
+
+
+def dot_rounding(x: Tensor, y: Tensor, dtype: torch.dtype) -> Rule:
+    """Accept any right dot product of two vectors cast to `dtype`: within `dot_bound` of `exact_dot`."""
+    return within(dot_bound(x, y, dtype), of=exact_dot(x, y, dtype))
+
+
+def same(got: Any, want: Any, rule: Rule = exactly, *, ordered: bool = False) -> None:
+    """Raise Mismatch unless `got` is `want` by type, dtype, shape, nan and inf, and value as `rule` says.
+
+    Lists, tuples, dicts and sets are compared element by element, the elements of sets and dict keys exactly.  The
+    order of a dict's keys counts with ordered=True only.  An object with a method `compare_with(got, rule)`, as
+    `want`, is asked to compare itself.
+    """
+    try:
+        _compare(got, want, rule, ordered, "")
+    except Mismatch as found:
+        left, right = show(got, _WHOLE + 1), show(want, _WHOLE + 1)
+        if base_type(want) in _CONTAINERS and max(len(left), len(right)) <= _WHOLE and left != right:
+            raise Mismatch(left, right, found.hint) from None
+        raise
+
+
+def _compare(got: Any, want: Any, rule: Rule, ordered: bool, place: str) -> None:
+    """One value; `place` is the path to it inside its containers, as [1]['bits']."""
+    if callable(getattr(type(want), "compare_with", None)):
+        want.compare_with(got, rule)
+        return
+    kind = base_type(want)
+    if base_type(got) is not kind:
+        raise _mismatch(show_typed(got), show_typed(want), place)
+    if kind is Tensor:
+        _compare_tensors(plain(got), plain(want), rule, place)
+    elif kind in (list, tuple):
+        _compare_sequences(plain(got), plain(want), rule, ordered, place)
+    elif kind is dict:
+        _compare_dicts(plain(got), plain(want), rule, ordered, place)
+    elif kind in (set, frozenset):
+        _compare_sets(plain(got), plain(want), place)
+    elif not _equal(plain(got), plain(want), kind, rule):
+        left, right = _show_apart(plain(got), plain(want))
+        raise _mismatch(left, right, place)
+
+
+def _show_apart(got: Any, want: Any) -> tuple[str, str]:
+    """Both values; of long strings, the part around the first character that differs."""
+    if not isinstance(want, str | bytes) or max(len(got), len(want)) <= _WHOLE:
+        return show(got), show(want)
+    first = next((at for at, pair in enumerate(zip(got, want, strict=False)) if pair[0] != pair[1]), None)
+    first = min(len(got), len(want)) if first is None else first
+    start = max(0, first - 20)
+    parts = [f"{show(text[start : start + 60])} from character {start} of {len(text)}" for text in (got, want)]
+    return parts[0], parts[1]
+
+
+def _mismatch(got: str, want: str, place: str) -> Mismatch:
+    return Mismatch(f"{got} at {place}" if place else got, want)
+
+
+def _equal(got: Any, want: Any, kind: type, rule: Rule) -> bool:
+    if kind is float:
+        return _equal_floats(got, want, rule)
+    if kind is int and "int" in rule.on and max(abs(got), abs(want)) <= 2**53:
+        return _accepts(rule, got, want)
+    return got is want or bool(got == want)
+
+
+def _equal_floats(got: float, want: float, rule: Rule) -> bool:
+    if math.isnan(got) or math.isnan(want):
+        return math.isnan(got) and math.isnan(want)
+    if "float" not in rule.on or math.isinf(got) or math.isinf(want):
+        return got == want and (not rule.signed_zero or math.copysign(1, got) == math.copysign(1, want))
+    return _accepts(rule, got, want)
+
+
+def _accepts(rule: Rule, got: float, want: float) -> bool:
+    left, right = torch.tensor(got, dtype=torch.float64), torch.tensor(want, dtype=torch.float64)
+    return bool(rule.accepts(left, right, torch.float64))
+
+
+def _compare_sequences(got: list, want: list, rule: Rule, ordered: bool, place: str) -> None:
+    if len(got) != len(want):
+        raise _mismatch(f"length {len(got)}", f"length {len(want)}", place)
+    for position, (left, right) in enumerate(zip(got, want, strict=True)):
+        _compare(left, right, rule, ordered, f"{place}[{position}]")
+
+
+def _tagged(value: Any, depth: int = 4) -> tuple:
+    """A hashable stand-in for a key or set element, by type and value: True is not 1, and 1 is not 1.0."""
+    kind = base_type(value)
+    if kind in (tuple, frozenset) and depth:
+        return kind, kind(_tagged(part, depth - 1) for part in plain(value))
+    if kind is float and math.isnan(value):
+        return kind, "nan"
+    if kind in (type(None), bool, int, float, str, bytes, torch.dtype):
+        return kind, plain(value)
+    return kind, id(value)
+
+
+def _compare_dicts(got: dict, want: dict, rule: Rule, ordered: bool, place: str) -> None:
+    left, right = ({_tagged(key): key for key in keys} for keys in (got, want))
+    odd = _odd_one(left, right, "key")
+    if odd is not None:
+        raise _mismatch(odd, f"{len(want)} keys: " + ", ".join(map(show, want)) if want else "an empty dict", place)
+    if ordered and list(left) != list(right):
+        raise _mismatch("keys in the order " + show(list(got)), "keys in the order " + show(list(want)), place)
+    for tag, key in right.items():
+        _compare(got[left[tag]], want[key], rule, ordered, f"{place}[{show(key)}]")
+
+
+def _compare_sets(got: frozenset, want: frozenset, place: str) -> None:
+    left, right = ({_tagged(value): value for value in values} for values in (got, want))
+    odd = _odd_one(left, right, "element")
+    if odd is not None:
+        raise _mismatch(odd, f"{len(want)} elements: " + show(want), place)
+
+
+def _odd_one(left: dict, right: dict, noun: str) -> str | None:
+    """The first key or element that only one side has."""
+    missing = next((f"no {noun} {show(value)}" for tag, value in right.items() if tag not in left), None)
+    return missing or next((f"the {noun} {show(value)}" for tag, value in left.items() if tag not in right), None)
+
+
+def _compare_tensors(got: Tensor, want: Tensor, rule: Rule, place: str) -> None:
+    for name, left, right in (
+        ("dtype", got.dtype, want.dtype),
+        ("shape", tuple(got.shape), tuple(want.shape)),
+        ("layout", got.layout, want.layout),
+        ("device", got.device.type, want.device.type),
+    ):
+        if left != right:
+            raise _mismatch(f"{name} {left}", f"{name} {right}", place)
+    if want.device.type == "meta":
+        return
+    wrong = _wrong_elements(got, want, rule)
+    if not bool(wrong.any()):
+        return
+    index = wrong.nonzero()[0].tolist()
+    where = str(index) if index else ""
+    left, right = show(got), show(want)
+    if want.numel() <= SMALL and max(len(left), len(right)) <= _WHOLE:
+        note = f" (differs at {where})" if want.numel() > 1 else ""
+        raise _mismatch(left + note, right, place)
+    count = f" ({int(wrong.sum())} of {wrong.numel()} elements differ)"
+    left, right = (show_number(values[tuple(index)]) for values in (got, want))
+    raise _mismatch(f"{left} at {place}{where}{count}", right, "")
+
+
+def _wrong_elements(got: Tensor, want: Tensor, rule: Rule) -> Tensor:
+    """Bool tensor of the elements that the rule refuses; those that differ in being nan or inf come alone."""
+    left, right = comparable(got), comparable(want)
+    if left.is_complex():
+        return ~((left == right) | (left.isnan() & right.isnan()))
+    if not left.is_floating_point():
+        wrong = left != right
+        if "int tensor" not in rule.on or want.dtype == torch.bool or want.is_floating_point():
+            return wrong
+        small = torch.maximum(left.double().abs(), right.double().abs()) <= 2**53
+        return torch.where(small, ~rule.accepts(left.double(), right.double(), want.dtype), wrong)
+    finite = left.isfinite() & right.isfinite()
+    special = ~finite & ~((left == right) | (left.isnan() & right.isnan()))
+    if bool(special.any()):
+        return special
+    if "float tensor" in rule.on:
+        zero = left.new_zeros(())
+        accepted = rule.accepts(torch.where(finite, left, zero), torch.where(finite, right, zero), want.dtype)
+        return finite & ~accepted
+    return finite & ((left != right) | (rule.signed_zero & (left.signbit() != right.signbit())))

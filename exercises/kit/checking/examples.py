@@ -1,0 +1,297 @@
+"""The public check: the examples of an exercise, evaluated and compared by value.
+
+`check(integer_range)` in a notebook and `pytest exercises/` run the same code.  Examples come from the kit's derived copy
+of the docstring, so a student may change or delete the docstring; what a function prints is shown apart and never compared.
+"""
+
+import ast
+import builtins
+import contextlib
+import dis
+import doctest
+import inspect
+import io
+import linecache
+import math
+import os
+import re
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+
+import torch
+
+from exercises.kit import models
+from exercises.kit.checking.closeness import Mismatch, python_floats, relative, same
+from exercises.kit.checking.fingerprints import fingerprint
+from exercises.kit.checking.showing import show
+from exercises.kit.lessons import Exercise, KitError, hint_for, lessons
+
+__all__ = ["Result", "check", "describe_error", "fingerprint", "place_of", "printed_line", "run", "short_path"]
+
+_RULE = python_floats(relative(1e-9))  # tensors and ints exactly
+_EXTRA = {"torch": torch, "tensor": torch.tensor, "inf": math.inf, "nan": math.nan}
+_LONGEST_MESSAGE = 120
+_LONGEST_STATEMENT = 110
+
+
+@dataclass(frozen=True)
+class Result:
+    """How the examples of one exercise ended.
+
+    outcome: "passed", "wrong", "missing", "not started" or "waiting" (for an exercise it calls).  message: for "wrong" the
+    call, got, want and perhaps a hint, in at most seven lines; else one sentence.
+    """
+
+    outcome: str
+    message: str
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """What an example gave: a value, or the exception that ended it, by itself or because a time limit stopped it."""
+
+    value: Any = None
+    error: BaseException | None = None
+    stopped: bool = False
+
+    @property
+    def outcome(self) -> Any:
+        return self.value if self.error is None else self.error
+
+
+def check(function: Callable) -> None:
+    """Run the examples of a function or class that you wrote, and print what came out.
+
+    The exercise is found by the name of the function.  Nothing is returned, and nothing is raised but in nbgrader's
+    Validate, which knows by exceptions what is wrong.
+    """
+    name = getattr(function, "__name__", None)
+    if not callable(function) or not isinstance(name, str):
+        print("check takes the function itself, as in check(integer_range)")
+        return
+    try:
+        namespace = _namespace_of(function)
+        exercise = _find(name, namespace)
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed):
+            result = run(exercise, namespace)
+    except KitError as error:
+        print(error)
+        return
+    print(result.message)
+    if printed.getvalue():
+        print(printed_line(printed.getvalue()))
+    if result.outcome != "passed" and os.environ.get("NBGRADER_EXECUTION") == "validate":
+        raise AssertionError(result.message)
+
+
+def _namespace_of(function: Callable) -> dict[str, Any]:
+    """The globals that the student's function was written in."""
+    function = inspect.unwrap(function)
+    found = getattr(function, "__globals__", None)
+    return found if found is not None else vars(sys.modules.get(function.__module__, builtins))
+
+
+def _find(name: str, namespace: dict[str, Any]) -> Exercise:
+    """The exercise of that name; where several lessons have it, that of the lesson most of whose names are defined."""
+    found = [
+        (sum(other.name in namespace for other in lesson.exercises), exercise)
+        for lesson in lessons().values()
+        for exercise in lesson.exercises
+        if exercise.name == name
+    ]
+    if not found:
+        raise KitError(f"{name} is not the name of an exercise.")
+    return max(found, key=lambda pair: pair[0])[1]
+
+
+def run(exercise: Exercise, namespace: dict[str, Any], stopped: type[BaseException] | tuple = ()) -> Result:
+    """Evaluate the examples in a copy of the student's globals, and stop at the first that is wrong.
+
+    stopped: exceptions by which a time limit interrupts a call.  KitError if an example itself cannot be read.
+    """
+    if exercise.name not in namespace:
+        return Result("missing", f"{exercise.name} is not defined: its definition is gone, or has another name")
+    if _is_untouched(namespace[exercise.name]):  # no models are built for it
+        return Result("not started", f"{exercise.name} is not started yet")
+    examples = doctest.DocTestParser().get_examples(exercise.examples)
+    wanted = [_wanted(exercise, example) for example in examples]
+    space = {**namespace, **_EXTRA}
+    for index, example in enumerate(examples):
+        answer = _answer(example, space, stopped)
+        unwritten = _unwritten(answer.error)
+        if unwritten == exercise.name or (unwritten and _is_stub(namespace[exercise.name])):
+            return Result("not started", f"{exercise.name} is not started yet")
+        if unwritten is not None:
+            return Result("waiting", f"{exercise.name} needs {unwritten} first")
+        found = _difference(example, wanted[index], answer, namespace)
+        if found is not None:
+            hint = None if answer.stopped else hint_for(exercise, index, fingerprint(answer.outcome))
+            return Result("wrong", _message(examples, index, found, hint))
+    count = sum(bool(example.want) for example in examples)
+    return Result("passed", f"{exercise.name}: {count} example{'s' * (count != 1)} right")
+
+
+def _wanted(exercise: Exercise, example: doctest.Example) -> Any:
+    """The value that the example shows, or the name of the exception; evaluated away from the student's names."""
+    if example.exc_msg is not None:
+        return example.exc_msg.partition(":")[0].strip()
+    if not example.want:
+        return None
+    try:
+        return eval(example.want.strip(), dict(_EXTRA))
+    except Exception as error:
+        raise KitError(f"An example of {exercise.name} cannot be read: {example.want.strip()}") from error
+
+
+def _answer(example: doctest.Example, space: dict[str, Any], stopped: type[BaseException] | tuple) -> _Answer:
+    source = example.source.strip()
+    try:
+        with _undisturbed():
+            return _Answer(eval(compile(source, "<example>", "eval" if example.want else "exec"), space))
+    except stopped as error:
+        return _Answer(error=error, stopped=True)
+    except (Exception, SystemExit) as error:
+        return _Answer(error=error)
+
+
+@contextlib.contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Keep what one call changes in torch from the next: default dtype, gradient mode, random numbers.
+
+    transformers shows no progress bars meanwhile: the examples' models are small.
+    """
+    dtype, gradients = torch.get_default_dtype(), torch.is_grad_enabled()
+    quiet = models.quiet_progress() if "transformers" in sys.modules else contextlib.nullcontext()
+    try:
+        with quiet, torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            yield
+    finally:
+        torch.set_default_dtype(dtype)
+        torch.set_grad_enabled(gradients)
+
+
+def _difference(
+    example: doctest.Example, wanted: Any, answer: _Answer, namespace: dict[str, Any]
+) -> tuple[str, str] | None:
+    """What came and what should have come, or None if they agree."""
+    if example.exc_msg is not None:
+        if answer.error is None:
+            return show(answer.value), wanted
+        if not answer.stopped and wanted in [kind.__name__ for kind in type(answer.error).__mro__]:
+            return None
+        return _show_error(answer, namespace), wanted
+    if answer.error is not None:
+        return _show_error(answer, namespace), show(wanted) if example.want else "no exception"
+    try:
+        same(answer.value if example.want else None, wanted, _RULE)
+    except Mismatch as mismatch:
+        return mismatch.got, mismatch.want
+    except Exception as trouble:
+        return f"a value that cannot be compared ({type(trouble).__name__})", show(wanted)
+    return None
+
+
+def _show_error(answer: _Answer, namespace: dict[str, Any]) -> str:
+    return describe_error(answer.error, answer.stopped, place_of(answer.error.__traceback__, namespace))
+
+
+def describe_error(error: BaseException, stopped: bool, place: str) -> str:
+    """Return type, message and place of an exception in one line; of a time limit, after how long it stopped what."""
+    try:
+        text = " ".join(str(error).split())
+    except Exception:
+        text = ""
+    if stopped:
+        seconds = re.search(r"([\d.]+)s\b", text)
+        after = f" after {float(seconds[1]):g} s" if seconds else ""
+        return f"no end{after}, stopped" + (f" at {place}" if place else "")
+    text = text if len(text) <= _LONGEST_MESSAGE else text[: _LONGEST_MESSAGE - 3] + "..."
+    name = type(error).__name__
+    return (f"{name}: {text}" if text else name) + (f" ({place})" if place else "")
+
+
+def place_of(traceback: TracebackType | None, namespace: dict[str, Any]) -> str:
+    """Return file:line of the last frame of a traceback that lies in the student's own code, "" if none does."""
+    place = ""
+    while traceback is not None:
+        if traceback.tb_frame.f_globals is namespace:
+            path, line = traceback.tb_frame.f_code.co_filename, traceback.tb_lineno
+            place = f"{short_path(path)}:{line}" if os.path.exists(path) else f"line {line} of its cell"
+        traceback = traceback.tb_next
+    return place
+
+
+def short_path(path: str) -> str:
+    """Return a path as one types it: relative to the working directory where that is shorter."""
+    with contextlib.suppress(ValueError):  # another drive on Windows
+        return min(os.path.relpath(path), path, key=len)
+    return path
+
+
+def _unwritten(error: BaseException | None) -> str | None:
+    """Name of the exercise whose stub raised: the last frame is the exercise itself, on its raise line."""
+    if not isinstance(error, NotImplementedError):  # torch raises these too
+        return None
+    traceback = error.__traceback__
+    while traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    code = traceback.tb_frame.f_code
+    linecache.checkcache(code.co_filename)
+    line = linecache.getline(code.co_filename, traceback.tb_lineno, traceback.tb_frame.f_globals)
+    if not line.strip().startswith("raise NotImplementedError"):
+        return None
+    name = code.co_qualname.partition(".")[0]
+    known = any(exercise.name == name for lesson in lessons().values() for exercise in lesson.exercises)
+    return name if known and "<locals>" not in code.co_qualname else None
+
+
+def _is_stub(function: Any) -> bool:
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    return code is not None and "NotImplementedError" in code.co_names
+
+
+def _is_untouched(function: Any) -> bool:
+    """Whether a function does nothing but `raise NotImplementedError()`."""
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    returns = code is not None and any(step.opname.startswith("RETURN") for step in dis.get_instructions(code))
+    return code is not None and code.co_names == ("NotImplementedError",) and not returns
+
+
+def _message(examples: list[doctest.Example], index: int, found: tuple[str, str], hint: str | None) -> str:
+    """The call with the statements that prepare it, in at most four lines; then got, want and hint."""
+    lines = [*_preparation(examples, index), *examples[index].source.strip().splitlines()][-4:]
+    lines = [line if len(line) <= _LONGEST_STATEMENT else line[: _LONGEST_STATEMENT - 3] + "..." for line in lines]
+    parts = [("got", found[0]), ("want", found[1]), ("hint", hint)]
+    lines += [f"  {name:<6} {' '.join(text.splitlines())}" for name, text in parts if text is not None]
+    return "\n".join(lines)
+
+
+def _preparation(examples: list[doctest.Example], index: int) -> list[str]:
+    """Source lines of the earlier statements that define, or act on, the variables of the example."""
+    statements = [example.source.strip() for example in examples[:index] if not example.want]
+    variables = set().union(*(_names(statement, ast.Store) for statement in statements))
+    used = _names(examples[index].source) & variables
+    lines: list[str] = []
+    for statement in reversed(statements):
+        if used & (_names(statement, ast.Store) or _names(statement)):
+            used |= _names(statement) & variables
+            lines = statement.splitlines() + lines
+    return lines
+
+
+def _names(source: str, context: type = ast.expr_context) -> set[str]:
+    nodes = ast.walk(ast.parse(source.strip()))
+    return {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, context)}
+
+
+def printed_line(text: str) -> str:
+    """Return one line that shows the beginning of what was printed."""
+    first, *rest = text.strip().splitlines() or ["blank lines"]
+    first = first if len(first) <= 80 else first[:77] + "..."
+    more = f" (and {len(rest)} more line{'s' * (len(rest) > 1)})" if rest else ""
+    return f"  print  {first}{more}"

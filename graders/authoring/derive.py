@@ -1,0 +1,78 @@
+"""From `solutions/` to what students see: stubs, notebooks, examples and hints, all derived and committed.
+
+Files written, relative to the root of the repository:
+
+- `exercises/<lesson>.py` and `exercises/<lesson>.ipynb`, the stub and the notebook (see `graders.authoring.notebooks`);
+- `exercises/kit/lessons.json`, from which examples are read even when a student's docstrings are gone:
+  `{"lessons": [{"name", "title", "exercises": [{"name", "core": bool, "summary": the docstring's first line,
+  "examples": the whole docstring}]}]}`, lessons and exercises in order;
+- `exercises/kit/hints.json`, the wrong values that slips give on the examples (see `graders.authoring.hints`):
+  `{lesson: {exercise: [{"example": index, "value": fingerprint, "hint": sentence}]}}`.
+
+The same sources give the same bytes, so `derive --check` proves that what is committed is what the sources say.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from graders import ROOT
+from graders.authoring.files import write_all
+from graders.authoring.hints import hints
+from graders.authoring.notebooks import as_bytes, stub, student_notebook
+from graders.authoring.source import Lesson, read_lessons
+
+
+def derive(root: Path = ROOT, check: bool = False) -> list[str]:
+    """Bring `root/exercises` to what `root/solutions` says; return the files changed, relative to root.
+
+    With `check` nothing is written, and the files returned are those out of date. Derived files of lessons that no
+    longer exist count too, and are removed. LessonError, before anything is written, if a source is malformed.
+    """
+    files = derived_files(root)
+    changed = {name: data for name, data in files.items() if _read(root / name) != data}
+    stale = [name for name in _present(root) if name not in files]
+    if not check:
+        write_all({root / name: data for name, data in changed.items()})
+        for name in stale:
+            (root / name).unlink()
+    return sorted([*changed, *stale])
+
+
+def derived_files(root: Path = ROOT) -> dict[str, bytes]:
+    """Return everything that is derived: path relative to root -> content."""
+    lessons = read_lessons(root)
+    files = {}
+    for lesson in lessons:
+        files[f"exercises/{lesson.name}.py"] = stub(lesson).encode()
+        files[f"exercises/{lesson.name}.ipynb"] = as_bytes(student_notebook(lesson))
+    files["exercises/kit/lessons.json"] = _json(lessons_table(lessons))
+    files["exercises/kit/hints.json"] = _json({lesson.name: hints(lesson) for lesson in lessons})
+    return files
+
+
+def lessons_table(lessons: list[Lesson]) -> dict[str, Any]:
+    """Return the content of `lessons.json`."""
+    return {"lessons": [{"name": each.name, "title": each.title, "exercises": _rows(each)} for each in lessons]}
+
+
+def _rows(lesson: Lesson) -> list[dict[str, Any]]:
+    return [
+        {"name": each.name, "core": each.core, "summary": each.summary, "examples": each.docstring}
+        for each in lesson.exercises
+    ]
+
+
+def _present(root: Path) -> list[str]:
+    folder = root / "exercises"
+    return [f"exercises/{path.name}" for end in ("py", "ipynb") for path in folder.glob(f"l[0-9]_*.{end}")]
+
+
+def _read(path: Path) -> bytes | None:
+    return path.read_bytes() if path.is_file() else None
+
+
+def _json(table: Any) -> bytes:
+    return (json.dumps(table, indent=1, ensure_ascii=False) + "\n").encode()

@@ -1,0 +1,110 @@
+"""What slips answer on the public examples: the only trace of them that students receive.
+
+For every exercise the kit carries wrong values, as fingerprints, each with the sentence of the slip that gives it.
+Whoever gets that value sees that sentence; no wrong code and no reference leaves `graders/`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import doctest
+import importlib
+import importlib.util
+import io
+import math
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import torch
+
+from exercises.kit.checking.examples import fingerprint
+from graders import ROOT
+from graders.authoring.source import Exercise, Lesson, LessonError
+from graders.judge.contract import slips_of
+
+
+def hints(lesson: Lesson) -> dict[str, list[dict[str, Any]]]:
+    """Return the hints of a lesson: exercise -> list of {example, value, hint}, in the order of examples and slips.
+
+    `example` counts all statements that `doctest.DocTestParser` finds in the docstring, set-up included. A value that
+    the right answer gives too, or two slips with different sentences, tells nothing and is left out; but of two slips
+    of which one is wrong in an earlier example, which is where its hint is shown, the other one is meant. A lesson
+    without `graders/lessons/<lesson>/slips.py` has no hints.
+    """
+    root = lesson.path.parent.parent
+    if not (root / "graders" / "lessons" / lesson.name / "slips.py").is_file():
+        return {}
+    solutions = _module(root, "solutions", lesson.name)
+    by_exercise: dict[str, list[Any]] = {exercise.name: [] for exercise in lesson.exercises}
+    slips: list[Any] = slips_of(_module(root, f"graders.lessons.{lesson.name}", "slips"))
+    for slip in slips:
+        if slip.exercise not in by_exercise:
+            raise LessonError(f"slips.py has a slip for {slip.exercise}, which {lesson.path.name} lacks")
+        by_exercise[slip.exercise].append(slip)
+    found = {each.name: _hints_of(each, by_exercise[each.name], vars(solutions)) for each in lesson.exercises}
+    return {name: rows for name, rows in found.items() if rows}
+
+
+def _hints_of(exercise: Exercise, slips: list[Any], names: dict[str, Any]) -> list[dict[str, Any]]:
+    right = _answers(exercise, names[exercise.name], names)
+    sentences: dict[tuple[int, str], set[str]] = {}
+    first: dict[tuple[int, str], set[str]] = {}  # of the slips for which it is the first wrong value
+    for slip in slips:
+        answers = enumerate(_answers(exercise, slip, names))
+        wrong = [(example, value) for example, value in answers if value is not None and value != right[example]]
+        for place in wrong:
+            sentences.setdefault(place, set()).add(slip.sentence)
+        for place in wrong[:1]:
+            first.setdefault(place, set()).add(slip.sentence)
+    single = {}
+    for place, each in sentences.items():
+        meant = each if len(each) == 1 else first.get(place, set())
+        if len(meant) == 1:
+            single[place] = next(iter(meant))
+    return [{"example": place[0], "value": place[1], "hint": hint} for place, hint in sorted(single.items())]
+
+
+def _answers(exercise: Exercise, function: Callable, names: dict[str, Any]) -> list[str | None]:
+    """Return the fingerprint of every example's value or exception; None for set-up and for what cannot be reached."""
+    examples = doctest.DocTestParser().get_examples(exercise.docstring)
+    space = {**names, "tensor": torch.tensor, "inf": math.inf, "nan": math.nan, exercise.name: function}
+    found: list[str | None] = [None] * len(examples)
+    for index, example in enumerate(examples):
+        code = compile(example.source.strip(), "<example>", "eval" if example.want else "exec")
+        try:
+            with _undisturbed():
+                value = eval(code, space)
+            found[index] = fingerprint(value) if example.want else None
+        except Exception as error:
+            found[index] = fingerprint(error)
+            if not example.want:
+                break
+    return found
+
+
+@contextlib.contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Keep what a statement changes or prints from the next one, as the kit does when it runs the examples."""
+    dtype, gradients, quiet = torch.get_default_dtype(), torch.is_grad_enabled(), io.StringIO()
+    try:
+        with torch.random.fork_rng(devices=[]), contextlib.redirect_stdout(quiet), contextlib.redirect_stderr(quiet):
+            torch.manual_seed(0)
+            yield
+    finally:
+        torch.set_default_dtype(dtype)
+        torch.set_grad_enabled(gradients)
+
+
+def _module(root: Path, package: str, name: str) -> ModuleType:
+    """Import a module of this repository by its name, one of another root (as tests use) by its path."""
+    if root.resolve() == ROOT:
+        return importlib.import_module(f"{package}.{name}")
+    path = root.joinpath(*package.split("."), f"{name}.py")
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise LessonError(f"{path.name} cannot be imported")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

@@ -1,0 +1,4 @@
+"""What does grading cost, against its floor and against stock nbgrader?
+
+It may import every room.
+"""

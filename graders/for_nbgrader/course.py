@@ -1,0 +1,95 @@
+"""A complete nbgrader course: configuration, source notebooks of all lessons, and a README for the instructor."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+from pathlib import Path
+
+from nbformat import NotebookNode
+
+from graders import ROOT
+from graders.authoring.files import edited, templates, update_folder
+from graders.authoring.notebooks import as_bytes, source_notebook
+from graders.authoring.source import BEGIN, END, Lesson, read_lessons, tags
+
+_HERE = Path(__file__).parent
+_MANIFEST = ".course.json"
+_SEED = ".seed"
+
+
+def course(directory: Path, root: Path = ROOT) -> list[str]:
+    """Write an nbgrader course to `directory`, or update the one there; return what to tell, one sentence each.
+
+    Nothing but the files of the course itself is touched: no submission, no gradebook. A source notebook that was edited
+    in the course is moved to `replaced/`; an edited configuration or README stays. FolderError for a folder that is
+    neither empty nor such a course; LessonError if a source is malformed.
+    """
+    files = course_files(root)
+    changed = edited(directory, files, _MANIFEST)
+    replaced = {name: _set_aside(directory, name) for name in changed if name.startswith("source/")}
+    kept = [name for name in changed if name not in replaced]
+    update_folder(directory, files, _MANIFEST, keep=kept)
+    secret_seed(directory)
+    (directory / "exchange").mkdir(exist_ok=True)
+    return [
+        f"the nbgrader course is in {directory}; its README.md says how to go on",
+        *(f"{name} was edited and is replaced; the edited one is now {aside}" for name, aside in replaced.items()),
+        *(f"{name} was edited and stays; move it away and run again to get the new one" for name in kept),
+    ]
+
+
+def course_files(root: Path = ROOT) -> dict[str, bytes]:
+    """Return the files of the course: path inside it -> content."""
+    lessons = read_lessons(root)
+    notebooks = {lesson.name: source_notebook(lesson) for lesson in lessons}
+    files = {f"source/{name}/{name}.ipynb": as_bytes(notebook) for name, notebook in notebooks.items()}
+    files["nbgrader_config.py"] = (
+        templates(_HERE).get_template("nbgrader_config.py.jinja").render(lessons=lessons).encode()
+    )
+    readme = (
+        templates(_HERE)
+        .get_template("course_readme.md.jinja")
+        .render(
+            lessons=lessons,
+            totals={name: _totals(notebook) for name, notebook in notebooks.items()},
+            answers=[(lesson, cell) for lesson in lessons for cell in _answers(lesson)],
+            begin=BEGIN,
+            end=END,
+        )
+    )
+    return files | {"README.md": readme.encode()}
+
+
+def secret_seed(directory: Path) -> str:
+    """Return the secret of the cohort, kept in `directory/.seed` for its owner only; it is made the first time."""
+    path = directory / _SEED
+    try:
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+            file.write(secrets.token_hex(16))
+    except FileExistsError:
+        path.chmod(0o600)
+    return path.read_text(encoding="utf-8")
+
+
+def _totals(notebook: NotebookNode) -> dict[str, str]:
+    graded = [cell.metadata.nbgrader for cell in notebook.cells if cell.metadata.get("nbgrader", {}).get("grade")]
+    return {
+        "judge": f"{sum(each.points for each in graded if not each.solution):g}",
+        "hand": f"{sum(each.points for each in graded if each.solution):g}",
+    }
+
+
+def _answers(lesson: Lesson) -> list[NotebookNode]:
+    return [cell for cell in lesson.notebook.cells if "answer" in tags(cell)]
+
+
+def _set_aside(directory: Path, name: str) -> str:
+    """Move an edited source out of `source/`: nbgrader would give a copy beside it to the students."""
+    path = directory / name
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()[:8]
+    aside = directory / "replaced" / f"{path.stem}-{digest}{path.suffix}"
+    aside.parent.mkdir(exist_ok=True)
+    os.replace(path, aside)
+    return aside.relative_to(directory).as_posix()

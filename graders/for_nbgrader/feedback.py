@@ -1,0 +1,102 @@
+"""nbgrader's feedback page: points and messages by exercise, the student's code, and the comments of people."""
+
+from __future__ import annotations
+
+import re
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from nbconvert.exporters import HTMLExporter
+from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
+from nbformat import NotebookNode
+from nbgrader.api import Gradebook
+from traitlets.config import Config
+
+from graders.report.feedback import clean
+
+LOST_CELL = "lost"  # the id of the cell that says why a submission could not be graded
+_TEMPLATES = Path(__file__).parent / "templates"
+
+
+class FeedbackPage(HTMLExporter):
+    """The page that `nbgrader generate_feedback` writes: points and messages by exercise, the student's code, comments.
+
+    It is made from the graded notebook, with no test source in it, and needs no other file and no network.
+    """
+
+    def __init__(self, config: Config | None = None, **kwargs: Any) -> None:
+        """Take the configuration as it is but for the template: nbgrader, and formgrader too, name theirs in it."""
+        ours: dict[str, Any] = {"template_name": "feedback_page", "extra_template_basedirs": [str(_TEMPLATES)]}
+        ours["filters"] = {"markdown2html": safe_markdown}
+        merged = deepcopy(config) if config is not None else Config()
+        merged.merge(Config(FeedbackPage=ours))
+        super().__init__(config=merged, **kwargs)
+
+    def _preprocess(self, nb: NotebookNode, resources: Any) -> tuple[NotebookNode, Any]:
+        """Let nbgrader's preprocessors look up scores and comments, then arrange what the template shows."""
+        nb, resources = super()._preprocess(nb, resources)
+        ours = [cell for cell in nb.cells if cell.metadata.get("nbgrader")]
+        answers = {cell.metadata.nbgrader.grade_id: cell for cell in ours if cell.metadata.nbgrader.solution}
+        graded = [cell for cell in ours if cell.metadata.nbgrader.grade or cell.metadata.nbgrader.get("task")]
+        resources["nbgrader"]["title"] = next(filter(None, map(_title, nb.cells)), resources["nbgrader"]["notebook"])
+        waiting = _waiting(resources["nbgrader"])
+        resources["nbgrader"]["parts"] = [_part(cell, answers, waiting) for cell in graded]
+        resources["nbgrader"]["lost"] = "".join(cell.source for cell in nb.cells if cell.get("id") == LOST_CELL)
+        return nb, resources
+
+
+def _title(cell: NotebookNode) -> str:
+    """Return the title that a locked text cell gives the lesson; students cannot change it."""
+    locked = cell.cell_type == "markdown" and cell.metadata.get("nbgrader", {}).get("locked")
+    return cell.source.split("\n")[0][2:] if locked and cell.source.startswith("# ") else ""
+
+
+def _waiting(about: dict[str, Any]) -> set[str]:
+    """Return the cells to which a person has still to give a score."""
+    with Gradebook(about["db_url"]) as gradebook:
+        found = gradebook.find_submission_notebook(about["notebook"], about["assignment"], about["student"])
+        return {each.name for each in found.grades if each.auto_score is None and each.manual_score is None}
+
+
+def _part(cell: NotebookNode, answers: dict[str, NotebookNode], waiting: set[str]) -> dict[str, Any]:
+    """Return what the page says about one graded cell."""
+    ours = cell.metadata.nbgrader
+    tests = cell.cell_type == "code" and not ours.solution
+    name = ours.grade_id.removeprefix("test_") if tests else ours.grade_id
+    answer = answers.get(name)
+    text = "".join(map(_text, cell.outputs)) if tests else ""
+    head, *lines = text.split("\n")
+    part = {"name": name, "score": ours.score, "points": ours.points, "result": head.partition(": ")[2]}
+    part["waits"] = not tests and ours.grade_id in waiting
+    if part["waits"]:
+        part["result"] = "not graded yet"
+    part["lines"] = [_labelled(line) for line in "\n".join(lines).strip("\n").split("\n")] if "".join(lines) else []
+    part["look"] = "written" if not tests else "full" if ours.score >= ours.points else "part" if ours.score else "none"
+    part["code"] = answer.source if tests and answer else cell.source if not tests and cell.cell_type == "code" else ""
+    part["cell"] = None if tests or cell.cell_type == "code" else cell
+    part["comment"] = (answer or cell).metadata.nbgrader.get("comment")
+    return part
+
+
+def _text(output: NotebookNode) -> str:
+    if output.output_type == "stream":
+        return str(output.text)
+    return f"0 points: {clean(output.evalue)}\n" if output.output_type == "error" else ""
+
+
+def _labelled(line: str) -> tuple[str, str]:
+    found = re.match(r"  (got |want|rule|hint)   (.*)", line)
+    return (found[1], found[2]) if found else ("", line)
+
+
+@jinja2.pass_context
+def safe_markdown(context: Any, source: str) -> str:
+    """Return Markdown as HTML, with HTML in it shown as text: students write it, instructors open it while logged in.
+
+    nbgrader's own pages render such HTML as it is, scripts included, in the origin of the gradebook.
+    """
+    attachments = context.get("cell", {}).get("attachments", {})
+    renderer = IPythonRenderer(escape=True, allow_harmful_protocols=False, attachments=attachments)
+    return str(MarkdownWithMath(renderer=renderer).render(source))

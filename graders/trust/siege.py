@@ -1,0 +1,180 @@
+"""Attacks judged by the real judge: each submission states what is due for every exercise, and gets that and no more."""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import inspect
+import multiprocessing
+import os
+import textwrap
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing.util import Finalize
+from pathlib import Path
+from typing import Any
+
+from graders import ROOT, lessons
+from graders.cohort.grading import Bench
+from graders.cohort.submissions import Submission
+from graders.judge import processes
+from graders.trust.attacks import Attack, corpus
+
+SEED = "siege"
+SHORT = {"CALL_SECONDS": 3.0, "EXERCISE_SECONDS": 5.0}
+AT_ONCE = 2
+_LEFT_BEHIND = "attacked"
+
+
+def text_of(attack: Attack, lesson: str, honest: str) -> str:
+    """Return the submission of an attack on a lesson; `honest` is the text of its solutions."""
+    names = lessons.exercises(lesson)
+    first = names[0]
+    if attack.kind == "everywhere":
+        return "\n\n".join(f"# %%\n{_code(attack, name)}" for name in names)
+    if attack.kind == "at_import":
+        unsolved = "\n\n\n".join(f"def {name}(*args, **kwargs):\n    return None" for name in names)
+        return f"# %%\n{_code(attack, 'attack')}\n\n\nattack()\n\n\n{unsolved}\n"
+    if attack.kind == "in_one":
+        return f"{honest}\n\n# %%\n{_code(attack, first)}\n"
+    beside = (
+        f"_honest = {first}\n\n\ndef {first}(*args, **kwargs):\n    attack(*args)\n    return _honest(*args, **kwargs)"
+    )
+    return f"{honest}\n\n# %%\n{_code(attack, 'attack')}\n\n\n{beside}\n"
+
+
+def _code(attack: Attack, name: str) -> str:
+    """Return the attack as the definition of `name`, without its mark."""
+    if isinstance(attack.code, str):
+        return attack.code.replace("EXERCISE", name)
+    tree = ast.parse(textwrap.dedent(inspect.getsource(attack.code)))
+    definition = tree.body[0]
+    assert isinstance(definition, ast.FunctionDef)
+    definition.name, definition.decorator_list = name, []
+    known = f"from typing import Any\nEXERCISE, LESSONS = {name!r}, {lessons.names()!r}"
+    definition.body[:0] = ast.parse(known).body
+    return ast.unparse(tree).replace(
+        f"def {name}(*args: Any, **kwargs: Any) -> Any:", f"def {name}(*args, **kwargs):", 1
+    )
+
+
+def wrong(attack: Attack, verdict: dict[str, Any]) -> str:
+    """Return in a few words how a verdict differs from what is due to the attack, "" if it does not."""
+    if verdict["status"] != "graded":
+        return f"it could not be graded: {verdict.get('reason', '')}"
+    first, *others = verdict["exercises"]
+    gained = [each["name"] for each in ([first, *others] if attack.kind in ("at_import", "everywhere") else [first])]
+    if attack.kind != "beside":
+        for each in verdict["exercises"]:
+            if each["name"] in gained and each["score"] > 0:
+                return f"{each['name']} got {each['score']:g} points, none is due"
+    if attack.kind in ("in_one", "beside"):
+        for each in others:
+            if each["score"] != each["max_score"]:
+                told = each["message"].replace("\n", " ")[:120]
+                return f"{each['name']} lost points through another exercise ({each['outcome']}: {told})"
+    return ""
+
+
+def siege(
+    lesson: str, each: Callable[[str], None] = lambda name: None, attacks: list[Attack] | None = None
+) -> dict[str, Any]:
+    """Judge the attacks on a lesson; return the isolation tier and a row per attack (`wrong` is "" where it failed).
+
+    The limits on time are shorter than in earnest, so that endless loops end sooner; they are enforced by the same code.
+    """
+    honest = (ROOT / "solutions" / f"{lesson}.py").read_text(encoding="utf-8")
+    context = multiprocessing.get_context("spawn")  # a process per judge, as in earnest: torch's random state is global
+    rows, scratch = [], set()
+    with ProcessPoolExecutor(AT_ONCE, context, _start, (lesson,)) as pool:
+        tier = pool.submit(_tier, lesson).result()
+        tried = [(attack, not attack.harmful or tier == "namespaces") for attack in attacks or corpus()]
+        judged = [
+            pool.submit(_judge, lesson, text_of(attack, lesson, honest)) if ran else None for attack, ran in tried
+        ]
+        for (attack, ran), future in zip(tried, judged, strict=True):
+            row = {"name": attack.name, "sentence": attack.sentence, "kind": attack.kind, "ran": ran}
+            verdict, seconds, folders = future.result() if future else (None, 0.0, [])
+            rows.append(row | {"wrong": wrong(attack, verdict) if verdict else "", "seconds": seconds})
+            scratch.update(folders)
+            each(attack.name)
+    problems = [f"attack {row['name']} ({row['sentence']}): {row['wrong']}" for row in rows if row["wrong"]]
+    problems += [f"the attacks left something behind: {what}" for what in _left_behind(sorted(scratch))]
+    return {"lesson": lesson, "isolation": tier, "attacks": rows, "problems": problems}
+
+
+_bench: Bench  # of a judging process
+
+
+def _start(lesson: str) -> None:
+    global _bench
+    for name, value in SHORT.items():
+        setattr(processes, name, value)
+    _bench = Bench(SEED)
+    _bench.judge(lesson)
+    Finalize(None, _bench.close, exitpriority=1)
+
+
+def _tier(lesson: str) -> str:
+    return _bench.judge(lesson).zygote.tier
+
+
+def _judge(lesson: str, text: str) -> tuple[dict[str, Any], float, list[str]]:
+    """Return the verdict on a submission, the seconds it took, and the scratch folders of its workers."""
+    begun = time.monotonic()
+    verdict = _bench.grade(Submission("attack", lesson, f"{lesson}.py", text.encode()))
+    return verdict, round(time.monotonic() - begun, 2), [zygote._scratch for zygote in _bench._zygotes.values()]
+
+
+def runs(lesson: str) -> dict[str, Any]:
+    """Judge the solutions twice, and the untouched stubs; return the scores, and what is not as it should be."""
+    bench = Bench(SEED)
+    try:
+        files = [ROOT / folder / f"{lesson}.py" for folder in ("solutions", "solutions", "exercises")]
+        verdicts = [bench.grade(Submission("runs", lesson, file.name, file.read_bytes())) for file in files]
+    finally:
+        bench.close()
+    first, again, stubs = verdicts
+    problems = []
+    if first["score"] != first["max_score"]:
+        problems.append(f"{lesson}: the solutions get {first['score']:g} of {first['max_score']:g}")
+    if _told(first) != _told(again):
+        problems.append(f"{lesson}: two verdicts on the solutions differ")
+    started = [each["name"] for each in stubs["exercises"] if each["outcome"] != "not started" or each["score"]]
+    problems += [f"{lesson}, {name}: the untouched stub is not 'not started' with 0 points" for name in started]
+    return {
+        "lesson": lesson,
+        "solutions": first["score"],
+        "max": first["max_score"],
+        "stubs": stubs["score"],
+        "problems": problems,
+    }
+
+
+def _told(verdict: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the exercises of a verdict without the time they took."""
+    return [{key: value for key, value in each.items() if key != "seconds"} for each in verdict["exercises"]]
+
+
+def _left_behind(scratch: list[str]) -> list[str]:
+    """Return what the attacks left: files outside their scratch folders, and processes that outlived their judge."""
+    places = [ROOT, ROOT / "exercises" / "kit", Path.cwd(), Path.home(), Path("/tmp")]
+    files = [str(place / _LEFT_BEHIND) for place in places if (place / _LEFT_BEHIND).exists()]
+    return files + [f"process {pid}" for pid in _processes_of(scratch)]
+
+
+def _processes_of(scratch: list[str]) -> list[int]:
+    """Return the processes that still have a zygote's scratch folder as their home (Linux; none elsewhere)."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            environment = (folder / "environ").read_bytes().split(b"\0")
+            running = "Z (zombie)" not in (folder / "status").read_text()
+            if (
+                running
+                and any(f"HOME={home}".encode() in environment for home in scratch)
+                and int(folder.name) != os.getpid()
+            ):
+                found.append(int(folder.name))
+    return found

@@ -1,0 +1,180 @@
+"""What runs beside the student's code: load cells, answer calls, and nothing else. No expected value is ever here.
+
+A request is one frame (cells to load, calls to answer); the answers are frames of their own, sent as they come:
+`c<number>` a cell begins, `l<json>` loading ended (the errors by cell), `r<answer>` one answer per call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import builtins
+import json
+import linecache
+import os
+import random
+import socket
+import struct
+import sys
+import types
+from typing import Any
+
+import torch
+
+from graders.wire import codec, recipes
+from graders.worker import magics, plans, submission, world
+
+MAX_FRAME = 1 << 30
+_encode, _decode, _dumps, _loads = codec.encode, codec.decode, json.dumps, json.loads
+_pack, _unpack = struct.pack, struct.unpack
+_seed = random.seed
+_torch_seed = torch.default_generator.manual_seed  # torch.manual_seed looks for every other device, too, at each call
+
+
+def new_namespace() -> dict[str, Any]:
+    """Return the namespace of a fresh module for student code, with the names that a notebook offers."""
+    module = types.ModuleType("submission")
+    sys.modules["submission"] = module
+    space = module.__dict__
+    space.update(
+        get_ipython=lambda: magics.Notebook(space), display=lambda *args, **kwargs: None, __file__="submission.py"
+    )
+    return space
+
+
+_COUNTED_IN_THE_FILE: set[str] = set()  # cells of a .py file; lines of a notebook are counted in each cell
+
+
+def run_cell(cell: dict[str, Any], space: dict[str, Any]) -> dict | None:
+    """Run one cell; return the description of its exception, or None."""
+    name = f"<cell {cell['number']}>"
+    source = "\n" * (cell["line"] - 1) + cell["source"]
+    if cell["line"] > 1:
+        _COUNTED_IN_THE_FILE.add(name)
+    linecache.cache[name] = (len(source), None, [line + "\n" for line in source.split("\n")], name)
+    try:
+        waiting = eval(compile(source, name, "exec", cell["flags"], dont_inherit=True), space)
+        if waiting is not None:  # the cell awaits something itself, as a notebook's may
+            asyncio.run(waiting)
+    except BaseException as error:
+        return describe(error)
+    return None
+
+
+def describe(error: BaseException) -> dict[str, Any]:
+    """Return an exception as data: type, builtin types above it, text, and the last frame of the student's code."""
+    line, function, source, inside, in_file = None, "", "", False, False
+    trace = error.__traceback__
+    while trace is not None:
+        code = trace.tb_frame.f_code
+        inside = code.co_filename.startswith("<cell ")
+        if inside:
+            line, function = trace.tb_lineno, code.co_name
+            in_file = code.co_filename in _COUNTED_IN_THE_FILE
+            source = linecache.getline(code.co_filename, line).strip()
+        trace = trace.tb_next
+    try:
+        text = str.__str__(str(error))[:120]
+    except BaseException:
+        text = ""
+    bases = [base.__name__ for base in type(error).__mro__ if getattr(builtins, base.__name__, None) is base]
+    return {
+        "kind": type(error).__name__[:80],
+        "bases": bases,
+        "text": text.split("\n")[0],
+        "line": line,
+        "in_file": in_file,
+        "function": function,
+        "source": source[:200] if inside else "",
+    }
+
+
+def answer(space: dict[str, Any], request: bytes) -> bytes:
+    """Answer one encoded call (name, probe, args, kwargs): `=` and the value, `!` and the exception, `?` and why not readable.
+
+    Random numbers are the same in every call, so that whoever makes a known mistake with them is recognised.
+    """
+    try:
+        _seed(0)
+        _torch_seed(0)
+        name, probe, args, kwargs = _decode(request)
+        if name not in space:
+            return b"-" + name.encode()
+        function = space[name]
+        value = recipes.cook(probe, (function, *args), kwargs) if probe else function(*args, **kwargs)
+        return b"=" + _encode(value)
+    except recipes.Unreadable as error:
+        return b"?" + str(error)[:200].encode()
+    except BaseException as error:
+        return b"!" + _dumps(describe(error)).encode()
+
+
+def read_exactly(connection: socket.socket, length: int) -> bytes:
+    """Read `length` bytes; EOFError when the other side is gone."""
+    parts = bytearray()
+    while len(parts) < length:
+        part = connection.recv(min(length - len(parts), 1 << 20))
+        if not part:
+            raise EOFError
+        parts += part
+    return bytes(parts)
+
+
+def send_frame(connection: socket.socket, payload: bytes) -> None:
+    """Send one frame: its length in four bytes, then the payload."""
+    connection.sendall(_pack("<I", len(payload)) + payload)
+
+
+def receive_frame(connection: socket.socket, limit: int = MAX_FRAME) -> bytes:
+    """Receive one frame; ValueError if it claims to be longer than `limit`."""
+    (length,) = _unpack("<I", read_exactly(connection, 4))
+    if length > limit:
+        raise ValueError("the frame is too long")
+    return read_exactly(connection, length)
+
+
+def pack_request(header: dict[str, Any], calls: list[bytes]) -> bytes:
+    """Return one request frame's payload: a JSON header and the encoded calls."""
+    head = json.dumps(header | {"calls": [len(call) for call in calls]}).encode()
+    return _pack("<I", len(head)) + head + b"".join(calls)
+
+
+def _unpack_request(payload: bytes) -> tuple[dict[str, Any], list[bytes]]:
+    (length,) = _unpack("<I", payload[:4])
+    header = _loads(payload[4 : 4 + length])
+    calls, at = [], 4 + length
+    for size in header["calls"]:
+        calls.append(payload[at : at + size])
+        at += size
+    return header, calls
+
+
+def serve(connection: socket.socket) -> None:
+    """Answer requests until the judge hangs up, each in a namespace of its own, or until one has changed the world."""
+    send, receive, run, reply, changed, where = send_frame, receive_frame, run_cell, answer, world.changed, os.getcwd
+    folder, used = where(), False
+    while True:
+        header, calls = _unpack_request(receive(connection))
+        if "read" in header:
+            send(connection, b"l" + _read_file(header["read"], calls[0]))
+            continue
+        if used and (changed() or where() != folder):
+            return
+        used, space, errors = True, new_namespace(), {}
+        for cell in header["cells"]:
+            send(connection, b"c" + str(cell["number"]).encode())
+            error = run(cell, space)
+            if error is not None:
+                errors[cell["number"]] = error
+        send(connection, b"l" + _dumps(errors).encode())
+        for call in calls:
+            send(connection, b"r" + reply(space, call))
+
+
+def _read_file(header: dict[str, Any], data: bytes) -> bytes:
+    """Split a submitted file into cells and plan each exercise of each lesson that is asked for."""
+    try:
+        cells = submission.read(data, header["notebook"])
+    except submission.UnreadableFile as error:
+        return json.dumps({"error": str(error)}).encode()
+    planned = {lesson: plans.plan(cells, names) for lesson, names in header["lessons"].items()}
+    return json.dumps({"lessons": planned}).encode()

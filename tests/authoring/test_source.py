@@ -1,0 +1,89 @@
+"""Malformed lessons are refused in one sentence that names the file."""
+
+import ast
+
+import pytest
+
+from graders import ROOT
+from graders.authoring.source import LessonError, answer_points, read_lesson, read_lessons, tags
+from tests.authoring.small_project import LESSON, write_project
+
+CORE, PRACTICE, NO_TAG = '# %% tags=["core"]', '# %% tags=["practice"]', "# %%"
+BEGIN, END = "    ### BEGIN SOLUTION\n", "    ### END SOLUTION\n"
+LONE_BEGIN = f"    return x * secret_factor\n{END}"
+SECOND = "\ndef other(x):\n    return x\n\n\n# %% [markdown] tags"
+# what is wrong: the replacement that makes it so, and a part of the sentence
+MALFORMED = {
+    "no markers": (f"{BEGIN}    secret_factor", "    secret_factor", "'### END SOLUTION' where '### BEGIN SOLUTION'"),
+    "no end": (LONE_BEGIN, "    return x", "has no '### END SOLUTION'"),
+    "nested": ("    secret_factor = 2\n", BEGIN, "'### BEGIN SOLUTION' where '### END SOLUTION' belongs"),
+    "misspelt marker": (f"{BEGIN}    secret_half", "    # BEGIN SOLUTION\n    secret_half", "has the line '# BEGIN"),
+    "markers in a text": ("# A text", "# ### BEGIN SOLUTION A text", "has solution markers but not the tag answer"),
+    "two definitions": ("\n# %% [markdown] tags", SECOND, "exactly one public function or class, and has half, other"),
+    "no definition": ("def half(", "def _half(", "exactly one public function or class, and has none"),
+    "no tag": (CORE, NO_TAG, "solution markers but not the tag core or practice"),
+    "untagged definition": ("import torch\n", "def helper():\n    pass\n", "defines helper but has no tag"),
+    "unknown tag": (CORE, '# %% tags=["kore"]', "unknown tag 'kore' (a code cell knows active-ipynb, core, practice)"),
+    "two tags": (CORE, '# %% tags=["core", "practice"]', "more than one tag"),
+    "core behind practice": (
+        "# %% [markdown]\n# ## Twice\n",
+        LESSON[LESSON.index(PRACTICE) : LESSON.index("# %% [markdown] tags")].replace("half", "third"),
+        "the core exercise double stands behind practice",
+    ),
+    "twice": ("def half", "def double", "double is defined twice"),
+    "no example": (">>> double(", "double(", "double has no docstring with a summary line and an example"),
+    "syntax": ("def half(x: Tensor)", "def half(x: Tensor", "does not parse"),
+    "no title": ("# # Small numbers", "# Small numbers", "the first cell is no markdown with a title"),
+    "no imports": ("# %%\nimport torch\nfrom torch import Tensor\n", "", "not the one with the imports"),
+    "no exercise": (LESSON[LESSON.index("# %% [markdown]\n# ## Twice") :], "", "no cell has the tag core or practice"),
+    "no mark scheme": ("# Mark scheme", "# Mark", "has no mark scheme"),
+    "item without points": ("- 1: names", "- names", "has no mark scheme, a list whose items begin with their points"),
+    "wrong total": ("scheme, 3 points", "scheme, 4 points", "says 4 points, and its items add up to 3"),
+    "answer alone": ('# %% [markdown] tags=["question"]', "# %% [markdown]", "one question and one answer"),
+    "answer not next": (
+        '# %% [markdown] tags=["answer"]',
+        '# %% [markdown]\n# between\n\n# %% [markdown] tags=["answer"]',
+        "the question is not followed by the answer",
+    ),
+}
+
+
+@pytest.mark.parametrize(("old", "new", "said"), MALFORMED.values(), ids=MALFORMED)
+def test_malformed_lessons_are_refused_in_one_sentence(tmp_path, old, new, said):
+    path = tmp_path / "l9_small.py"
+    path.write_text(LESSON.replace(old, new, 1), encoding="utf-8")
+    with pytest.raises(LessonError) as caught:
+        read_lesson(path)
+    assert str(caught.value).startswith("l9_small.py: ")
+    assert said in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_unreadable_sources_are_refused(tmp_path):
+    project = write_project(tmp_path)
+    (project / "solutions" / "l9_small.py").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(LessonError, match=r"l9_small.py cannot be read"):
+        read_lessons(project)
+    (project / "solutions" / "l9_small.py").unlink()
+    with pytest.raises(LessonError, match="holds no lesson"):
+        read_lessons(project)
+
+
+def test_a_lesson_is_read(tmp_path):
+    lesson = read_lessons(write_project(tmp_path))[0]
+    assert (lesson.name, lesson.title) == ("l9_small", "Small numbers")
+    assert [(each.name, each.core, each.cell) for each in lesson.exercises] == [("double", True, 3), ("half", False, 5)]
+    assert [answer_points(cell) for cell in lesson.notebook.cells if "answer" in tags(cell)] == [3.0]
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "solutions").glob("l[0-9]_*.py")), ids=lambda path: path.stem)
+def test_a_lesson_uses_only_exercises_that_stand_before(path):
+    """A notebook is run from top to bottom: what a cell calls must have been defined above it."""
+    lesson = read_lesson(path)
+    places = {exercise.name: exercise.cell for exercise in lesson.exercises}
+    early = []
+    for index, cell in enumerate(lesson.notebook.cells):
+        if cell.cell_type == "code":
+            names = {node.id for node in ast.walk(ast.parse(cell.source)) if isinstance(node, ast.Name)}
+            early += [f"{name} in cell {index}" for name in names if places.get(name, -1) > index]
+    assert early == []

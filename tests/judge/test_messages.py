@@ -1,0 +1,97 @@
+"""What the judge says of a call, of an exception and of a mistake: it must be true for whoever reads it."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from exercises.kit import toys
+from exercises.kit.probes import l3 as probes
+from exercises.kit.toys import quantized_models
+from graders.judge.contract import StudentRaised, recipe
+from graders.judge.judge import _alike, _hint
+from graders.judge.proxy import Proxy, describe_call, in_process
+from graders.wire import codec
+from graders.worker import worker
+
+MODEL = recipe(toys.mlp)
+
+
+def default_dtype(dtype):
+    """Take what the exercise of this name takes."""
+
+
+def caption_image(model, processor, image):
+    """Take what the exercise of this name takes."""
+
+
+def test_what_a_probe_takes_for_itself_is_no_argument_of_the_call():
+    told = describe_call("default_dtype", (torch.float32, torch.bfloat16), {}, default_dtype, probes.made_around)
+    assert told == "default_dtype(torch.bfloat16), with before=torch.float32"
+
+
+def test_arguments_behind_those_of_a_probe_keep_their_names():
+    told = describe_call("caption_image", ("vision", MODEL, 1, 2), {}, caption_image, probes.first_float_given)
+    assert told == "caption_image(model, 1, 2), with part='vision', model is the kit's mlp"
+
+
+def test_a_probe_without_arguments_of_its_own_changes_nothing():
+    told = describe_call("half_in_place", (MODEL,), {}, lambda model: model, probes.what_comes_back)
+    assert told == "half_in_place(model), model is the kit's mlp"
+
+
+def test_a_model_made_of_another_is_named_with_it_and_without_numbers():
+    model = recipe(
+        quantized_models.with_quanto, recipe(toys.mlp, [16, 16], seed=7), "qint4", exclude=["a"], frozen="*.0"
+    )
+    told = describe_call("stored_bytes", (model,), {}, lambda model: 0)
+    assert told == "stored_bytes(model), model is the kit's with_quanto(mlp, 'qint4', frozen='*.0')"
+
+
+@pytest.mark.parametrize(("line", "place"), [(1, "line 2 of its cell"), (7, "line 8 of the file")])
+def test_lines_are_counted_where_the_student_counts_them(line, place):
+    space = worker.new_namespace()
+    cell = {"source": "def f():\n    return 1 / 0\n", "line": line, "number": 900 + line, "flags": 0}
+    assert worker.run_cell(cell, space) is None
+    with pytest.raises(StudentRaised) as raised:
+        Proxy(in_process(space)).f()
+    assert str(raised.value) == f"ZeroDivisionError: division by zero ({place})"
+
+
+@pytest.mark.parametrize(
+    ("shown", "others", "ruled_out", "hint"),
+    [
+        ({"a"}, [{"a", "b"}], set(), "a"),
+        ({"a", "b"}, [{"b", "c"}], set(), "b"),
+        (set(), [{"a"}], set(), ""),
+        ({"a"}, [set()], set(), "a"),
+        ({"a", "b"}, [], set(), ""),
+        ({"a", "b"}, [], {"a"}, "b"),
+        ({"a", "b"}, [], {"a", "b"}, ""),
+        ({"a"}, [], {"a"}, "a"),
+    ],
+    ids=[
+        "both",
+        "in common",
+        "another check only",
+        "the shown check only",
+        "two that agree",
+        "one of two was not made elsewhere",
+        "neither was made elsewhere",
+        "the only one",
+    ],
+)
+def test_a_hint_explains_the_message_that_it_stands_under(shown, others, ruled_out, hint):
+    assert _hint(shown, [shown, *others], lambda: ruled_out) == hint
+
+
+@pytest.mark.parametrize(("factor", "alike"), [(1.0, True), (1.0 + 2**-23, True), (1.001, False)])
+def test_a_model_that_differs_in_the_last_bit_is_recognised(factor: float, alike: bool):
+    """As where a sum was taken by two threads: the mistake is the same."""
+    model = toys.mlp()
+    one = b"=" + codec.encode((model, 1))
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(factor)
+    assert _alike(one, b"=" + codec.encode((model, 1))) is alike
+    assert not _alike(one, b"=" + codec.encode([model, 1]))

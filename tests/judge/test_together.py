@@ -1,0 +1,93 @@
+"""What is judged together in one worker is judged as if alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from graders import ROOT
+from graders.cohort.grading import Bench
+from graders.cohort.submissions import Submission
+from graders.judge import processes, together
+from graders.judge.attempt import Attempt
+
+LESSON = "l2_data_types"
+HONEST = (ROOT / "solutions" / f"{LESSON}.py").read_text()
+
+
+@pytest.fixture(scope="module")
+def bench() -> Iterator[Bench]:
+    made = Bench("together")
+    yield made
+    made.close()
+
+
+def graded(bench: Bench, text: str) -> dict[str, dict]:
+    verdict = bench.grade(Submission("s", LESSON, "s.py", text.encode()))
+    return {exercise.pop("name"): exercise for exercise in verdict["exercises"] if exercise.pop("seconds") is not None}
+
+
+def begun_with(text: str, name: str, *lines: str) -> str:
+    """Put lines at the begin of a function's body, behind its docstring."""
+    start = text.index(f"def {name}(")
+    quotes = '"""'
+    opened = text.index(quotes, start)
+    body = text.index("\n", text.index(quotes, opened + 3)) + 1
+    return text[:body] + "".join(f"    {line}\n" for line in lines) + text[body:]
+
+
+def test_what_is_right_needs_no_worker_of_its_own(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Attempt, "start", lambda self: pytest.fail(f"{self.name} was judged alone"))
+    assert {exercise["outcome"] for exercise in graded(bench, HONEST).values()} == {"passed"}
+
+
+def test_the_verdict_is_that_of_workers_of_their_own(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = HONEST
+    for name, line in {
+        "integer_range": "return (-(2 ** (torch.iinfo(dtype).bits - 1)), 0)",
+        "float_properties": "import os; os._exit(0)",
+        "stored_value": "raise RuntimeError('no')",
+        "tensor_bytes": "torch.Tensor.numel = lambda self: 0",
+        "overflows": "while True: pass",
+        "spacing": "return dtype",
+    }.items():
+        text = begun_with(text, name, line)
+    text = text.replace("def decode_bits(", "1 / 0\n\ndef decode_bits(").replace("def round_to_bfloat16(", "def (")
+    monkeypatch.setattr(together, "SECONDS", 0.5)
+    monkeypatch.setattr(processes, "CALL_SECONDS", 1.0)
+    both = graded(bench, text)
+    monkeypatch.setattr(together, "answered", lambda zygote, attempts: {})
+    assert both == graded(bench, text)
+    assert [name for name, exercise in both.items() if exercise["outcome"] != "passed"] == [
+        "integer_range", "float_properties", "stored_value", "tensor_bytes", "overflows", "spacing", "round_to_bfloat16",
+        "decode_bits",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("left", "seen"),
+    [
+        ("torch.set_default_dtype(torch.float64)", "torch.get_default_dtype() == torch.float64"),
+        ("torch.set_grad_enabled(False)", "not torch.is_grad_enabled()"),
+        ("torch.marker = 1", "hasattr(torch, 'marker')"),
+        ("torch.Tensor.marker = 1", "hasattr(torch.Tensor, 'marker')"),
+        ("import builtins; builtins.marker = 1", "'marker' in dir(__import__('builtins'))"),
+        ("import exercises.kit.models as kit; kit.marker = 1", "hasattr(__import__('exercises').kit.models, 'marker')"),
+        ("import math; math.floor = math.ceil", "__import__('math').floor is __import__('math').ceil"),
+        ("import sys; sys.setrecursionlimit(2000)", "__import__('sys').getrecursionlimit() == 2000"),
+        ("import os; os.makedirs('d', exist_ok=True); os.chdir('d')", "__import__('os').getcwd().endswith('/d')"),
+        ("import threading, time; threading.Thread(target=time.sleep, args=[60], daemon=True).start()",
+         "__import__('threading').active_count() > 1"),
+        ("torch.nn.modules.module.register_module_forward_hook(print)", "torch.nn.modules.module._global_forward_hooks"),
+        ("from torch.overrides import TorchFunctionMode as Mode; Mode().__enter__()", "torch._C._len_torch_function_stack()"),
+        ("torch.set_flush_denormal(True)", "float(torch.tensor([1e-45]).mul(1)) == 0"),
+    ],
+)  # fmt: skip
+def test_nobody_is_right_by_what_another_exercise_left_behind(bench: Bench, left: str, seen: str) -> None:
+    text = begun_with(HONEST, "integer_range", left)
+    text = begun_with(text, "range_from_bits", left)  # for the other worker
+    text = begun_with(text, "float_properties", f"if not ({seen}): return None")
+    outcomes = {name: exercise["outcome"] for name, exercise in graded(bench, text).items()}
+    assert outcomes.pop("float_properties") != "passed"
+    assert outcomes.pop("bit_layout") == outcomes.pop("stored_value") == "passed"
