@@ -203,23 +203,26 @@ def watch(paths: list[Path], writer: Any, seconds: float) -> None:
 @contextlib.contextmanager
 def _single_keys(keys: "queue.Queue[str]") -> Iterator[None]:
     """Put what is typed into a queue, key by key on a terminal, else line by line."""
+    given = sys.stdin
 
     def read() -> None:
-        while letter := sys.stdin.read(1):
-            if not letter.isspace():
-                keys.put(letter.lower())
+        # not through sys.stdin itself: its lock would be held while processes are forked
+        with contextlib.suppress(OSError, ValueError):
+            while letter := os.read(given.fileno(), 1):
+                if not letter.isspace():
+                    keys.put(letter.decode(errors="replace").lower())
 
     threading.Thread(target=read, daemon=True).start()
     try:
         import termios
         import tty
 
-        before = termios.tcgetattr(sys.stdin)
-        tty.setcbreak(sys.stdin)
+        before = termios.tcgetattr(given)
+        tty.setcbreak(given)
     except Exception:  # no terminal, or Windows: termios.error is no subclass of OSError
         yield
         return
     try:
         yield
     finally:
-        termios.tcsetattr(sys.stdin, termios.TCSADRAIN, before)
+        termios.tcsetattr(given, termios.TCSADRAIN, before)
