@@ -16,7 +16,7 @@ from collections import deque
 from typing import Any
 
 from graders import ROOT
-from graders.worker import worker
+from graders.wire import frames
 
 CALL_SECONDS = 10.0
 EXERCISE_SECONDS = 20.0
@@ -81,7 +81,7 @@ class Worker:
         self.connection.settimeout(CALL_SECONDS)
         self._looked = time.monotonic()
         try:
-            worker.send_frame(self.connection, worker.pack_request(header, calls))
+            frames.send_frame(self.connection, frames.pack_request(header, calls))
         except (OSError, ValueError):
             raise self._ended() from None
 
@@ -192,7 +192,7 @@ class Zygote:
 
     def _answer(self) -> int:
         assert self._control is not None
-        return struct.unpack("<i", worker.read_exactly(self._control, 4))[0]
+        return struct.unpack("<i", frames.read_exactly(self._control, 4))[0]
 
     def _order(self) -> None:
         here, there = socket.socketpair()

@@ -24,8 +24,8 @@ from graders.judge.contract import one_line
 from graders.judge.processes import WorkerEnded
 from graders.trust import siege
 from graders.trust.attacks import Attack, corpus
-from graders.wire import codec, recipes
-from graders.worker import plans, submission, worker
+from graders.wire import codec, frames, recipes
+from graders.worker import plans, submission
 
 LESSON = "l2_data_types"
 HONEST = (ROOT / "solutions" / f"{LESSON}.py").read_text()
@@ -283,7 +283,7 @@ def test_a_busy_machine_costs_a_worker_no_time(monkeypatch: pytest.MonkeyPatch, 
 
     def answer() -> None:
         with contextlib.suppress(OSError):  # the judge has hung up
-            worker.send_frame(there, b"rdone")
+            frames.send_frame(there, b"rdone")
 
     late = threading.Timer(1.0, answer)
     late.start()
@@ -310,7 +310,7 @@ def test_frames_without_end_do_not_outlast_the_deadline() -> None:
     here, there = socket.socketpair()
     made = processes.Worker(_NoZygote(), here)  # type: ignore[arg-type]
     for _ in range(20):
-        worker.send_frame(there, b"c1")
+        frames.send_frame(there, b"c1")
     with pytest.raises(WorkerEnded, match="no answer in time"):
         made.receive(processes.Deadline(-1))
     there.close()
