@@ -19,9 +19,12 @@ import torch
 
 from graders import ROOT
 from graders.errors import Problem
-from graders.judge.judge import ExerciseVerdict, seed_hash
+from graders.judge.deciding import ExerciseVerdict
+from graders.judge.judge import seed_hash
 
 SCHEMA = 1
+_JUDGING = ("judge", "collecting", "worker", "wire", "lessons")
+_DECIDE = (*(f"graders/{room}" for room in _JUDGING), "solutions", "exercises/kit")
 GRADED, NOT_GRADED = "graded", "could not grade"
 
 
@@ -33,7 +36,7 @@ class WrongUse(Problem):
 def graders_version() -> str:
     """Return the project's version and a hash of everything that a verdict depends on."""
     digest = hashlib.sha256()
-    for folder in ("graders/judge", "graders/worker", "graders/wire", "graders/lessons", "solutions", "exercises/kit"):
+    for folder in _DECIDE:
         for path in sorted((ROOT / folder).rglob("*.py")):
             digest.update(path.relative_to(ROOT).as_posix().encode() + path.read_bytes())
     return f"{importlib.metadata.version('quantization-exercises')}+{digest.hexdigest()[:12]}"

@@ -19,7 +19,8 @@ import pytest
 
 from graders import __main__
 from graders.cohort import grading, submissions, verdicts
-from graders.judge import checks, processes
+from graders.collecting import processes
+from graders.judge import checks
 from tests.cohort.verdict_form import faults
 
 ROOT = Path(__file__).resolve().parents[2]
