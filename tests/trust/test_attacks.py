@@ -18,6 +18,8 @@ from graders.collecting.endings import one_line
 from graders.trust import siege
 from graders.trust.attacks import Attack, corpus
 
+pytestmark = pytest.mark.alone
+
 LESSON = "l2_data_types"
 HONEST = (ROOT / "solutions" / f"{LESSON}.py").read_text()
 QUICK = (
