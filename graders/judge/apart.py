@@ -42,16 +42,16 @@ class Apart:
         """Return the reference's answer. Raises WorkerEnded."""
         return self._ask([inspect.getsource(self._lesson.solution)], [call])[0]
 
-    def slips(self, exercise: str, call: bytes) -> dict[str, bytes]:
-        """Return the answers of an exercise's slips, by their sentences. Raises WorkerEnded."""
+    def slips(self, exercise: str, call: bytes) -> list[tuple[str, bytes]]:
+        """Return the sentences of an exercise's slips with their answers. Raises WorkerEnded."""
         lesson = self._lesson
         known = [one for one in slips_of(lesson.slips) if one.exercise == exercise] if lesson.slips else []  # type: ignore[attr-defined]
         if not known or lesson.slips is None:
-            return {}
+            return []
         glue = _SLIPS.replace("LESSON", lesson.name).replace("SOURCE", repr(inspect.getsource(lesson.slips)))
         calls = [_renamed(call, f"slip {one.__name__}") for one in known]
         replies = self._ask([inspect.getsource(lesson.solution), glue], calls)
-        return {one.sentence: reply for one, reply in zip(known, replies, strict=True)}  # type: ignore[attr-defined]
+        return [(one.sentence, reply) for one, reply in zip(known, replies, strict=True)]  # type: ignore[attr-defined]
 
     def _ask(self, sources: list[str], calls: list[bytes]) -> list[bytes]:
         worker = self._zygote.take()

@@ -68,7 +68,7 @@ class Apart(Protocol):
 
     def right(self, call: bytes) -> bytes: ...
 
-    def slips(self, exercise: str, call: bytes) -> dict[str, bytes]: ...
+    def slips(self, exercise: str, call: bytes) -> list[tuple[str, bytes]]: ...
 
 
 class Decider:
@@ -182,11 +182,11 @@ class Decider:
         for call, reply in told if known else []:
             right = self.recording.answer(call)
             if right is not None:
-                theirs = {sentence: ask(call) for sentence, ask in known} if reply != right else {}
+                theirs = [(sentence, ask(call)) for sentence, ask in known] if reply != right else []
             else:
                 right, theirs = self._apart.right(call), self._apart.slips(name, call)
             if not alike(reply, right, values):
-                those = {sentence for sentence, answer in theirs.items() if alike(reply, answer, values)}
+                those = {sentence for sentence, answer in theirs if alike(reply, answer, values)}
                 likely = those if likely is None else likely & those
         return likely or set()
 

@@ -111,8 +111,8 @@ class _Here:
     def __init__(self, recording: Recording) -> None:
         self.right, self._slips = in_process(vars(recording.lesson.solution)), recording.slips
 
-    def slips(self, exercise: str, call: bytes) -> dict[str, bytes]:
-        return {sentence: ask(call) for sentence, ask in self._slips(exercise)}
+    def slips(self, exercise: str, call: bytes) -> list[tuple[str, bytes]]:
+        return [(sentence, ask(call)) for sentence, ask in self._slips(exercise)]
 
 
 def seed_hash(seed: str) -> str:
