@@ -19,7 +19,8 @@ from nbformat import NotebookNode
 from nbgrader.preprocessors import CheckCellMetadata, ClearHiddenTests, ClearSolutions
 
 from graders.authoring.source import DEFINITION, Exercise, Lesson, LessonError, answer_points, is_exercise, tags
-from graders.judge.checks import DEFAULT_POINTS, snake_case
+from graders.judge.checks import DEFAULT_POINTS
+from graders.judge.names import snake_case
 
 CHECK_IMPORT = "from exercises.kit.examples import check, hint"
 FAIL_CLOSED = """### BEGIN HIDDEN TESTS
