@@ -426,7 +426,7 @@ def caption_image(model: nn.Module, processor: Any, image: Any) -> str:
     """Return the model's greedy caption of an image, without special tokens.
 
     model: with `generate`; it gets its inputs in the dtype of its first float parameter.  Greedy whatever its
-    generation config says (do_sample=False, num_beams=1), up to 20 new tokens, without gradients, in eval mode;
+    generation config says (do_sample=False, num_beams=1), up to 20 new tokens, in eval mode;
     every submodule then has its old mode again, also after an exception; the generation config keeps its settings.
     >>> image = scenes.paint("a red circle above a blue square")
     >>> model, processor = models.tiny_blip()
@@ -437,10 +437,11 @@ def caption_image(model: nn.Module, processor: Any, image: Any) -> str:
     >>> from exercises.kit.probes.l3 import first_float_given
     >>> first_float_given(caption_image, "vision_model", model.to(torch.bfloat16), processor, image).dtype
     torch.bfloat16
-    >>> model.float().text_decoder.generation_config.update(do_sample=True, temperature=30.0)
+    >>> settings = model.float().text_decoder.generation_config
+    >>> settings.do_sample, settings.temperature = True, 30.0  # dice
     >>> caption_image(model, processor, image)
     'a red circle above a blue square'
-    >>> model.text_decoder.generation_config.update(do_sample=False, num_beams=4, length_penalty=-20.0)
+    >>> settings.do_sample, settings.num_beams, settings.length_penalty = False, 4, -20.0  # beams
     >>> caption_image(model, processor, image)
     'a red circle above a blue square'
     """

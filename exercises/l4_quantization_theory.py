@@ -157,7 +157,8 @@ def quantize_model(
     """Quantize the model with quanto, in place and not frozen, and return the same object.
 
     weights, activations: a quanto qtype or its name.  exclude: a glob on qualified names, or a list of them; what
-    matches stays float.  Training modes stay.  ValueError, the model unchanged, for anything else (torch.int8, "int8", weights=None).
+    matches stays float.  Training modes stay.  ValueError, the model unchanged, for anything else (torch.int8, "int8",
+    weights=None); its text lists the names that quanto knows.
     >>> model = toys.mlp()
     >>> returned = quantize_model(model, "qint4", "qint8", exclude="*.1")
     >>> type(returned).__name__, returned is model
@@ -407,7 +408,7 @@ def generate_text(model: nn.Module, tokenizer, prompt: str, max_new_tokens: int 
     """Return the model's greedy answer to the prompt, as text without special tokens, not stripped otherwise.
 
     model: encoder-decoder with `generate`.  Greedy whatever its generation config says (do_sample=False, num_beams=1);
-    the config's other settings hold.  In eval mode, without gradients; every submodule then has its old mode again.
+    the config's other settings hold.  In eval mode; every submodule then has its old mode again.
     >>> model, tokenizer = models.tiny_t5()
     >>> generate_text(model.train(), tokenizer, "translate number to words: 4071")
     'four thousand seventy-one'

@@ -460,7 +460,7 @@ def caption_image(model: nn.Module, processor: Any, image: Any) -> str:
     """Return the model's greedy caption of an image, without special tokens.
 
     model: with `generate`; it gets its inputs in the dtype of its first float parameter.  Greedy whatever its
-    generation config says (do_sample=False, num_beams=1), up to 20 new tokens, without gradients, in eval mode;
+    generation config says (do_sample=False, num_beams=1), up to 20 new tokens, in eval mode;
     every submodule then has its old mode again, also after an exception; the generation config keeps its settings.
     >>> image = scenes.paint("a red circle above a blue square")
     >>> model, processor = models.tiny_blip()

@@ -464,7 +464,7 @@ def generate_text(model: nn.Module, tokenizer, prompt: str, max_new_tokens: int 
     """Return the model's greedy answer to the prompt, as text without special tokens, not stripped otherwise.
 
     model: encoder-decoder with `generate`.  Greedy whatever its generation config says (do_sample=False, num_beams=1);
-    the config's other settings hold.  In eval mode, without gradients; every submodule then has its old mode again.
+    the config's other settings hold.  In eval mode; every submodule then has its old mode again.
     >>> model, tokenizer = models.tiny_t5()
     >>> generate_text(model.train(), tokenizer, "translate number to words: 4071")
     'four thousand seventy-one'

@@ -470,6 +470,18 @@ def rows_by_reciprocal(weight):
     return torch.round(weight * torch.where(scales > 0, 1 / scales, 0.0)).to(torch.int8), scales
 
 
+@slip("quantize_rows", "divide in float32, as quanto does: float64's quotient may lie on the other side of a half")
+def rows_in_float64(weight):
+    codes, scales = _rows(weight.double(), weight.double().abs().amax(dim=1, keepdim=True) / 127)
+    return codes, scales.float()
+
+
+@slip("quantize_rows", "divide in float32, as quanto does: float64's quotient may lie on the other side of a half")
+def quotients_in_float64(weight):
+    scales = weight.abs().amax(dim=1, keepdim=True) / 127
+    return _rows(weight.double(), scales.double())[0], scales
+
+
 @slip(
     "quantize_rows",
     "only a row of zeros needs another divisor: a floor under the scales (eps) is wrong for a row of small weights",
