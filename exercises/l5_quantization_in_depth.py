@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from exercises.kit import models, pictures, toys
+from exercises.kit import error_pictures, models, pictures
 
 # %% [markdown]
 # ## A scale for each row
@@ -137,11 +137,15 @@ def dequantize_per_group(codes: Tensor, scales: Tensor) -> Tensor:
 # tailed = with_heavy_tails(256, 512)
 # unit_sizes = {"tensor": None, "row of 512": 512, "group of 128": 128, "group of 32": 32, "group of 16": 16}
 # error_curves = {name: errors_by_bits(tailed, size) for name, size in unit_sizes.items()}
-# pictures.show(pictures.error_against_bits(error_curves))
+# pictures.show(error_pictures.error_against_bits(error_curves))
 # for unit_name, unit_curve in error_curves.items():
 #     print(f"4-bit codes, {unit_name:13} {unit_curve[2][0]:.2f} bits per weight, relative error {unit_curve[2][1]:.5f}")
 
 # %% [markdown]
+# At 4 bits per code every smaller group is better. At equal bits per weight groups of 128 win; groups of 32 are level with
+# whole rows, and groups of 16 are worse, because a float32 scale for each takes 2 bits from every weight. Formats with small
+# groups therefore store their scales in 16 bits or 8.
+#
 # ## Codes in half a byte
 #
 # A code of 4 bits in an int8 tensor still takes a byte. Packed, two share a byte, or four of 2 bits, or eight of 1 bit. The
@@ -258,6 +262,10 @@ class W8A16Linear(nn.Module):
     (127, torch.bfloat16)
     """
 
+    int8_weights: Tensor
+    scales: Tensor
+    bias: Tensor | None
+
     def __init__(self, in_features: int, out_features: int, bias: bool = True, dtype: torch.dtype = torch.float32):
         super().__init__()
         # YOUR CODE HERE
@@ -357,8 +365,9 @@ def quantize_with_own_layers(model: nn.Module, exclude: str | list[str] | tuple[
 # own_t5 = quantize_with_own_layers(float_t5)
 #
 #
-# def bytes_in(state):
-#     return sum(value.numel() * value.element_size() for value in state.values())
+# def bytes_in(model):
+#     storages = {value.data_ptr(): value.numel() * value.element_size() for value in model.state_dict().values()}
+#     return sum(storages.values())
 #
 #
 # asked = t5_tokenizer(["translate number to words: 4071"], return_tensors="pt")
@@ -373,7 +382,8 @@ def quantize_with_own_layers(model: nn.Module, exclude: str | list[str] | tuple[
 # print("own against float32:     ", (logits_of["own"] - logits_of["float32"]).abs().max().item())
 # for text_name, text_model in (("quanto", quanto_t5), ("own", own_t5)):
 #     answer = text_model.generate(**asked, do_sample=False, num_beams=1, max_new_tokens=32)[0]
-#     print(f"{text_name}: {t5_tokenizer.decode(answer, skip_special_tokens=True)}")
+#     words = t5_tokenizer.decode(answer, skip_special_tokens=True)
+#     print(f"{text_name:6} {bytes_in(text_model):,} bytes: {words}")
 
 # %% [markdown]
 # ## The range from data
@@ -401,6 +411,9 @@ class MinMaxObserver(nn.Module):
     Traceback (most recent call last):
     ValueError
     """
+
+    min: Tensor
+    max: Tensor
 
     def __init__(self):
         super().__init__()
@@ -527,8 +540,9 @@ def unpack_int4(packed: Tensor, count: int) -> Tensor:
 # %% [markdown]
 # ## Practice: a layer without floats
 #
-# With zero points the product of two quantized matrices is Σ (a - zero_a)(b - zero_b). Multiplied out (Jacob et al. 2018,
-# section 2.3), the expensive part is the plain product of the codes; the rest needs one sum per row of a and per column of b:
+# With zero points the product of two quantized matrices is Σ (a - zero_a)(b - zero_b). Multiplied out, as Jacob et al. (2018,
+# arXiv 1712.05877) do, the expensive part is the plain product of the codes; the rest needs one sum per row of a and per
+# column of b:
 #
 # $$\sum_k a_k b_k \;-\; z_b \sum_k a_k \;-\; z_a \sum_k b_k \;+\; K z_a z_b$$
 
@@ -566,8 +580,8 @@ def requantize(accumulator: Tensor, scale_a: float, scale_b: float, scale_out: f
 
 
 # %% [markdown]
-# That factor is the last float. Hardware without floats multiplies by a 32-bit integer and shifts the product right (Jacob
-# et al. 2018, section 2.2): any factor between 0 and 1 is m · 2⁻³¹⁻ˢʰⁱᶠᵗ for an integer m from 2³⁰ on and below 2³¹.
+# That factor is the last float. Hardware without floats multiplies by a 32-bit integer and shifts the product right (in the
+# same paper): any factor between 0 and 1 is, nearly, m · 2⁻³¹⁻ˢʰⁱᶠᵗ for an integer m from 2³⁰ on and below 2³¹.
 
 
 # %% tags=["practice"]

@@ -1,8 +1,12 @@
 """Pictures of what quantization costs, drawn as in `exercises.kit.pictures`."""
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
-from exercises.kit.pictures import COLOURS, DASHES, MARKERS, Picture, _figure
+from exercises.kit.pictures import COLOURS, DASHES, MARKERS, _figure
+
+if TYPE_CHECKING:
+    from exercises.kit.pictures import Picture
 
 
 def error_against_bits(curves: Mapping[str, Sequence[tuple[float, float]]]) -> "Picture":
