@@ -122,7 +122,7 @@ def quantize_per_group(weight: Tensor, group_size: int, bits: int = 4) -> tuple[
     tensor([[-1, 0], [0, 1], [1, 0], [1, -1]], dtype=torch.int8)
     """
     if not 2 <= bits <= 8 or group_size < 1 or weight.shape[1] % group_size:
-        raise ValueError(f"no groups of {group_size} in {weight.shape[1]} columns, or not 2 to 8 bits")
+        raise ValueError("groups that do not divide the columns, or not 2 to 8 bits")
     ### BEGIN SOLUTION
     groups = weight.reshape(len(weight), -1, group_size)
     scales = groups.abs().amax(2) / (2 ** (bits - 1) - 1)
@@ -144,7 +144,7 @@ def dequantize_per_group(codes: Tensor, scales: Tensor) -> Tensor:
     tensor([[14.0, 4.0, 28.0, 4.0], [-8.0, 24.0, 2.0, -3.5]])
     """
     if codes.shape[1] % scales.shape[1]:
-        raise ValueError(f"{scales.shape[1]} groups do not divide {codes.shape[1]} columns")
+        raise ValueError("the number of groups does not divide the columns")
     ### BEGIN SOLUTION
     return codes * scales.repeat_interleave(codes.shape[1] // scales.shape[1], 1)
     ### END SOLUTION
@@ -342,10 +342,10 @@ class W8A16Linear(nn.Module):
         In bfloat16 you may divide by the scale before or after it is rounded; codes stay within -127 to 127.
         """
         ### BEGIN SOLUTION
-        wide = weight.detach().float()
-        self.scales = (wide.abs().amax(1) / 127).to(self.scales.dtype)
-        divisor = torch.where(self.scales > 0, self.scales.float(), 1.0)
-        self.int8_weights = torch.round(wide / divisor[:, None]).clamp(-127, 127).to(torch.int8)
+        weight = weight.detach()
+        self.scales = weight.abs().amax(1) / 127
+        divisor = torch.where(self.scales > 0, self.scales, 1.0)
+        self.int8_weights = torch.round(weight / divisor[:, None]).clamp(-127, 127).to(torch.int8)
         ### END SOLUTION
 
     def forward(self, x: Tensor) -> Tensor:
@@ -624,7 +624,7 @@ def affine_per_group(tensor: Tensor, group_size: int, bits: int = 4) -> tuple[Te
     tensor([[1.0, 3.0], [9.0, -1.0]])
     """
     if group_size < 1 or tensor.shape[1] % group_size:
-        raise ValueError(f"no groups of {group_size} in {tensor.shape[1]} columns")
+        raise ValueError("groups that do not divide the columns")
     ### BEGIN SOLUTION
     groups = tensor.reshape(len(tensor), -1, group_size)
     minimums, maximums = groups.aminmax(dim=2)
@@ -958,7 +958,7 @@ def fold_batch_norm(layer: nn.Linear | nn.Conv2d, bn: nn.BatchNorm1d | nn.BatchN
     >>> folded.weight.flatten().tolist(), folded.bias.tolist(), folded.stride
     ([1.5, 1.5], [4.0, 4.0], (2, 2))
     """
-    if bn.running_mean is None or bn.running_var is None:
+    if bn.running_mean is None:
         raise ValueError("without running statistics the norm depends on the batch")
     ### BEGIN SOLUTION
     folded = copy.deepcopy(layer)

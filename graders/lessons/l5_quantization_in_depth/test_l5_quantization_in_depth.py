@@ -409,6 +409,13 @@ class TestAffinePerGroup:
         same(minimums, x[:, ::3].contiguous(), exactly)
         scales_like(scales, torch.tensor([[0.0, 1.0]], dtype=torch.float64))
 
+    def test_groups_of_one(self, student, generator):
+        """A group of one number is constant: its code is 0, and the number is its minimum."""
+        x = torch.randn(2, 3, generator=generator)
+        codes, scales, minimums = parts(student.affine_per_group(x, 1), 3)
+        same((codes, minimums), (torch.zeros(2, 3, dtype=torch.uint8), x), exactly)
+        scales_like(scales, torch.zeros(2, 3, dtype=torch.float64))
+
     @pytest.mark.parametrize("size", [3, 16, 0, -4], ids=str)
     def test_refuses(self, student, size):
         """Sizes below 1 or that do not divide the columns."""
@@ -1159,6 +1166,13 @@ class TestMinMaxObserver:
         got = student.probe(probes.observed_range, "MinMaxObserver", batches)
         same_range(got, together.min().item(), together.max().item(), exactly)
 
+    def test_any_values(self, student, generator):
+        """Random values that float16 does not hold, in batches that are not contiguous."""
+        batches = [torch.randn(9, 4, generator=generator)[1:].t() * 1e6 for _ in range(3)]
+        together = torch.cat(batches)
+        got = student.probe(probes.observed_range, "MinMaxObserver", batches)
+        same_range(got, together.min().item(), together.max().item(), exactly)
+
     @pytest.mark.parametrize("training", [True, False], ids=["training", "eval"])
     @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16], ids=str)
     def test_in_both_modes_and_other_dtypes(self, student, generator, dtype, training):
@@ -1617,7 +1631,7 @@ FLOATS = [torch.float64, torch.float32, torch.float16, torch.bfloat16]
 
 class TestPercentileScale:
     @main
-    @pytest.mark.parametrize(("percentile", "bits"), [(50, 8), (90, 4), (99.5, 3), (12.5, 2), (73, 6)], ids=str)
+    @pytest.mark.parametrize(("percentile", "bits"), [(50, 8), (90, 4), (99.5, 3), (0.5, 2), (73, 6)], ids=str)
     def test_of_all_magnitudes(self, student, reference, generator, percentile, bits):
         """The percentile of all magnitudes, interpolated, over the largest code."""
         x = torch.randn(7, 13, generator=generator)
@@ -1698,9 +1712,9 @@ def near_best(got, x, bits, steps):
 
 
 def with_outliers(generator, *shape, power=6):
-    """Normal values, and a few that are many times larger: the best scale cuts them off."""
+    """Normal values, and two that are many times larger: the best scale cuts them off."""
     x = torch.randn(*shape, generator=generator)
-    x.view(-1)[:: x.numel() // 2 + 1] *= 2.0**power / x.view(-1)[:: x.numel() // 2 + 1].abs()
+    x.view(-1)[:2] = torch.tensor([-(2.0**power), 0.9 * 2.0**power])
     return x
 
 
@@ -1716,14 +1730,14 @@ class TestMseScale:
 
     def test_a_hundred_steps_and_eight_bits_unless_told(self, student, generator):
         """Without `bits` and `steps` there are 8 and 100."""
-        x = with_outliers(generator, 900, power=7)
+        x = with_outliers(generator, 40_000)
         near_best(student.mse_scale(x), x, 8, 100)
 
     @pytest.mark.parametrize("dtype", FLOATS, ids=str)
     def test_float_dtypes(self, student, generator, dtype):
         """Tensors of other float dtypes, not contiguous."""
-        x = with_outliers(generator, 12, 30, power=3).to(dtype)[:, 1:].t()
-        near_best(student.mse_scale(x, 4, 50), x, 4, 50)
+        x = with_outliers(generator, 40, 30, power=3).to(dtype).t()
+        near_best(student.mse_scale(x, 4, 100), x, 4, 100)
 
     @pytest.mark.parametrize("shape", [(), (1,), (2, 1, 3)], ids=["0-dim", "one", "three dimensions"])
     def test_any_shape(self, student, shape):
@@ -1733,8 +1747,8 @@ class TestMseScale:
 
     @pytest.mark.parametrize("steps", [1, 2], ids=str)
     def test_few_steps(self, student, steps):
-        """With one step there is one candidate: the scale of the largest magnitude."""
-        x = torch.cat([torch.arange(-7.0, 8.0).repeat(30), torch.tensor([-28.0])])
+        """With one step there is one candidate, the scale of the largest magnitude; a larger one is none."""
+        x = torch.cat([torch.tensor([1.5, 3.0, -4.5, 6.0]).repeat(30), torch.tensor([-7.0])])
         near_best(student.mse_scale(x, 4, steps), x, 4, steps)
 
     def test_all_zeros(self, student):
