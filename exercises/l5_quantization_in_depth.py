@@ -93,7 +93,7 @@ def quantize_per_group(weight: Tensor, group_size: int, bits: int = 4) -> tuple[
     tensor([[-1, 0], [0, 1], [1, 0], [1, -1]], dtype=torch.int8)
     """
     if not 2 <= bits <= 8 or group_size < 1 or weight.shape[1] % group_size:
-        raise ValueError(f"no groups of {group_size} in {weight.shape[1]} columns, or not 2 to 8 bits")
+        raise ValueError("groups that do not divide the columns, or not 2 to 8 bits")
     # YOUR CODE HERE
     raise NotImplementedError()
 
@@ -108,7 +108,7 @@ def dequantize_per_group(codes: Tensor, scales: Tensor) -> Tensor:
     tensor([[14.0, 4.0, 28.0, 4.0], [-8.0, 24.0, 2.0, -3.5]])
     """
     if codes.shape[1] % scales.shape[1]:
-        raise ValueError(f"{scales.shape[1]} groups do not divide {codes.shape[1]} columns")
+        raise ValueError("the number of groups does not divide the columns")
     # YOUR CODE HERE
     raise NotImplementedError()
 
@@ -501,7 +501,7 @@ def affine_per_group(tensor: Tensor, group_size: int, bits: int = 4) -> tuple[Te
     tensor([[1.0, 3.0], [9.0, -1.0]])
     """
     if group_size < 1 or tensor.shape[1] % group_size:
-        raise ValueError(f"no groups of {group_size} in {tensor.shape[1]} columns")
+        raise ValueError("groups that do not divide the columns")
     # YOUR CODE HERE
     raise NotImplementedError()
 
@@ -754,7 +754,7 @@ def fold_batch_norm(layer: nn.Linear | nn.Conv2d, bn: nn.BatchNorm1d | nn.BatchN
     >>> folded.weight.flatten().tolist(), folded.bias.tolist(), folded.stride
     ([1.5, 1.5], [4.0, 4.0], (2, 2))
     """
-    if bn.running_mean is None or bn.running_var is None:
+    if bn.running_mean is None:
         raise ValueError("without running statistics the norm depends on the batch")
     # YOUR CODE HERE
     raise NotImplementedError()
