@@ -11,6 +11,7 @@ from exercises.kit.checking.closeness import Mismatch, Rule, exactly, gamma, qua
 from exercises.kit.models import tiny_t5_tokenizer
 from exercises.kit.probes import l5 as probes
 from exercises.kit.toys import layers, quantized_models, variants
+from graders.judge import records
 from graders.judge.contract import main, observed, once, raises, recipe
 from graders.wire import codec
 from graders.wire.records import ModelRecord
@@ -156,7 +157,7 @@ def kinds_of(record):
 
 def values_of(record):
     """The tensors of a model by name."""
-    return {name: found.tensor for name, found in record.tensors().items()}
+    return {name: found.tensor for name, found in records.tensors(record).items()}
 
 
 # Rows -------------------------------------------------------------------------------------------------------------------
@@ -972,7 +973,7 @@ class TestReplaceLinearLayers:
         record = model_of(student.probe(probes.stands, "replace_linear_layers", SHARING, ["other"]))
         names = ["first.0", "first.2", "again"]
         same(kinds_of(record), stood(record_of(SHARING), names))
-        same(record.ties(), [[f"{name}.old.{leaf}" for name in names] for leaf in ("weight", "bias")])
+        same(records.ties(record), [[f"{name}.old.{leaf}" for name in names] for leaf in ("weight", "bias")])
 
     def test_a_shared_layer_that_is_excluded(self, student):
         """A layer stays under all of its names where a glob matches all of them."""
@@ -1098,8 +1099,8 @@ class TestQuantizeWithOwnLayers:
         """The bytes stored are quanto's without the two scalars that it keeps for each layer."""
         record = quanto_t5()[2]
         same(
-            model_of(student.quantize_with_own_layers(VARIANT)).stored_bytes(),
-            record.stored_bytes() - 8 * len(record.qtypes()),
+            records.stored_bytes(model_of(student.quantize_with_own_layers(VARIANT))),
+            records.stored_bytes(record) - 8 * len(records.qtypes(record)),
         )
 
     @observed
@@ -1613,7 +1614,7 @@ class TestFoldBatchNorm:
         _, after = student.probe(probes.arguments_after, "fold_batch_norm", layer, bn)
         for got, given in zip(after, (layer, bn), strict=True):
             same(values_of(got), values_of(record_of(given)), exactly)
-            same(got.training(), record_of(given).training())
+            same(records.training(got), records.training(record_of(given)))
 
     @observed
     @pytest.mark.parametrize("case", ["linear", "no bias"])
