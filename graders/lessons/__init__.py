@@ -13,7 +13,7 @@ from graders.judge.judge import Lesson
 
 _HERE = Path(__file__).parent
 _HEAVY = ("transformers", "optimum.quanto", "graders.worker.warmup")
-LIGHT = ("l2_data_types",)
+LIGHT = ("l2_data_types", "l6_number_formats")
 
 
 def names() -> list[str]:
