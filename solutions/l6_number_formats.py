@@ -78,18 +78,8 @@ def float8_quantize(tensor: Tensor, dtype: torch.dtype = torch.float8_e4m3fn) ->
 # %% [markdown]
 # One outlier makes the scale large for everybody, and small values drown. DeepSeek-V3 was trained in FP8 with a scale for
 # every *tile*: 1 × 128 values of an activation, 128 × 128 of a weight (arXiv 2412.19437, section 3.3.2). An outlier then
-# spoils its own tile only. Here are four hundred small values and one outlier, with one scale and with tiles of 1 × 8:
-
-# %% tags=["active-ipynb"]
-# with_outlier = torch.randn(16, 24, generator=torch.Generator().manual_seed(0)) / 4000
-# with_outlier[0, 0] = 448.0
-# lost = {"one scale": (16, 24), "tiles of 1 x 8": (1, 8)}
-# for title, tile_shape in lost.items():
-#     tiled, _ = tile_quantize(with_outlier, tile_shape)
-#     print(f"{title:15} {(tiled.float() == 0).float().mean():6.1%} of the values became 0")
-
-
-# %% [markdown]
+# spoils its own tile only.
+#
 # DeepSeek's code for activations raises amax to at least 1e-4 first, so that a tile of zeros does not divide by zero, and
 # can round the scale up to a power of two. Up, so that nothing is beyond 448; a scale that is a power of two already
 # stays. Do not take that from `log2` in float32: just above a power of two it gives a whole number, too low.
@@ -130,6 +120,16 @@ def tile_quantize(tensor: Tensor, tile: tuple[int, int], power_of_two: bool = Fa
     return values.reshape(tensor.shape), scales
     ### END SOLUTION
 
+
+# %% [markdown]
+# Here are four hundred small values and one outlier, with one scale and with tiles of 1 × 8:
+
+# %% tags=["active-ipynb"]
+# with_outlier = torch.randn(16, 24, generator=torch.Generator().manual_seed(0)) / 4000
+# with_outlier[0, 0] = 448.0
+# for title, tile_shape in {"one scale": (16, 24), "tiles of 1 x 8": (1, 8)}.items():
+#     tiled, _ = tile_quantize(with_outlier, tile_shape)
+#     print(f"{title:15} {(tiled.float() == 0).float().mean():6.1%} of the values became 0")
 
 # %% [markdown]
 # ## Four bits with an exponent
@@ -350,9 +350,9 @@ def unpack_mxfp4(blocks: Tensor, scales: Tensor) -> Tensor:
 
 
 # %% [markdown]
-# Now read a file. `exercises/models/tiny_formats` holds one in gpt-oss's layout, written by the script beside it from two
+# Now read a file. `exercises/models/tiny_formats` holds one in gpt-oss's layout, two experts made of two
 # matrices of the tiny T5. The environment variable `GPT_OSS_CHECKPOINT` names a real one instead, a file or a folder; only
-# the first pair that is found is read.
+# the first expert of the first pair that is found is read.
 
 # %% tags=["active-ipynb"]
 # stored_name, stored_blocks, stored_scales = checkpoints.mxfp4_tensors()
@@ -754,16 +754,16 @@ def unpack_q4_k(blocks: Tensor) -> Tensor:
 
 # %% [markdown]
 # The GGUF file in `exercises/models/tiny_formats` was written once with the package of GGUF's maintainers. It holds a matrix of
-# the tiny T5 twice, as Q8_0 and as Q4_K. The first your function should give byte for byte, from the floats; the second it should read.
-# (`GGUF_FILE` names a file of yours; then the first tensor of type Q4_K is read.)
+# the tiny T5 as Q8_0, which your function should give byte for byte from the floats, and another one as Q4_K, which yours should
+# read. (`GGUF_FILE` names a file of your own; then the first tensor of type Q4_K in it is read.)
 
 # %% tags=["active-ipynb"]
-# gguf_tensors = checkpoints.gguf_tensors()
-# for gguf_name, (gguf_type, gguf_shape, gguf_bytes) in list(gguf_tensors.items())[:4]:
+# for gguf_name, (gguf_type, gguf_shape, gguf_bytes) in list(checkpoints.gguf_tensors().items())[:6]:
 #     print(f"{gguf_name:28} {gguf_type:6} {gguf_shape!s:12} {gguf_bytes.numel():,} bytes")
-# print("your Q8_0 is theirs:", torch.equal(pack_q8_0(checkpoints.gguf_source()), checkpoints.gguf_blocks("Q8_0")))
+# packed_row = pack_q8_0(checkpoints.t5_weights(checkpoints.Q8_0_SOURCE).flatten())
+# print("your Q8_0 is theirs:", torch.equal(packed_row, checkpoints.gguf_blocks("Q8_0", checkpoints.TINY_GGUF)))
 # q4_k_weights = unpack_q4_k(checkpoints.gguf_blocks("Q4_K"))
-# print("the first Q4_K weights:", q4_k_weights[0, :4].tolist())
+# print("the first Q4_K weights:", [round(weight, 5) for weight in q4_k_weights[0, :4].tolist()])
 
 # %% [markdown]
 # ## Practice: three values
@@ -830,10 +830,14 @@ def stochastic_round(tensor: Tensor, random: Tensor) -> Tensor:
 #
 #
 # draws = torch.Generator().manual_seed(0)
+#
+#
+# def by_chance(wanted):
+#     return stochastic_round(wanted, torch.randint(65536, wanted.shape, generator=draws, dtype=torch.int32))
+#
+#
 # print("to nearest:", after_hundred_steps(lambda wanted: wanted.to(torch.bfloat16)))
-# print("by chance: ", after_hundred_steps(
-#     lambda wanted: stochastic_round(wanted, torch.randint(65536, wanted.shape, generator=draws, dtype=torch.int32))
-# ))
+# print("by chance: ", after_hundred_steps(by_chance))
 
 # %% [markdown]
 # ## All of them in one picture

@@ -421,12 +421,12 @@ def just_below_small(generator: Generator) -> Tensor:
     return -step(tensor(2.0 ** integer(-100, -3, generator)), False)
 
 
-def at_a_power(generator: Generator) -> Tensor:
-    return -tensor(2.0 ** integer(-60, 100, generator))
+def nearer_to_the_next(generator: Generator) -> Tensor:
+    return uniform((), 1.6, 1.9, generator) * 2.0 ** integer(-60, 100, generator)
 
 
-def between_powers(generator: Generator) -> Tensor:
-    return uniform((), 1.1, 1.9, generator) * 2.0 ** integer(-60, 100, generator)
+def nearer_to_the_last(generator: Generator) -> Tensor:
+    return -uniform((), 1.05, 1.3, generator) * 2.0 ** integer(-60, 100, generator)
 
 
 def block_of(amax: Tensor, generator: Generator) -> Tensor:
@@ -438,11 +438,19 @@ class TestSharedExponent:
     @main
     @pytest.mark.parametrize("emax", [2, 8, 15], ids=str)
     @pytest.mark.parametrize(
-        "build", [just_below, just_below_small, at_a_power, between_powers], ids=lambda make: make.__name__
+        "build",
+        [nearer_to_the_next, nearer_to_the_last, just_below, just_below_small],
+        ids=lambda make: make.__name__,
     )
     def test_floor_of_the_logarithm(self, student, reference, generator, build, emax):
         """The exponent is floor(log2(amax)) - emax, right below a power of two as well."""
         block = block_of(build(generator), generator)
+        same(student.shared_exponent(block, emax), reference.shared_exponent(block, emax), exactly)
+
+    @pytest.mark.parametrize("emax", [2, 8], ids=str)
+    def test_powers_of_two(self, student, reference, generator, emax):
+        """A power of two has its own exponent."""
+        block = block_of(-tensor(2.0 ** integer(-60, 100, generator)), generator)
         same(student.shared_exponent(block, emax), reference.shared_exponent(block, emax), exactly)
 
     @pytest.mark.parametrize(

@@ -655,7 +655,7 @@ def codes_by_midpoints(tensor, block_size=64):
     absmax = blocks.abs().max(dim=1).values
     scaled = (blocks / absmax[:, None]).nan_to_num(0.0)
     middles = (_NF4[1:] + _NF4[:-1]) / 2
-    return torch.bucketize(scaled, middles).to(torch.uint8).flatten(), absmax
+    return torch.bucketize(scaled.contiguous(), middles).to(torch.uint8).flatten(), absmax
 
 
 @wheat("nf4_quantize")
