@@ -3,12 +3,12 @@
 #
 # An int8 code is a number of equal steps. The formats of this lesson spend some of their bits on an exponent, or place
 # their levels by hand, and let ever fewer values share a scale. You write each by its definition, bit for bit: FP8,
-# the four bits of E2M1, the blocks of MX and NVFP4, NF4, what GGUF files hold, three values, and rounding by chance. At
-# the end you count what a weight costs in each, and what it loses. Nothing here needs a GPU.
+# the four bits of E2M1, the blocks of MX and NVFP4, NF4, what GGUF files hold, three values, and rounding by chance.
+# At the end you count what a weight costs in each, and what it loses. Nothing here needs a GPU.
 #
 # **Holds for every exercise:** tensors that come in are float32, finite, not empty, of any shape and any strides,
-# unless the exercise says otherwise. Blocks run along the last axis. *amax* is the largest magnitude. Rounding goes to the nearest
-# number, half to even, unless it is said otherwise. The sign of a zero in a result does not matter.
+# unless the exercise says otherwise. Blocks run along the last axis. *amax* is the largest magnitude. Rounding goes to
+# the nearest number, half to even, unless it is said otherwise. The sign of a zero in a result does not matter.
 #
 # The first thirteen exercises are the core, the rest is practice. Every docstring holds examples: they are the public
 # check.
@@ -26,18 +26,18 @@ from torch import Tensor
 # %% [markdown]
 # ## Eight bits with an exponent
 #
-# FP8 comes in two kinds. **e4m3** has four exponent bits, three mantissa bits, and ends at 448; **e5m2** trades a mantissa
-# bit for range and ends at 57344. What happens beyond the end? In this torch a cast to e4m3 stops at the largest number,
-# and a cast to e5m2 goes to infinity:
+# FP8 comes in two kinds. **e4m3** has four exponent bits, three mantissa bits, and ends at 448; **e5m2** trades a
+# mantissa bit for range and ends at 57344. What happens beyond the end? In this torch a cast to e4m3 stops at the
+# largest number, and a cast to e5m2 goes to infinity:
 
 # %% tags=["active-ipynb"]
 # print(torch.tensor([464.0, 480.0, 1e9, float("inf")]).to(torch.float8_e4m3fn))
 # print(torch.tensor([61439.0, 61440.0]).to(torch.float8_e5m2))
 
 # %% [markdown]
-# Either is bad: a model's values do not know where FP8 ends. So divide by a scale first that puts the largest magnitude on
-# the largest number. Then nothing is beyond the end, and no clamp is needed. Beside the values you keep the *scale*, by
-# which one multiplies to get back; some libraries keep its inverse, the factor, instead.
+# Either is bad: a model's values do not know where FP8 ends. So divide by a scale first that puts the largest
+# magnitude on the largest number. Then nothing is beyond the end, and no clamp is needed. Beside the values you keep
+# the *scale*, by which one multiplies to get back; some libraries keep its inverse, the factor, instead.
 
 
 # %% tags=["core"]
@@ -60,23 +60,13 @@ def float8_quantize(tensor: Tensor, dtype: torch.dtype = torch.float8_e4m3fn) ->
 
 
 # %% [markdown]
-# One outlier makes the scale large for everybody, and small values drown. DeepSeek-V3 was trained in FP8 with a scale for
-# every *tile*: 1 × 128 values of an activation, 128 × 128 of a weight (arXiv 2412.19437, section 3.3.2). An outlier then
-# spoils its own tile only. Here are four hundred small values and one outlier, with one scale and with tiles of 1 × 8:
-
-# %% tags=["active-ipynb"]
-# with_outlier = torch.randn(16, 24, generator=torch.Generator().manual_seed(0)) / 4000
-# with_outlier[0, 0] = 448.0
-# lost = {"one scale": (16, 24), "tiles of 1 x 8": (1, 8)}
-# for title, tile_shape in lost.items():
-#     tiled, _ = tile_quantize(with_outlier, tile_shape)
-#     print(f"{title:15} {(tiled.float() == 0).float().mean():6.1%} of the values became 0")
-
-
-# %% [markdown]
-# DeepSeek's code for activations raises amax to at least 1e-4 first, so that a tile of zeros does not divide by zero, and
-# can round the scale up to a power of two. Up, so that nothing is beyond 448; a scale that is a power of two already
-# stays. Do not take that from `log2` in float32: just above a power of two it gives a whole number, too low.
+# One outlier makes the scale large for everybody, and small values drown. DeepSeek-V3 was trained in FP8 with a scale
+# for every *tile*: 1 × 128 values of an activation, 128 × 128 of a weight (arXiv 2412.19437, section 3.3.2). An
+# outlier then spoils its own tile only.
+#
+# DeepSeek's code for activations raises amax to at least 1e-4 first, so that a tile of zeros does not divide by zero,
+# and can round the scale up to a power of two. Up, so that nothing is beyond 448; a scale that is a power of two
+# already stays. Do not take that from `log2` in float32: just above a power of two it gives a whole number, too low.
 
 # %% tags=["active-ipynb"]
 # powers = 2.0 ** torch.arange(-126, 128)
@@ -109,10 +99,21 @@ def tile_quantize(tensor: Tensor, tile: tuple[int, int], power_of_two: bool = Fa
 
 
 # %% [markdown]
+# Here are four hundred small values and one outlier, with one scale and with tiles of 1 × 8:
+
+# %% tags=["active-ipynb"]
+# with_outlier = torch.randn(16, 24, generator=torch.Generator().manual_seed(0)) / 4000
+# with_outlier[0, 0] = 448.0
+# for title, tile_shape in {"one scale": (16, 24), "tiles of 1 x 8": (1, 8)}.items():
+#     tiled, _ = tile_quantize(with_outlier, tile_shape)
+#     print(f"{title:15} {(tiled.float() == 0).float().mean():6.1%} of the values became 0")
+
+# %% [markdown]
 # ## Four bits with an exponent
 #
-# **E2M1** is a sign, two exponent bits and one mantissa bit: eight magnitudes, 0 to 6, and their negatives. Look at them
-# beside the sixteen steps of int4, the levels of NF4 (below) and the eight-bit formats; all lines are scaled to end at 1.
+# **E2M1** is a sign, two exponent bits and one mantissa bit: eight magnitudes, 0 to 6, and their negatives. Look at
+# them beside the sixteen steps of int4, the levels of NF4 (below) and the eight-bit formats; all lines are scaled to
+# end at 1.
 
 # %%
 E2M1 = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0)  # magnitudes, in the order of their codes
@@ -140,8 +141,9 @@ E2M1 = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0)  # magnitudes, in the order of t
 #     print("NotImplementedError:", str(error)[:60])
 
 # %% [markdown]
-# So round by hand. At a tie the neighbour with the *even mantissa* wins, the one whose mantissa bit is 0: that is 0, 1, 2
-# and 4. It is not the one with the even value: 5 lies between 4 and 6, both even, and goes to 4; 0.75 goes to 1, not to
+# So round by hand. At a tie the neighbour with the *even mantissa* wins, the one whose mantissa bit is 0: that is 0,
+# 1, 2 and 4. It is not the one with the even value: 5 lies between 4 and 6, both even, and goes to 4; 0.75 goes to 1,
+# not to
 # 0.5. (The Python package `gguf`, which writes MXFP4 too, takes the smaller magnitude at each tie: 0.75 becomes 0.5 there.
 # Such differences are why formats come with test data.)
 
@@ -165,8 +167,8 @@ def round_to_e2m1(tensor: Tensor) -> Tensor:
 
 
 # %% [markdown]
-# A code of four bits: the lower three count the magnitudes in order, the highest is the sign. So 1 is 0.5, 7 is 6, 8 is
-# -0, 15 is -6. It is a sign and a magnitude, no two's complement.
+# A code of four bits: the lower three count the magnitudes in order, the highest is the sign. So 1 is 0.5, 7 is 6, 8
+# is -0, 15 is -6. It is a sign and a magnitude, no two's complement.
 
 
 # %% tags=["core"]
@@ -194,9 +196,9 @@ def decode_e2m1(codes: Tensor) -> Tensor:
 #
 # $$e = \lfloor \log_2 \mathrm{amax} \rfloor - e_\max,$$
 #
-# where $e_\max$ is 2 for E2M1, since its largest number is $6 = 1.5 \cdot 2^2$. Again the logarithm has to be exact, and again
-# float32 is not: just below a power of two it rounds up. `frexp` takes a number apart without rounding: its mantissa
-# is in [½, 1).
+# where $e_\max$ is 2 for E2M1, since its largest number is $6 = 1.5 \cdot 2^2$. Again the logarithm has to be exact,
+# and again float32 is not: just below a power of two it rounds up. `frexp` takes a number apart without rounding: its
+# mantissa is in [½, 1).
 
 # %% tags=["active-ipynb"]
 # below = torch.nextafter(powers, torch.tensor(0.0))
@@ -222,8 +224,8 @@ def shared_exponent(block: Tensor, emax: int) -> int:
 
 
 # %% [markdown]
-# The elements are then $x / 2^e$, rounded to the element's format. The recipe has a price: an amax between 6 and 8 times
-# $2^e$ is beyond the largest element and is *clipped* to 6. Exponents are stored with 127 added, in a byte.
+# The elements are then $x / 2^e$, rounded to the element's format. The recipe has a price: an amax between 6 and 8
+# times $2^e$ is beyond the largest element and is *clipped* to 6. Exponents are stored with 127 added, in a byte.
 
 
 # %% tags=["core"]
@@ -278,8 +280,8 @@ def mx_dequantize(exponents: Tensor, elements: Tensor) -> Tensor:
 # %% [markdown]
 # That is how the weights of **gpt-oss** are published. Its checkpoint keeps two uint8 tensors for each large matrix:
 # `…blocks`, two codes of E2M1 in a byte and 16 bytes for a block, and `…scales`, a byte for each block. Of two
-# neighbours the first is in the *lower* half of the byte: 0x21 holds the code 1, then the code 2. (GGUF packs the same blocks in
-# another order: there byte i holds elements i and i + 16.)
+# neighbours the first is in the *lower* half of the byte: 0x21 holds the code 1, then the code 2. (GGUF packs the same
+# blocks in another order: there byte i holds elements i and i + 16.)
 
 
 # %% tags=["core"]
@@ -301,9 +303,9 @@ def unpack_mxfp4(blocks: Tensor, scales: Tensor) -> Tensor:
 
 
 # %% [markdown]
-# Now read a file. `exercises/models/tiny_formats` holds one in gpt-oss's layout, two experts made of two
-# matrices of the tiny T5. The environment variable `GPT_OSS_CHECKPOINT` names a real one instead, a file or a folder; only
-# the first expert of the first pair that is found is read.
+# Now read a file. `exercises/models/tiny_formats` holds one in gpt-oss's layout, two experts made of two matrices of
+# the tiny T5. The environment variable `GPT_OSS_CHECKPOINT` names a real one instead, a file or a folder; only the
+# first expert of the first pair that is found is read.
 
 # %% tags=["active-ipynb"]
 # stored_name, stored_blocks, stored_scales = checkpoints.mxfp4_tensors()
@@ -316,11 +318,12 @@ def unpack_mxfp4(blocks: Tensor, scales: Tensor) -> Tensor:
 # %% [markdown]
 # ## A small float for 16 values
 #
-# A power of two is a coarse scale: amax lands anywhere between 4 and 8, half of the range is often unused, or a quarter of amax is
-# clipped. **NVFP4** of NVIDIA's Blackwell lets only 16 values share a scale, and makes the scale itself a number of e4m3.
-# That dtype ends at 448, so a second scale, in float32 and one for the whole tensor, moves all block scales into its range:
-# it puts the largest block scale exactly on 448 (arXiv 2509.25149). As always: divide by the scales that are *stored*,
-# rounded as they are, or rounding a scale makes errors that the elements could have taken back.
+# A power of two is a coarse scale: amax lands anywhere between 4 and 8, half of the range is often unused, or a
+# quarter of amax is clipped. **NVFP4** of NVIDIA's Blackwell lets only 16 values share a scale, and makes the scale
+# itself a number of e4m3. That dtype ends at 448, so a second scale, in float32 and one for the whole tensor, moves
+# all block scales into its range: it puts the largest block scale exactly on 448 (arXiv 2509.25149). As always: divide
+# by the scales that are *stored*, rounded as they are, or rounding a scale makes errors that the elements could have
+# taken back.
 
 
 # %% tags=["core"]
@@ -349,10 +352,11 @@ def nvfp4_quantize(tensor: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 # %% [markdown]
 # ## Levels where the weights are
 #
-# The weights of a trained layer look much like a normal distribution: many near zero, few far out. **NF4** puts sixteen
-# levels where a normal distribution has its quantiles, so that each is used about equally often (QLoRA, arXiv
-# 2305.14314). Eight are positive, seven negative, and one is an exact zero. The recipe is `create_normal_map` of bitsandbytes; the
-# odd δ keeps the outermost quantile finite. `statistics.NormalDist` knows the normal quantile Φ⁻¹ as `inv_cdf`.
+# The weights of a trained layer look much like a normal distribution: many near zero, few far out. **NF4** puts
+# sixteen levels where a normal distribution has its quantiles, so that each is used about equally often (QLoRA, arXiv
+# 2305.14314). Eight are positive, seven negative, and one is an exact zero. The recipe is `create_normal_map` of
+# bitsandbytes; the odd δ keeps the outermost quantile finite. `statistics.NormalDist` knows the normal quantile Φ⁻¹ as
+# `inv_cdf`.
 
 
 # %% tags=["core"]
@@ -437,8 +441,8 @@ def bits_per_weight(format: str) -> float:
 
 
 # %% [markdown]
-# And what does it buy? Here are all matrices of the tiny T5, each quantized and restored with your functions. The error is
-# the root of the summed squares of what changed, relative to the weights themselves.
+# And what does it buy? Here are all matrices of the tiny T5, each quantized and restored with your functions. The
+# error is the root of the summed squares of what changed, relative to the weights themselves.
 
 # %% tags=["active-ipynb"]
 # weights = checkpoints.t5_weights()
@@ -488,8 +492,9 @@ def encode_e2m1(values: Tensor) -> Tensor:
 # %% [markdown]
 # ## Practice: a power of two that never clips
 #
-# MX's recipe clips an amax between 6 and 8 times $2^e$. One can take the smallest exponent that clips nothing instead. It is
-# $\lceil \log_2(\mathrm{amax} / 6) \rceil$, and not $\lceil \log_2 \mathrm{amax} \rceil - 2$, which wastes a factor of two where amax is 5 or 6.
+# MX's recipe clips an amax between 6 and 8 times $2^e$. One can take the smallest exponent that clips nothing instead.
+# It is $\lceil \log_2(\mathrm{amax} / 6) \rceil$, and not $\lceil \log_2 \mathrm{amax} \rceil - 2$, which wastes a
+# factor of two where amax is 5 or 6.
 
 
 # %% tags=["practice"]
@@ -514,9 +519,9 @@ def mx_quantize_no_clip(tensor: Tensor) -> tuple[Tensor, Tensor]:
 # %% [markdown]
 # ## Practice: the choice of 4 or 6
 #
-# Between 4 and 6 the grid of E2M1 has its widest gap: whatever lies near 5/6 of amax is off by a sixth of it. If amax is
-# put on 4 instead of 6, the largest gap is a quarter of amax wide instead of a third, but there is one level less. "Four over six" (arXiv
-# 2512.02010) tries both for every block and keeps the better one.
+# Between 4 and 6 the grid of E2M1 has its widest gap: whatever lies near 5/6 of amax is off by a sixth of it. If amax
+# is put on 4 instead of 6, the largest gap is a quarter of amax wide instead of a third, but there is one level less.
+# "Four over six" (arXiv 2512.02010) tries both for every block and keeps the better one.
 
 
 # %% tags=["practice"]
@@ -536,7 +541,8 @@ def four_over_six(block: Tensor) -> tuple[Tensor, float]:
 
 
 # %% [markdown]
-# Where the values of one block land: under MX, which clips the outermost one; under NVFP4 with amax on 6; and with amax on 4.
+# Where the values of one block land: under MX, which clips the outermost one; under NVFP4 with amax on 6; and with
+# amax on 4.
 
 # %% tags=["active-ipynb"]
 # landing_block = torch.tensor([7.5, -6.2, 6.1, 5.0, -4.6, 3.9, 3.0, -2.4, 2.0, -1.6, 1.2, 0.9, -0.7, 0.4, 0.2, 0.0])
@@ -556,9 +562,9 @@ def four_over_six(block: Tensor) -> tuple[Tensor, float]:
 # %% [markdown]
 # ## Practice: scales, quantized again
 #
-# NF4's absmax costs half a bit for each weight. They are all positive and of one size, so QLoRA subtracts their mean and
-# quantizes what is left to 8 bits, 256 of them with a scale. (QLoRA's 8 bits are a float format; linear codes as here are torchao's
-# choice, in its `nf4_tensor.py`, which divides by 128 and clamps.)
+# NF4's absmax costs half a bit for each weight. They are all positive and of one size, so QLoRA subtracts their mean
+# and quantizes what is left to 8 bits, 256 of them with a scale. (QLoRA's 8 bits are a float format; linear codes as
+# here are torchao's choice, in its `nf4_tensor.py`, which divides by 128 and clamps.)
 
 
 # %% tags=["practice"]
@@ -584,10 +590,10 @@ def double_quantize(absmax: Tensor, block_size: int = 256) -> tuple[Tensor, Tens
 # %% [markdown]
 # ## Practice: what GGUF files hold
 #
-# llama.cpp reads models from GGUF files. Each tensor in them has a type that says how its bytes are to be read. The simplest
-# is **Q8_0**: a block of 34 bytes for 32 values, the scale $d$ as float16 and then 32 int8 codes. Two details are easily
-# missed. Halves are rounded *away from zero*, as C's `roundf` does. And codes are made with $d$ as it was *before* it was rounded
-# to float16; only the stored $d$ is rounded.
+# llama.cpp reads models from GGUF files. Each tensor in them has a type that says how its bytes are to be read. The
+# simplest is **Q8_0**: a block of 34 bytes for 32 values, the scale $d$ as float16 and then 32 int8 codes. Two details
+# are easily missed. Halves are rounded *away from zero*, as C's `roundf` does. And codes are made with $d$ as it was
+# *before* it was rounded to float16; only the stored $d$ is rounded.
 
 
 # %% tags=["practice"]
@@ -610,9 +616,10 @@ def pack_q8_0(row: Tensor) -> Tensor:
 
 
 # %% [markdown]
-# **Q4_K** is what most models on people's laptops are stored in. 256 values form a block, and eight runs of 32 in it have a
-# scale and a minimum of their own, both of 6 bits: scales, quantized again. 16 numbers of 6 bits make 12 bytes, packed
-# to be fast rather than simple. Byte by byte: 2 bytes of float16 d, 2 of dmin, 12 of scales and minimums, 128 of codes.
+# **Q4_K** is what most models on people's laptops are stored in. 256 values form a block, and eight runs of 32 in it
+# have a scale and a minimum of their own, both of 6 bits: scales, quantized again. 16 numbers of 6 bits make 12 bytes,
+# packed to be fast rather than simple. Byte by byte: 2 bytes of float16 d, 2 of dmin, 12 of scales and minimums, 128
+# of codes.
 
 
 # %% tags=["practice"]
@@ -637,9 +644,10 @@ def unpack_q4_k(blocks: Tensor) -> Tensor:
 
 
 # %% [markdown]
-# The GGUF file in `exercises/models/tiny_formats` was written once with the package of GGUF's maintainers. It holds a matrix of
-# the tiny T5 as Q8_0, which your function should give byte for byte from the floats, and another one as Q4_K, which yours should
-# read. (`GGUF_FILE` names a file of your own; then the first tensor of type Q4_K in it is read.)
+# The GGUF file in `exercises/models/tiny_formats` was written once with the package of GGUF's maintainers. It holds a
+# matrix of the tiny T5 as Q8_0, which your function should give byte for byte from the floats, and another one as
+# Q4_K, which yours should read. (`GGUF_FILE` names a file of your own; then the first tensor of type Q4_K in it is
+# read.)
 
 # %% tags=["active-ipynb"]
 # for gguf_name, (gguf_type, gguf_shape, gguf_bytes) in list(checkpoints.gguf_tensors().items())[:6]:
@@ -652,9 +660,9 @@ def unpack_q4_k(blocks: Tensor) -> Tensor:
 # %% [markdown]
 # ## Practice: three values
 #
-# **BitNet b1.58** keeps -1, 0 and 1, which is $\log_2 3 \approx 1.58$ bits, and one scale for a matrix: the mean magnitude
-# (arXiv 2402.17764). A product with such a matrix needs no multiplications. It works for models that are *trained* so; rounding a finished
-# model to it, as here, destroys it.
+# **BitNet b1.58** keeps -1, 0 and 1, which is $\log_2 3 \approx 1.58$ bits, and one scale for a matrix: the mean
+# magnitude (arXiv 2402.17764). A product with such a matrix needs no multiplications. It works for models that are
+# *trained* so; rounding a finished model to it, as here, destroys it.
 
 
 # %% tags=["practice"]
@@ -677,9 +685,10 @@ def ternary_quantize(weight: Tensor) -> tuple[Tensor, float]:
 # %% [markdown]
 # ## Practice: rounding by chance
 #
-# Lesson 2 took 0.001 from a bfloat16 weight a hundred times, and nothing happened. *Stochastic rounding* goes up or down by
-# chance, with probabilities that make the mean right. On bits it is an addition: add a number that was drawn
-# from 0 to 65535 to the 32 bits of a float32, and drop the lower 16. The nearer the next bfloat16 is, the more draws carry into it.
+# Lesson 2 took 0.001 from a bfloat16 weight a hundred times, and nothing happened. *Stochastic rounding* goes up or
+# down by chance, with probabilities that make the mean right. On bits it is an addition: add a number that was drawn
+# from 0 to 65535 to the 32 bits of a float32, and drop the lower 16. The nearer the next bfloat16 is, the more draws
+# carry into it.
 
 
 # %% tags=["practice"]
@@ -710,15 +719,20 @@ def stochastic_round(tensor: Tensor, random: Tensor) -> Tensor:
 #
 #
 # draws = torch.Generator().manual_seed(0)
+#
+#
+# def by_chance(wanted):
+#     return stochastic_round(wanted, torch.randint(65536, wanted.shape, generator=draws, dtype=torch.int32))
+#
+#
 # print("to nearest:", after_hundred_steps(lambda wanted: wanted.to(torch.bfloat16)))
-# by_chance = lambda wanted: stochastic_round(wanted, torch.randint(65536, (1000,), generator=draws, dtype=torch.int32))
 # print("by chance: ", after_hundred_steps(by_chance))
 
 # %% [markdown]
 # ## All of them in one picture
 #
-# Error against bits, on the tiny T5's weights, with your functions. Below and to the left is better. Read it as a map of this lesson:
-# smaller units lower the error, scales cost bits, and a better place for the levels costs nothing.
+# Error against bits, on the tiny T5's weights, with your functions. Below and to the left is better. Read it as a map
+# of this lesson: smaller units lower the error, scales cost bits, and a better place for the levels costs nothing.
 
 # %% tags=["active-ipynb"]
 # def restored_by_practice():
@@ -740,9 +754,10 @@ def stochastic_round(tensor: Tensor, random: Tensor) -> Tensor:
 # %% [markdown] tags=["question"]
 # ## In your own words
 #
-# In lesson 4 a whole matrix, or each of its rows, shared one scale. In NVFP4 sixteen values do. **Why did the unit that shares a
-# scale shrink from a tensor to 16 values, and who pays?** Say what an outlier does to those that share its scale, what the many scales cost
-# and how formats make them cheap, and why fewer bits for a value call for smaller units. (About 150 words.)
+# In lesson 4 a whole matrix, or each of its rows, shared one scale. In NVFP4 sixteen values do. **Why did the unit
+# that shares a scale shrink from a tensor to 16 values, and who pays?** Say what an outlier does to those that share
+# its scale, what the many scales cost and how formats make them cheap, and why fewer bits for a value call for smaller
+# units. (About 150 words.)
 
 # %% [markdown] tags=["answer"]
 # YOUR ANSWER HERE

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-import torch
 from torch import Tensor
 
 from exercises.kit.pictures import COLOURS, MARKERS, _figure
@@ -11,13 +10,12 @@ from exercises.kit.pictures import COLOURS, MARKERS, _figure
 if TYPE_CHECKING:
     from exercises.kit.pictures import Picture
 
-NF4 = tuple(
-    float(level)
-    for level in (
-        "-1 -.6961928 -.52507305 -.39491749 -.28444138 -.18477343 -.09105004 0 "
-        ".0795803 .1609302 .2461123 .33791524 .44070983 .562617 .72295684 1"
-    ).split()
+# fmt: off
+NF4 = (
+    -1.0, -0.6961928, -0.52507305, -0.39491749, -0.28444138, -0.18477343, -0.09105004, 0.0,
+    0.0795803, 0.1609302, 0.2461123, 0.33791524, 0.44070983, 0.562617, 0.72295684, 1.0,
 )
+# fmt: on
 """The levels of NF4 as bitsandbytes publishes them."""
 
 
@@ -85,5 +83,7 @@ def where_values_land(block: Tensor, landed: Mapping[str, Tensor]) -> "Picture":
     axes.set_ylabel("format")
     axes.spines["left"].set_visible(False)
     axes.tick_params(axis="y", length=0)
-    figure.alt = f"Where {len(block)} values from {float(values.min()):g} to {float(values.max()):g} land. {'; '.join(said)}."
+    figure.alt = (
+        f"Where {len(block)} values from {float(values.min()):g} to {float(values.max()):g} land. {'; '.join(said)}."
+    )
     return figure

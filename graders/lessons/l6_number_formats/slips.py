@@ -29,7 +29,10 @@ def _amax(tensor: Tensor) -> Tensor:
 # Eight bits with an exponent
 
 
-@slip("float8_quantize", "cast alone ends where float8 ends: divide by a scale first, so that amax becomes the largest number")
+@slip(
+    "float8_quantize",
+    "cast alone ends where float8 ends: divide by a scale first, so that amax becomes the largest number",
+)
 def no_scale(tensor, dtype=e4m3):
     return tensor.to(dtype), torch.ones(())
 
@@ -40,7 +43,10 @@ def scale_of_int8(tensor, dtype=e4m3):
     return (tensor / scale).to(dtype), scale
 
 
-@slip("float8_quantize", "240 is the end of another e4m3, with infinities or a second zero fewer; float8_e4m3fn ends at 448")
+@slip(
+    "float8_quantize",
+    "240 is the end of another e4m3, with infinities or a second zero fewer; float8_e4m3fn ends at 448",
+)
 def end_of_another_e4m3(tensor, dtype=e4m3):
     scale = _positive(_amax(tensor) / (240.0 if dtype == e4m3 else 57344.0))
     return (tensor / scale).to(dtype), scale
@@ -125,7 +131,10 @@ def tiles_flattened(tensor, tile, power_of_two=False):
     return (runs / scales).to(e4m3).reshape(tensor.shape), scales.reshape(count)
 
 
-@slip("tile_quantize", "log2 in float32 rounds: just above a power of two it gives a whole number, and the scale stays too small")
+@slip(
+    "tile_quantize",
+    "log2 in float32 rounds: just above a power of two it gives a whole number, and the scale stays too small",
+)
 def logarithm_in_float32(tensor, tile, power_of_two=False):
     tiles = _tiles(tensor, *tile)
     scales = _tile_scales(tiles)
@@ -148,7 +157,9 @@ def power_of_two_below(tensor, tile, power_of_two=False):
     return _by_tiles(tensor, tiles, scales), scales
 
 
-@slip("tile_quantize", "the scale goes up to the next power of two, so that nothing lies beyond 448; not to the nearest")
+@slip(
+    "tile_quantize", "the scale goes up to the next power of two, so that nothing lies beyond 448; not to the nearest"
+)
 def power_of_two_nearest(tensor, tile, power_of_two=False):
     tiles = _tiles(tensor, *tile)
     scales = _tile_scales(tiles)
@@ -164,7 +175,10 @@ def one_power_too_far(tensor, tile, power_of_two=False):
     return _by_tiles(tensor, tiles, scales), scales
 
 
-@slip("tile_quantize", "amax is raised to at least 1e-4 before it is divided; without that a tile of zeros divides by zero")
+@slip(
+    "tile_quantize",
+    "amax is raised to at least 1e-4 before it is divided; without that a tile of zeros divides by zero",
+)
 def no_floor(tensor, tile, power_of_two=False):
     tiles = _tiles(tensor, *tile)
     scales = _tile_scales(tiles, floor=0.0)
@@ -277,7 +291,10 @@ def index_error(codes):
     return torch.tensor([*E2M1, *(-level for level in E2M1)])[codes.long()]
 
 
-@slip("decode_e2m1", "the fourth bit is a sign before a magnitude: 15 is -6. This was two's complement, in which it is the smallest")
+@slip(
+    "decode_e2m1",
+    "the fourth bit is a sign before a magnitude: 15 is -6. This was two's complement, in which it is the smallest",
+)
 def twos_complement(codes):
     _checked(codes)
     return torch.tensor([*E2M1, -6.0, *(-level for level in E2M1[:0:-1])])[codes.long()]
@@ -331,13 +348,19 @@ def encode_without_sign(values):
     return matches.int().argmax(-1).to(torch.uint8)
 
 
-@slip("encode_e2m1", "a value that is none of the numbers is a ValueError, infinities and nan too, also where others are in order")
+@slip(
+    "encode_e2m1",
+    "a value that is none of the numbers is a ValueError, infinities and nan too, also where others are in order",
+)
 def unknown_is_zero(values):
     matches = values.abs().unsqueeze(-1) == torch.tensor(E2M1)
     return (matches.int().argmax(-1) + 8 * (values < 0)).to(torch.uint8)
 
 
-@slip("encode_e2m1", "a value that is none of the numbers is a ValueError, infinities and nan too, also where others are in order")
+@slip(
+    "encode_e2m1",
+    "a value that is none of the numbers is a ValueError, infinities and nan too, also where others are in order",
+)
 def one_right_is_enough(values):
     matches = values.abs().unsqueeze(-1) == torch.tensor(E2M1)
     if not matches.any():
@@ -372,13 +395,19 @@ def exponent_of_frexp(block, emax):
     return _clamped(math.frexp(amax)[1] - emax) if amax else -127
 
 
-@slip("shared_exponent", "the exponent is floor(log2(amax)): the logarithm is rounded down, also where the block is then clipped")
+@slip(
+    "shared_exponent",
+    "the exponent is floor(log2(amax)): the logarithm is rounded down, also where the block is then clipped",
+)
 def exponent_rounded_up(block, emax):
     amax = _amax(block).item()
     return _clamped(math.ceil(math.log2(amax)) - emax) if amax else -127
 
 
-@slip("shared_exponent", "the exponent is floor(log2(amax)): the logarithm is rounded down, also where the block is then clipped")
+@slip(
+    "shared_exponent",
+    "the exponent is floor(log2(amax)): the logarithm is rounded down, also where the block is then clipped",
+)
 def exponent_rounded_to_nearest(block, emax):
     amax = _amax(block).item()
     return _clamped(round(math.log2(amax)) - emax) if amax else -127
@@ -479,7 +508,10 @@ def mx_blocks_of_16(tensor, element="e2m1"):
     return _mx(blocks, _floor_log2(blocks) - _ENDS[element][0], element)
 
 
-@slip("mx_quantize", "exponents are stored with 127 added; yours is the exponent itself, in a byte that knows no negatives")
+@slip(
+    "mx_quantize",
+    "exponents are stored with 127 added; yours is the exponent itself, in a byte that knows no negatives",
+)
 def exponents_without_bias(tensor, element="e2m1"):
     exponents, elements = mx_quantize(tensor, element)
     return exponents - 127, elements
@@ -496,10 +528,8 @@ def bare_cast(tensor, element="e2m1"):
     blocks = _mx_blocks(tensor, element)
     exponents = (_floor_log2(blocks) - _ENDS[element][0]).clamp(-127, 127)
     scaled = (blocks.double() * 2.0 ** -exponents.double().unsqueeze(-1)).float()
-    if element == "e2m1":
-        elements = round_to_e2m1(scaled)
-    else:
-        elements = scaled.to(e4m3 if element == "e4m3" else torch.float8_e5m2).float()
+    dtype = e4m3 if element == "e4m3" else torch.float8_e5m2
+    elements = round_to_e2m1(scaled) if element == "e2m1" else scaled.to(dtype).float()
     return (exponents + 127).to(torch.uint8), elements.flatten(-2)
 
 
@@ -535,34 +565,47 @@ def still_clips(tensor):
     return mx_quantize(tensor)
 
 
-@slip("mx_quantize_no_clip", "the largest element is 6, not 4: ceil(log2(amax / 6)), where ceil(log2(amax)) - 2 wastes half of it")
+@slip(
+    "mx_quantize_no_clip",
+    "the largest element is 6, not 4: ceil(log2(amax / 6)), where ceil(log2(amax)) - 2 wastes half of it",
+)
 def as_if_it_ended_at_4(tensor):
     blocks = _no_clip_blocks(tensor)
     exponents = blocks.abs().amax(-1).double().log2().ceil().nan_to_num(neginf=-200) - 2
     return _mx(blocks, exponents, "e2m1")
 
 
-@slip("mx_quantize_no_clip", "log2 in float32 rounds: right above 6 * 2**e it gives a whole number, and the block clips")
+@slip(
+    "mx_quantize_no_clip", "log2 in float32 rounds: right above 6 * 2**e it gives a whole number, and the block clips"
+)
 def no_clip_by_float32_logarithm(tensor):
     blocks = _no_clip_blocks(tensor)
     exponents = (blocks.abs().amax(-1) / 6).log2().ceil().nan_to_num(neginf=-200)
     return _mx(blocks, exponents, "e2m1")
 
 
-@slip("mx_quantize_no_clip", "the smallest exponent at which nothing clips: at amax = 6 * 2**e exactly nothing does, e is enough")
+@slip(
+    "mx_quantize_no_clip",
+    "the smallest exponent at which nothing clips: at amax = 6 * 2**e exactly nothing does, e is enough",
+)
 def one_exponent_too_far(tensor):
     blocks = _no_clip_blocks(tensor)
     return _mx(blocks, torch.frexp(blocks.abs().amax(-1).double() / 6).exponent, "e2m1")
 
 
-@slip("mx_quantize_no_clip", "an amax of 6.5 times 2**e rounds to 6 and is clipped all the same: amax <= 6 * 2**e is asked for")
+@slip(
+    "mx_quantize_no_clip",
+    "an amax of 6.5 times 2**e rounds to 6 and is clipped all the same: amax <= 6 * 2**e is asked for",
+)
 def what_rounds_to_6_stays(tensor):
     blocks = _no_clip_blocks(tensor)
     exponents = (blocks.abs().amax(-1).double() / 7).log2().ceil().nan_to_num(neginf=-200)
     return _mx(blocks, exponents, "e2m1")
 
 
-@slip("mx_quantize_no_clip", "a floor under amax changes small blocks: they go down to 2**-127, and only zeros need care")
+@slip(
+    "mx_quantize_no_clip", "a floor under amax changes small blocks: they go down to 2**-127, and only zeros need care"
+)
 def no_clip_floor_under_amax(tensor):
     blocks = _no_clip_blocks(tensor)
     exponents = (blocks.abs().amax(-1).double().clamp(min=1e-12) / 6).log2().ceil()
@@ -625,7 +668,10 @@ def high_half_first(blocks, scales):
     return _unpacked(torch.stack([blocks >> 4, blocks & 15], dim=-1).flatten(-2), scales)
 
 
-@slip("unpack_mxfp4", "in gpt-oss's layout a byte holds neighbours; that byte i holds elements i and i + 16 is GGUF's order")
+@slip(
+    "unpack_mxfp4",
+    "in gpt-oss's layout a byte holds neighbours; that byte i holds elements i and i + 16 is GGUF's order",
+)
 def order_of_gguf(blocks, scales):
     return _unpacked(torch.cat([blocks & 15, blocks >> 4], dim=-1), scales)
 
@@ -678,12 +724,18 @@ def no_global_scale(tensor):
     return _nvfp4(tensor, torch.ones(()))
 
 
-@slip("nvfp4_quantize", "g = amax / (6 * 448): the largest block scale is 448 and its largest element 6; you divided by 448 alone")
+@slip(
+    "nvfp4_quantize",
+    "g = amax / (6 * 448): the largest block scale is 448 and its largest element 6; you divided by 448 alone",
+)
 def only_448(tensor):
     return _nvfp4(tensor, _positive(_amax(tensor) / 448))
 
 
-@slip("nvfp4_quantize", "g = amax / (6 * 448): the largest block scale is 448 and its largest element 6; you divided by 6 alone")
+@slip(
+    "nvfp4_quantize",
+    "g = amax / (6 * 448): the largest block scale is 448 and its largest element 6; you divided by 6 alone",
+)
 def only_6(tensor):
     return _nvfp4(tensor, _positive(_amax(tensor) / 6))
 
@@ -698,7 +750,10 @@ def nvfp4_blocks_of_32(tensor):
     return elements[..., : tensor.shape[-1]], scales, g
 
 
-@slip("nvfp4_quantize", "the elements are made with the block scale that is stored, rounded to e4m3; you used the exact one")
+@slip(
+    "nvfp4_quantize",
+    "the elements are made with the block scale that is stored, rounded to e4m3; you used the exact one",
+)
 def scales_not_rounded(tensor):
     return _nvfp4(tensor, _positive(_amax(tensor) / 2688), rounded=False)
 
@@ -765,11 +820,11 @@ def equal_takes_four(block):
     return _chosen(block, lambda amax: min((amax / 4, amax / 6), key=lambda scale: _fitted(block, scale)[1]))
 
 
-@slip("four_over_six", "errors are compared in the values, scale * element; you compared them in units of the two scales")
+@slip(
+    "four_over_six", "errors are compared in the values, scale * element; you compared them in units of the two scales"
+)
 def error_in_steps(block):
-    return _chosen(
-        block, lambda amax: min((amax / 6, amax / 4), key=lambda scale: _fitted(block, scale)[1] / scale**2)
-    )
+    return _chosen(block, lambda amax: min((amax / 6, amax / 4), key=lambda scale: _fitted(block, scale)[1] / scale**2))
 
 
 @slip("four_over_six", "the sum of squared errors decides; you took the largest error")
@@ -822,7 +877,10 @@ def eight_and_eight():
     return torch.tensor(levels) / levels[-1]
 
 
-@slip("nf4_codebook", "levels lie at quantiles of the normal distribution, closer together near zero; yours are even steps")
+@slip(
+    "nf4_codebook",
+    "levels lie at quantiles of the normal distribution, closer together near zero; yours are even steps",
+)
 def even_steps():
     return torch.linspace(-1, 1, 16)
 
@@ -861,7 +919,9 @@ def _codes(scaled: Tensor) -> Tensor:
     return (scaled.unsqueeze(-1) - nf4_codebook()).abs().argmin(-1).flatten().to(torch.uint8)
 
 
-@slip("nf4_quantize", "searchsorted gives the next level above, not the nearest: search among the midpoints of the levels")
+@slip(
+    "nf4_quantize", "searchsorted gives the next level above, not the nearest: search among the midpoints of the levels"
+)
 def searched_without_midpoints(tensor, block_size=64):
     blocks, absmax = _nf4_blocks(tensor, block_size)
     scaled = blocks / _positive(absmax).unsqueeze(1)
@@ -960,7 +1020,9 @@ def mean_not_subtracted(absmax, block_size=256):
     return codes, scales, absmax.mean()
 
 
-@slip("double_quantize", "the largest code is 127; with 128 as divisor the largest rest has none, and has to be clamped")
+@slip(
+    "double_quantize", "the largest code is 127; with 128 as divisor the largest rest has none, and has to be clamped"
+)
 def divided_by_128(absmax, block_size=256):
     return _double(absmax, block_size, absmax.mean(), 128)
 

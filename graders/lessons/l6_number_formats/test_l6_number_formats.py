@@ -21,7 +21,11 @@ uint8, int8, int32 = torch.uint8, torch.int8, torch.int32
 INF, NAN = math.inf, math.nan
 CLOSE = relative(2.0**-21)  # four units in the last place of a float32, or more
 E2M1 = tensor([0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0])
-ELEMENTS = {"e2m1": (2, 2, 6.0), "e4m3": (8, 4, 448.0), "e5m2": (15, 3, 57344.0)}  # emax, bits of a mantissa with its 1, end
+ELEMENTS = {
+    "e2m1": (2, 2, 6.0),
+    "e4m3": (8, 4, 448.0),
+    "e5m2": (15, 3, 57344.0),
+}  # emax, bits of a mantissa with its 1, end
 
 
 def name(value: object) -> str:
@@ -67,7 +71,9 @@ def spread(x: Tensor) -> Tensor:
     return x[:1].expand(x.shape)
 
 
-LAYOUTS = pytest.mark.parametrize("layout", [transposed, every_other, part_of_more, spread], ids=lambda make: make.__name__)
+LAYOUTS = pytest.mark.parametrize(
+    "layout", [transposed, every_other, part_of_more, spread], ids=lambda make: make.__name__
+)
 
 
 def settled(x: Tensor, scale: Tensor, rounded: Callable[[Tensor], Tensor]) -> Tensor:
@@ -245,7 +251,9 @@ class TestTileQuantize:
         x = tiled((6, 8), tile, generator)
         parts(student.tile_quantize(x, tile), reference.tile_quantize(x, tile), exactly, CLOSE)
 
-    @pytest.mark.parametrize(("shape", "tile"), [((2, 256), (1, 128)), ((128, 256), (128, 128))], ids=["1x128", "128x128"])
+    @pytest.mark.parametrize(
+        ("shape", "tile"), [((2, 256), (1, 128)), ((128, 256), (128, 128))], ids=["1x128", "128x128"]
+    )
     def test_tiles_of_the_paper(self, student, reference, generator, shape, tile):
         """Tiles of 1 x 128 and of 128 x 128."""
         x = tiled(shape, tile, generator)
@@ -1117,7 +1125,9 @@ def steady_block(count: int, generator: Generator) -> Tensor:
     levels = E2M1[torch.randint(8, (count,), generator=generator)] * (1.0 if integer(0, 2, generator) else 1.5)
     block = torch.where(levels <= 6, levels, 1.5) * (1 + uniform((count,), -0.05, 0.05, generator))
     loose = torch.rand(count, generator=generator) < 0.4
-    block = torch.where(loose, uniform((count,), 0.0, 6.0, generator), block).clamp(max=5.9) * signs((count,), generator)
+    block = torch.where(loose, uniform((count,), 0.0, 6.0, generator), block).clamp(max=5.9) * signs(
+        (count,), generator
+    )
     block[0] = 6.0
     for end in (4, 6, 4, 6):
         block = settled(block, tensor(6 / end), to_e2m1)
@@ -1138,7 +1148,9 @@ def told_apart(other: Callable[[Tensor], Tensor], generator: Generator) -> Tenso
     while True:
         block = steady_block(16, generator)
         (four, six), (other_four, other_six) = errors_of(block, by_squares), errors_of(block, other)
-        if (1.03 * four < six and 1.03 * other_six < other_four) or (1.03 * six < four and 1.03 * other_four < other_six):
+        if (1.03 * four < six and 1.03 * other_six < other_four) or (
+            1.03 * six < four and 1.03 * other_four < other_six
+        ):
             return block
 
 
@@ -1281,7 +1293,9 @@ def half_away(x: Tensor) -> Tensor:
 def q8_input(blocks: int, generator: Generator) -> Tensor:
     """Blocks of unequal amax, away from ties of the codes, and of the scale in float16."""
     x = torch.randn(blocks, 32, generator=generator) * 10.0 ** uniform((blocks, 1), -3.0, 3.0, generator)
-    amax = (x.abs().amax(1, keepdim=True) / 127).half().float() * 127 * (1 + uniform((blocks, 1), -1e-4, 1e-4, generator))
+    amax = (
+        (x.abs().amax(1, keepdim=True) / 127).half().float() * 127 * (1 + uniform((blocks, 1), -1e-4, 1e-4, generator))
+    )
     x = torch.where(x.abs() < 0.99 * amax, x, 0.5 * amax)
     x[:, 4:5] = amax * signs((blocks, 1), generator)
     return settled(x, amax / 127, half_away)
