@@ -1,4 +1,4 @@
-"""The command line: `python -m graders derive | release | course | grade | trust | bench`."""
+"""The command line: `python -m graders derive | release | course | grade | trust | bench | selfcheck`."""
 
 from __future__ import annotations
 
@@ -43,6 +43,9 @@ def _parser() -> argparse.ArgumentParser:
 
     bench = commands.add_parser("bench", help="measure what grading costs, against its floor")
     bench.add_argument("--output", type=Path, metavar="DIR")
+
+    check = commands.add_parser("selfcheck", help="what each isolation tier of this machine really stops")
+    check.add_argument("--markdown", action="store_true", help="print the manual's table of promises instead")
     return parser
 
 
@@ -110,6 +113,10 @@ def main(arguments: list[str] | None = None) -> int:
             from graders.bench.costs import bench
 
             return bench(given.output)
+        elif given.command == "selfcheck":
+            from graders.trust.selfcheck import selfcheck
+
+            return selfcheck(given.markdown)
     except Problem as problem:
         print(f"graders: {problem}", file=sys.stderr)
         return problem.status

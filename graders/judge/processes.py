@@ -16,7 +16,7 @@ from collections import deque
 from typing import Any
 
 from graders import ROOT
-from graders.worker import worker
+from graders.worker import sandbox, worker
 
 CALL_SECONDS = 10.0
 EXERCISE_SECONDS = 20.0
@@ -31,6 +31,7 @@ _KEPT_ENVIRONMENT = (
     "LC_ALL",
     "ATEN_CPU_CAPABILITY",
     "ONEDNN_MAX_CPU_ISA",
+    "GRADERS_MEMORY",
     "GRADERS_TIER",
     "LD_LIBRARY_PATH",
 )
@@ -156,6 +157,11 @@ class Zygote:
         self._control: socket.socket | None = None
         self._scratch = ""
 
+    @property
+    def pid(self) -> int:
+        """The number of the zygote's process, 0 before it runs."""
+        return self._process.pid if self._process else 0
+
     def _start(self) -> None:
         self.close()
         self._scratch = tempfile.mkdtemp(prefix="graders-")
@@ -184,7 +190,7 @@ class Zygote:
         there.close()
         self._control = here
         here.settimeout(START_SECONDS)
-        self.tier = {b"N": "namespaces", b"P": "process"}[here.recv(1)]
+        self.tier = sandbox.of_rank(*struct.unpack("<b", worker.read_exactly(here, 1)))
 
     def _ask(self, message: bytes, descriptors: tuple[int, ...] = ()) -> None:
         assert self._control is not None

@@ -20,7 +20,6 @@ import signal
 import socket
 import struct
 import sys
-import tempfile
 import time
 from pathlib import Path
 
@@ -60,7 +59,7 @@ def _forget_the_rest(root: str) -> None:
     sys.meta_path[:] = [finder for finder in sys.meta_path if "__editable__" not in getattr(finder, "__module__", "")]
     sys.path_hooks[:] = [hook for hook in sys.path_hooks if "__editable__" not in getattr(hook, "__module__", "")]
     sys.path_importer_cache.clear()
-    for name in ("graders", "graders.worker", "graders.wire"):
+    for name in ("graders", "graders.worker", "graders.wire", "graders.worker.sandbox"):
         sys.modules[name].__path__ = []
     sys.argv[:] = ["submission"]
 
@@ -118,22 +117,15 @@ def _reap(ended: dict[int, int]) -> None:
             pid, status = os.waitpid(-1, os.WNOHANG)
             if pid == 0:
                 return
-            ended[pid] = os.waitstatus_to_exitcode(status)
+            if os.WIFEXITED(status) or os.WIFSIGNALED(status):  # not if it was stopped: whoever is traced can be
+                ended[pid] = os.waitstatus_to_exitcode(status)
             while len(ended) > 256:
                 ended.pop(next(iter(ended)))
 
 
-def _become_worker(spaces: sandbox.Namespaces | None, connection: socket.socket, scratch: str) -> None:
+def _become_worker(box: sandbox.Sandbox, connection: socket.socket) -> None:
     try:
-        if spaces is not None:
-            spaces.enter()
-            os.chdir(scratch)
-        else:
-            sandbox.first_to_go()
-            os.chdir(tempfile.mkdtemp(dir=scratch))
-        sandbox.limit(
-            0 if spaces else sandbox.tasks()
-        )  # after a change of user, which would clear the signal that comes with the parent's end
+        box.settle()
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         os.closerange(3, connection.fileno())
         os.closerange(connection.fileno() + 1, sandbox.OPEN_FILES)
@@ -153,12 +145,14 @@ def main(root: str, libraries: list[str], hidden: list[str], scratch: str) -> No
     null = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1, 2):
         os.dup2(null, descriptor)
-    spaces = sandbox.enter_namespaces(hidden, scratch, _needed())
+    box = sandbox.enter(hidden, scratch, _needed())
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000)  # else workers that build models and throw them away collect all the time
     _collapse()
-    control.sendall(b"N" if spaces else b"P")
+    if sys.platform.startswith("linux"):
+        sandbox.watch.start()
+    control.sendall(struct.pack("<b", sandbox.rank(box.tier)))
     ended: dict[int, int] = {}
     while True:
         message, descriptors, _, _ = socket.recv_fds(control, 5, 1)
@@ -175,12 +169,12 @@ def main(root: str, libraries: list[str], hidden: list[str], scratch: str) -> No
             continue
         connection = socket.socket(fileno=descriptors[0])
         try:
-            pid = spaces.fork() if spaces else os.fork()
+            pid = box.fork()
         except OSError:
             pid = -1
         if pid == 0:
             control.close()
-            _become_worker(spaces, connection, scratch)
+            _become_worker(box, connection)
         connection.close()
         control.sendall(struct.pack("<i", max(pid, 0)))
         _reap(ended)
