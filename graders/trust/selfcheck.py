@@ -23,11 +23,11 @@ from typing import Any
 from graders import ROOT
 from graders.judge import processes
 from graders.judge.proxy import value_of
-from graders.trust import promises
+from graders.trust import sandbox_promises as promises
 from graders.wire import codec
 from graders.worker import sandbox
 
-MEMORY = 1024  # MiB for a worker, so that a check of the limit asks for little
+MEMORY = 768  # MiB for a worker, so that a check of the limit asks for little
 SECONDS = 40.0
 _ADD_KEY, _KEYCTL = (248, 250) if platform.machine() == "x86_64" else (217, 219)
 _USER_KEYRING, _INVALIDATE = -4, 21
@@ -57,10 +57,10 @@ class Tier:
 
 def name_of(promise: Any) -> str:
     """Return the name of a promise."""
-    return promise.__doc__.partition(":")[0]
+    return str(promise.__doc__).partition(":")[0]
 
 
-def selfcheck(markdown: bool = False) -> int:
+def selfcheck(tiers: list[str] | None = None, markdown: bool = False) -> int:
     """Print a line per tier and promise; return 0 if all that is promised is held. markdown: print the manual's table."""
     if markdown:
         print(table())
@@ -72,7 +72,7 @@ def selfcheck(markdown: bool = False) -> int:
         else sys.platform
     )
     held = True
-    for name in sandbox.TIERS:
+    for name in tiers or sandbox.TIERS:
         found = check(name)
         print(f"\n{found.name}{': not available here, ' + found.absent if found.absent else ''}")
         for promise, broken in found.broken.items():
@@ -80,7 +80,7 @@ def selfcheck(markdown: bool = False) -> int:
             if broken and found.promised(promise):
                 state = "PROMISED, BUT NOT HELD"
             told = ": " + "; ".join(broken[:3]) if broken else ""
-            print(f"  {promise:<24}{state}{told}")
+            print(f"  {promise:<25}{state}{told}")
         held = held and found.held
     print("\neverything that is promised is held" if held else "\nnot everything that is promised is held")
     return 0 if held else 1
@@ -102,6 +102,7 @@ def check(name: str, only: tuple[Any, ...] = promises.ALL) -> Tier:
             return found
         finally:
             zygote.close()
+            _taken_away(Path("/dev/shm/note"))
 
 
 def _broken(zygote: processes.Zygote, promise: Any, told: dict[str, Any]) -> list[str]:
@@ -188,7 +189,8 @@ def _machine() -> Iterator[tuple[dict[str, Any], tuple[str, ...]]]:
         master, slave = pty.openpty()
         stack.callback(os.close, master)
         stack.callback(os.close, slave)
-        sleeper = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(3600)", "graders-selfcheck"])
+        waits = [sys.executable, "-c", "import sys; sys.stdin.read()", "graders-selfcheck"]  # for the end of this process
+        sleeper = subprocess.Popen(waits, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
         stack.callback(sleeper.wait)
         stack.callback(sleeper.kill)
         stack.callback(_with_a_key())
@@ -279,7 +281,7 @@ def table() -> str:
     """Return what each tier promises, as the manual's Markdown table."""
     lines = ["| | " + " | ".join(f"`{tier}`" for tier in sandbox.TIERS) + " |", "|---" * (1 + len(sandbox.TIERS)) + "|"]
     for promise in promises.ALL:
-        name, _, more = promise.__doc__.partition(": ")
+        name, _, more = str(promise.__doc__).partition(": ")
         cells = ["stopped" if promise in promises.PROMISED[tier] else "**not stopped**" for tier in sandbox.TIERS]
         lines.append(f"| **{name}**: {more} | " + " | ".join(cells) + " |")
     return "\n".join(lines)

@@ -88,6 +88,8 @@ class Namespaces:
             Path("/proc/self/gid_map").write_text(f"0 {gid} 1")
             _go_on_in_a_child()
         mount("none", "/", None, MS_REC | MS_PRIVATE)
+        if uid != 0:  # the processes of this PID namespace, for `watch`
+            mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC)
         _private_devices()
         self._own_pids = os.open("/proc/thread-self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
         before = os.umask(0o022)

@@ -69,7 +69,7 @@ def read_another_submission(told: dict[str, Any]) -> list[str]:
 
 
 def write_outside(told: dict[str, Any]) -> list[str]:
-    """write outside: of the scratch folder; also rights, times, names and lengths of files"""
+    """write outside: of the scratch folder; also rights, times, names and lengths of files there"""
     import ctypes
     import os
 
@@ -101,7 +101,7 @@ def write_outside(told: dict[str, Any]) -> list[str]:
 
 
 def network(told: dict[str, Any]) -> list[str]:
-    """network: no socket but those between processes of one machine"""
+    """network: sockets of every kind but those between processes of one machine"""
     import socket
 
     found = []
@@ -198,7 +198,7 @@ def other_processes(told: dict[str, Any]) -> list[str]:
 
 
 def keyring(told: dict[str, Any]) -> list[str]:
-    """keyring: of who grades, and of other students"""
+    """keyring: keys of who grades, and keys left for others"""
     import ctypes
     import platform
 
@@ -214,7 +214,7 @@ def keyring(told: dict[str, Any]) -> list[str]:
 
 
 def devices(told: dict[str, Any]) -> list[str]:
-    """devices: none but null, zero, full, random, urandom; shared memory only of its own"""
+    """devices: all but null, zero, full, random, urandom; the machine's shared memory"""
     import glob
     import os
 
@@ -243,7 +243,7 @@ def devices(told: dict[str, Any]) -> list[str]:
 
 
 def namespaces(told: dict[str, Any]) -> list[str]:
-    """namespaces: no new ones, no mounts"""
+    """namespaces: new ones, and mounts"""
     import ctypes
     import os
 
@@ -274,7 +274,7 @@ def namespaces(told: dict[str, Any]) -> list[str]:
 
 
 def kernel_calls(told: dict[str, Any]) -> list[str]:
-    """kernel calls: no ptrace, bpf, io_uring, userfaultfd, perf, memory of other processes, files by their inode"""
+    """kernel calls: ptrace, bpf, io_uring, userfaultfd, perf, memory of other processes, files by their inode"""
     import ctypes
     import os
 
@@ -298,7 +298,7 @@ def kernel_calls(told: dict[str, Any]) -> list[str]:
 
 
 def memory(told: dict[str, Any]) -> list[str]:
-    """memory: of a worker and all that it starts together, with what they share"""
+    """memory: more than the limit, for a worker and all that it starts together, shared memory included"""
     import mmap
     import os
     import resource
@@ -320,19 +320,22 @@ def memory(told: dict[str, Any]) -> list[str]:
             pass
     if found:
         return found
+    reader, writer = os.pipe()
     for _ in range(3):
         if os.fork() == 0:
-            held = bytearray(limit // 2)
-            for at in range(0, len(held), 4096):
-                held[at] = 1
+            held = b"x" * (limit * 2 // 5)
+            os.write(writer, held[:1])
             time.sleep(5)
             os._exit(0)
-    time.sleep(6)
-    return ["held memory in three processes that one may not have"]
+    filled = b""
+    while len(filled) < 3:
+        filled += os.read(reader, 3)
+    time.sleep(1)
+    return ["held more memory in three processes than one may have"]
 
 
 def memory_that_stays(told: dict[str, Any]) -> list[str]:
-    """memory that stays: files in shared memory; not being the first to go when the machine has none left"""
+    """memory that stays: files in shared memory; no longer being the first to go when the machine runs out"""
     import os
 
     found = []
@@ -364,7 +367,7 @@ def memory_that_stays(told: dict[str, Any]) -> list[str]:
 
 
 def processes(told: dict[str, Any]) -> list[str]:
-    """processes: no more than a few dozen at once"""
+    """processes: more than a few dozen at once"""
     import os
     import time
 
@@ -381,7 +384,7 @@ def processes(told: dict[str, Any]) -> list[str]:
 
 
 def time_(told: dict[str, Any]) -> list[str]:
-    """time: a call that does not end is ended"""
+    """time: calls that do not end"""
     import signal
     import time
 
@@ -391,7 +394,7 @@ def time_(told: dict[str, Any]) -> list[str]:
 
 
 def terminal(told: dict[str, Any]) -> list[str]:
-    """terminal: nothing written to the one of who grades, nothing typed into it"""
+    """terminal: writing to the one of who grades, typing into it"""
     import fcntl
     import glob
     import os
