@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from graders.judge.contract import one_line
+from graders.collecting.endings import one_line
 
 
 def write_csv(verdicts: Iterable[dict[str, Any]], path: Path) -> None:

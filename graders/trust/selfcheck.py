@@ -21,10 +21,10 @@ from pathlib import Path
 from typing import Any
 
 from graders import ROOT
-from graders.judge import processes
+from graders.collecting import processes
 from graders.judge.proxy import value_of
 from graders.trust import sandbox_promises as promises
-from graders.wire import codec
+from graders.wire import codec, tiers
 from graders.worker import sandbox
 
 MEMORY = 768  # MiB for a worker, so that a check of the limit asks for little
@@ -43,7 +43,7 @@ class Tier:
 
     def promised(self, promise: str) -> bool:
         """Whether this tier promises something here: without its filter of system calls it promises less."""
-        tier = self.name.removesuffix(sandbox.UNFILTERED)
+        tier = self.name.removesuffix(tiers.UNFILTERED)
         kept = set(promises.PROMISED[tier])
         if tier != self.name:
             kept -= promises.NEED_THE_FILTER | (promises.NEED_IT_BESIDE_OTHERS if tier != "namespaces" else set())
@@ -60,7 +60,7 @@ def name_of(promise: Any) -> str:
     return str(promise.__doc__).partition(":")[0]
 
 
-def selfcheck(tiers: list[str] | None = None, markdown: bool = False) -> int:
+def selfcheck(names: list[str] | None = None, markdown: bool = False) -> int:
     """Print a line per tier and promise; return 0 if all that is promised is held. markdown: print the manual's table."""
     if markdown:
         print(table())
@@ -72,7 +72,7 @@ def selfcheck(tiers: list[str] | None = None, markdown: bool = False) -> int:
         else sys.platform
     )
     held = True
-    for name in tiers or sandbox.TIERS:
+    for name in names or tiers.TIERS:
         found = check(name)
         print(f"\n{found.name}{': not available here, ' + found.absent if found.absent else ''}")
         for promise, broken in found.broken.items():
@@ -92,7 +92,7 @@ def check(name: str, only: tuple[Any, ...] = promises.ALL) -> Tier:
         zygote = processes.Zygote(hidden=hidden)
         try:
             zygote.warm()
-            if zygote.tier.removesuffix(sandbox.UNFILTERED) != name:
+            if zygote.tier.removesuffix(tiers.UNFILTERED) != name:
                 return Tier(name, f"workers would run as {zygote.tier}")
             found = Tier(zygote.tier)
             told |= {"scratch": zygote._scratch, "pids": [told["sleeper"], zygote.pid]}
@@ -189,7 +189,12 @@ def _machine() -> Iterator[tuple[dict[str, Any], tuple[str, ...]]]:
         master, slave = pty.openpty()
         stack.callback(os.close, master)
         stack.callback(os.close, slave)
-        waits = [sys.executable, "-c", "import sys; sys.stdin.read()", "graders-selfcheck"]  # for the end of this process
+        waits = [
+            sys.executable,
+            "-c",
+            "import sys; sys.stdin.read()",
+            "graders-selfcheck",
+        ]  # for the end of this process
         sleeper = subprocess.Popen(waits, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
         stack.callback(sleeper.wait)
         stack.callback(sleeper.kill)
@@ -279,9 +284,9 @@ def _text(path: Path) -> str:
 
 def table() -> str:
     """Return what each tier promises, as the manual's Markdown table."""
-    lines = ["| | " + " | ".join(f"`{tier}`" for tier in sandbox.TIERS) + " |", "|---" * (1 + len(sandbox.TIERS)) + "|"]
+    lines = ["| | " + " | ".join(f"`{tier}`" for tier in tiers.TIERS) + " |", "|---" * (1 + len(tiers.TIERS)) + "|"]
     for promise in promises.ALL:
         name, _, more = str(promise.__doc__).partition(": ")
-        cells = ["stopped" if promise in promises.PROMISED[tier] else "**not stopped**" for tier in sandbox.TIERS]
+        cells = ["stopped" if promise in promises.PROMISED[tier] else "**not stopped**" for tier in tiers.TIERS]
         lines.append(f"| **{name}**: {more} | " + " | ".join(cells) + " |")
     return "\n".join(lines)

@@ -18,9 +18,9 @@ from typing import Any
 from graders import ROOT, lessons
 from graders.cohort.grading import Bench
 from graders.cohort.submissions import Submission
-from graders.judge import processes
+from graders.collecting import processes
 from graders.trust.attacks import Attack, corpus
-from graders.worker import sandbox
+from graders.wire import tiers
 
 SEED = "siege"
 SHORT = {"CALL_SECONDS": 3.0, "EXERCISE_SECONDS": 5.0}
@@ -91,8 +91,7 @@ def siege(
     with ProcessPoolExecutor(AT_ONCE, context, _start, (lesson,)) as pool:
         tier = pool.submit(_tier, lesson).result()
         tried = [
-            (attack, not attack.harmful or sandbox.rank(tier) >= sandbox.rank("landlock"))
-            for attack in attacks or corpus()
+            (attack, not attack.harmful or tiers.rank(tier) >= tiers.rank("landlock")) for attack in attacks or corpus()
         ]
         judged = [
             pool.submit(_judge, lesson, text_of(attack, lesson, honest)) if ran else None for attack, ran in tried

@@ -37,7 +37,7 @@ from tests.for_nbgrader.nbgrader_course import (
 )
 from tests.for_nbgrader.nbgrader_samples import named
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.timeout(900), pytest.mark.alone]
 PATIENCE = 120  # seconds that a page may take on a busy machine
 WRONG = "def integer_range(dtype):\n    info = torch.iinfo(dtype)\n    return -info.max, info.max"
 

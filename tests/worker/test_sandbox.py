@@ -12,18 +12,18 @@ from collections.abc import Iterator
 import pytest
 
 from graders import ROOT
-from graders.__main__ import TIERS as NAMED
-from graders.judge.processes import Zygote
+from graders.collecting.processes import Zygote
 from graders.trust import sandbox_promises, selfcheck
+from graders.wire.tiers import TIERS, of_rank, rank
 from graders.worker import sandbox, zygote
 from graders.worker.sandbox import landlock, seccomp
-from tests.judge.test_processes import run
+from tests.collecting.test_processes import run
 from tests.worker import ordinary_user
 
 pytestmark = pytest.mark.timeout(600)
 
 
-@pytest.fixture(scope="module", params=sandbox.TIERS)
+@pytest.fixture(scope="module", params=TIERS)
 def box(request: pytest.FixtureRequest) -> Iterator[Zygote]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GRADERS_TIER", request.param)
@@ -84,7 +84,7 @@ def test_processes_share_memory_where_they_have_one_of_their_own(box: Zygote, na
     assert told == ("PermissionError" if box.tier == "landlock" else True)
 
 
-@pytest.mark.parametrize("tier", sandbox.TIERS)
+@pytest.mark.parametrize("tier", TIERS)
 def test_what_is_promised_is_held(tier: str) -> None:
     found = selfcheck.check(tier)
     assert found.absent == ""
@@ -146,8 +146,8 @@ def test_without_its_library_a_tier_says_so_and_promises_less(monkeypatch: pytes
     assert seccomp.program() is None
     tier = sandbox.Sandbox("process", [], "", [], False).tier
     assert tier == "process without seccomp"
-    assert sandbox.rank(tier) < sandbox.rank("process") < sandbox.rank("landlock without seccomp")
-    assert all(sandbox.of_rank(sandbox.rank(each)) == each for each in (tier, *sandbox.TIERS))
+    assert rank(tier) < rank("process") < rank("landlock without seccomp")
+    assert all(of_rank(rank(each)) == each for each in (tier, *TIERS))
     found = selfcheck.Tier(tier, broken={"network": ["connected"], "time": []})
     assert found.held
     assert not selfcheck.Tier("process", broken={"network": ["connected"]}).held
@@ -161,7 +161,3 @@ def test_a_child_of_a_worker_is_ended_with_it_and_cannot_leave_its_group(box: Zy
 
 def test_the_manual_shows_what_is_promised() -> None:
     assert selfcheck.table() in (ROOT / "graders" / "README.md").read_text(encoding="utf-8")
-
-
-def test_the_command_line_knows_the_tiers() -> None:
-    assert NAMED == sandbox.TIERS

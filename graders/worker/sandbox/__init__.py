@@ -15,39 +15,14 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from graders.wire.tiers import TIERS, UNFILTERED
 from graders.worker.sandbox import kernel, limits, seccomp, watch
 from graders.worker.sandbox.kernel import LINUX
 from graders.worker.sandbox.landlock import SIGNALS, TRUNCATION, Grants, abi
 from graders.worker.sandbox.limits import OPEN_FILES, limit, tasks
 from graders.worker.sandbox.namespaces import FIRST_USER, USERS, Namespaces
 
-__all__ = [
-    "LINUX",
-    "OPEN_FILES",
-    "TIERS",
-    "UNFILTERED",
-    "Sandbox",
-    "abi",
-    "enter",
-    "limit",
-    "of_rank",
-    "rank",
-    "tasks",
-    "watch",
-]
-
-TIERS = ("namespaces", "landlock", "process")
-UNFILTERED = " without seccomp"
-
-
-def rank(tier: str) -> int:
-    """Return how much a tier is worth, the best the highest; each is worth less without its filter."""
-    return 2 * (len(TIERS) - TIERS.index(tier.removesuffix(UNFILTERED))) - tier.endswith(UNFILTERED)
-
-
-def of_rank(number: int) -> str:
-    """Return the tier of a rank."""
-    return next(tier + told for tier in TIERS for told in ("", UNFILTERED) if rank(tier + told) == number)
+__all__ = ["LINUX", "OPEN_FILES", "Sandbox", "abi", "enter", "limit", "tasks", "watch"]
 
 
 class Sandbox:
