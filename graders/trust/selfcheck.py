@@ -23,7 +23,7 @@ from typing import Any
 from graders import ROOT
 from graders.collecting import processes
 from graders.judge.proxy import value_of
-from graders.trust import sandbox_promises as promises
+from graders.trust import breaches
 from graders.wire import codec, tiers
 from graders.worker import sandbox
 
@@ -44,9 +44,9 @@ class Tier:
     def promised(self, promise: str) -> bool:
         """Whether this tier promises something here: without its filter of system calls it promises less."""
         tier = self.name.removesuffix(tiers.UNFILTERED)
-        kept = set(promises.PROMISED[tier])
+        kept = set(breaches.PROMISED[tier])
         if tier != self.name:
-            kept -= promises.NEED_THE_FILTER | (promises.NEED_IT_BESIDE_OTHERS if tier != "namespaces" else set())
+            kept -= breaches.NEED_THE_FILTER | (breaches.NEED_IT_BESIDE_OTHERS if tier != "namespaces" else set())
         return promise in map(name_of, kept)
 
     @property
@@ -86,7 +86,7 @@ def selfcheck(names: list[str] | None = None, markdown: bool = False) -> int:
     return 0 if held else 1
 
 
-def check(name: str, only: tuple[Any, ...] = promises.ALL) -> Tier:
+def check(name: str, only: tuple[Any, ...] = breaches.ALL) -> Tier:
     """Try all promises in workers of one tier."""
     with _machine() as (told, hidden), _environment(GRADERS_TIER=name, GRADERS_MEMORY=str(MEMORY)):
         zygote = processes.Zygote(hidden=hidden)
@@ -108,20 +108,20 @@ def check(name: str, only: tuple[Any, ...] = promises.ALL) -> Tier:
 def _broken(zygote: processes.Zygote, promise: Any, told: dict[str, Any]) -> list[str]:
     """Return how a promise was broken, as the worker tells it and as it is seen from outside."""
     before = _state(told["target"])
-    seconds = 3.0 if promise is promises.time_ else SECONDS
+    seconds = 3.0 if promise is breaches.time_ else SECONDS
     try:
         found = _ask(zygote, promise, told, seconds)
     except processes.WorkerEnded as ended:
-        ends = {promises.time_: "timeout", promises.memory: "killed", promises.processes: "killed"}
+        ends = {breaches.time_: "timeout", breaches.memory: "killed", breaches.processes: "killed"}
         found = [] if ends.get(promise) == ended.outcome else [f"not known, the worker ended: {ended}"]
-    if promise is promises.write_outside:
+    if promise is breaches.write_outside:
         found += [
             f"wrote in {folder}" for folder in dict.fromkeys(told["folders"]) if _taken_away(Path(folder, told["name"]))
         ]
         found += [f"changed {told['target']}"] if _state(told["target"]) != before else []
-    if promise is promises.services and _arrived(told["inbox"]):
+    if promise is breaches.services and _arrived(told["inbox"]):
         found.append(f"sent a datagram to {told['datagrams']}")
-    if promise is promises.other_processes and _stays(told["name"]):
+    if promise is breaches.other_processes and _stays(told["name"]):
         found.append("left a process behind")
     return found
 
@@ -285,8 +285,8 @@ def _text(path: Path) -> str:
 def table() -> str:
     """Return what each tier promises, as the manual's Markdown table."""
     lines = ["| | " + " | ".join(f"`{tier}`" for tier in tiers.TIERS) + " |", "|---" * (1 + len(tiers.TIERS)) + "|"]
-    for promise in promises.ALL:
+    for promise in breaches.ALL:
         name, _, more = str(promise.__doc__).partition(": ")
-        cells = ["stopped" if promise in promises.PROMISED[tier] else "**not stopped**" for tier in tiers.TIERS]
+        cells = ["stopped" if promise in breaches.PROMISED[tier] else "**not stopped**" for tier in tiers.TIERS]
         lines.append(f"| **{name}**: {more} | " + " | ".join(cells) + " |")
     return "\n".join(lines)

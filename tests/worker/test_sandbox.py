@@ -13,7 +13,7 @@ import pytest
 
 from graders import ROOT
 from graders.collecting.processes import Zygote
-from graders.trust import sandbox_promises, selfcheck
+from graders.trust import breaches, selfcheck
 from graders.wire.tiers import TIERS, of_rank, rank
 from graders.worker import sandbox, zygote
 from graders.worker.sandbox import landlock, seccomp
@@ -89,16 +89,14 @@ def test_what_is_promised_is_held(tier: str) -> None:
     found = selfcheck.check(tier)
     assert found.absent == ""
     assert {promise: broken for promise, broken in found.broken.items() if broken and found.promised(promise)} == {}
-    assert len(found.broken) == len(sandbox_promises.ALL)
+    assert len(found.broken) == len(breaches.ALL)
 
 
 def test_the_checks_have_teeth() -> None:
     """Where nothing is promised, they find their way."""
     found = selfcheck.check("process")
     ways = {promise for promise, broken in found.broken.items() if broken}
-    unpromised = {
-        selfcheck.name_of(each) for each in sandbox_promises.ALL if each not in sandbox_promises.BESIDE_OTHERS
-    }
+    unpromised = {selfcheck.name_of(each) for each in breaches.ALL if each not in breaches.BESIDE_OTHERS}
     assert ways == unpromised
 
 
@@ -109,7 +107,7 @@ def test_an_ordinary_user_gets_the_best_tier_and_what_it_promises(forbidden: boo
     if forbidden:
         assert "namespaces: not available here, workers would run as landlock" in told.stdout
         told = ordinary_user.run(["-m", "graders", "selfcheck", "landlock"], forbidden)
-    assert len(re.findall(r" held$", told.stdout, re.MULTILINE)) == len(sandbox_promises.ALL) + 1, told.stdout
+    assert len(re.findall(r" held$", told.stdout, re.MULTILINE)) == len(breaches.ALL) + 1, told.stdout
     assert (told.returncode, tier in told.stdout, "not held" in told.stdout) == (0, True, False), told.stdout
 
 
@@ -118,7 +116,7 @@ def test_an_older_landlock_holds_the_same(tmp_path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(landlock, "abi", lambda: 2)
     monkeypatch.setattr(sys, "path", [place for place in sys.path if place and os.path.realpath(place) != str(ROOT)])
     scratch = tempfile.mkdtemp(dir=tmp_path)
-    tried = (sandbox_promises.write_outside, sandbox_promises.other_processes, sandbox_promises.services)
+    tried = (breaches.write_outside, breaches.other_processes, breaches.services)
     with selfcheck._machine() as (told, hidden):
         told |= {"scratch": scratch, "pids": [told["sleeper"]]}
         before = selfcheck._state(told["target"])

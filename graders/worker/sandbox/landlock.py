@@ -12,7 +12,7 @@ import os
 import stat
 from pathlib import Path
 
-from graders.worker.sandbox import kernel
+import graders.worker.sandbox.kernel as kernel
 
 _CREATE, _ADD, _RESTRICT, _VERSION, _BENEATH = 444, 445, 446, 1, 1
 _EXECUTE, _WRITE_FILE, _READ_FILE, _READ_DIR = 1, 2, 4, 8

@@ -7,7 +7,7 @@ import os
 import sys
 from pathlib import Path
 
-from graders.worker.sandbox import kernel
+import graders.worker.sandbox.kernel as kernel
 
 if sys.platform != "win32":
     import resource

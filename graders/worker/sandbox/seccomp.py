@@ -17,7 +17,7 @@ import struct
 import tempfile
 from typing import Any, ClassVar
 
-from graders.worker.sandbox import kernel
+import graders.worker.sandbox.kernel as kernel
 
 _FILES = """
     read write close close_range creat stat fstat lstat newfstatat statx poll ppoll select pselect6 epoll_create

@@ -15,7 +15,8 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from graders.worker.sandbox import kernel, limits
+import graders.worker.sandbox.kernel as kernel
+import graders.worker.sandbox.limits as limits
 
 _EVERY = 0.05  # seconds: what all cores of a small machine can fill in that time is a fraction of the limit
 _SESSION, _THREADS = 3, 17  # fields of /proc/PID/stat after the name
