@@ -38,6 +38,9 @@ def _parser() -> argparse.ArgumentParser:
     grade.add_argument(
         "--seed", metavar="TEXT", help="the secret that hidden inputs are made from (default: made once)"
     )
+    grade.add_argument(
+        "--require-tier", type=_tier, metavar="TIER", help="refuse to grade with less isolation (see selfcheck)"
+    )
 
     trust = commands.add_parser("trust", help="measure how good the graders are")
     trust.add_argument("lessons", nargs="*", metavar="LESSON")
@@ -79,10 +82,16 @@ def _derive(given: argparse.Namespace) -> int:
 
 def _grade(given: argparse.Namespace) -> int:
     from graders.cohort import grading
-    from graders.errors import Stopped
+    from graders.errors import Problem, Stopped
     from graders.report.table import write_csv
     from graders.report.terminal import Screen
 
+    if given.require_tier and given.scheduler:
+        raise Problem("--require-tier is about this machine; for others set GRADERS_REQUIRE_TIER where they run")
+    if given.require_tier:
+        from graders.collecting.processes import refuse_below
+
+        refuse_below(given.require_tier)
     try:
         with Screen() as screen:
             verdicts = grading.grade(given.paths, given.output, given.seed, given.workers, given.scheduler, screen.each)

@@ -17,6 +17,7 @@ from typing import Any
 from graders import ROOT
 from graders.collecting.deadlines import Clock, Deadline
 from graders.collecting.endings import WorkerEnded
+from graders.errors import Problem
 from graders.wire import frames, schema, tiers
 from graders.wire.recipes import Unreadable
 
@@ -142,6 +143,8 @@ class Zygote:
 
     def _start(self) -> None:
         self.close()
+        if wrong := tiers.wrong_setting():
+            raise Problem(wrong)
         self._scratch = tempfile.mkdtemp(prefix="graders-")
         here, there = socket.socketpair()
         root = str(ROOT)
@@ -169,6 +172,12 @@ class Zygote:
         self._control = here
         here.settimeout(START_SECONDS)
         self.tier = tiers.of_rank(*struct.unpack("<b", frames.read_exactly(here, 1)))
+        if not tiers.enough(self.tier):
+            self.close()
+            raise Problem(
+                f"this machine isolates with the tier `{self.tier}`, and `{os.environ[tiers.REQUIRED]}` is required; "
+                "`python -m graders selfcheck` says what each tier stops here"
+            )
 
     def _ask(self, message: bytes, descriptors: tuple[int, ...] = ()) -> None:
         assert self._control is not None
@@ -264,3 +273,13 @@ class Zygote:
         if self._scratch:
             shutil.rmtree(self._scratch, ignore_errors=True)
             self._scratch = ""
+
+
+def refuse_below(tier: str) -> None:
+    """Require a tier from now on, in this process and what it starts. Raises Problem if this machine does not allow it."""
+    os.environ[tiers.REQUIRED] = tier
+    zygote = Zygote()
+    try:
+        zygote.warm()
+    finally:
+        zygote.close()

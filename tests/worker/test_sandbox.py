@@ -8,12 +8,15 @@ import re
 import sys
 import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from graders import ROOT
+from graders.__main__ import main
 from graders.collecting.processes import Zygote
 from graders.trust import breaches, selfcheck
+from graders.wire import tiers
 from graders.wire.tiers import TIERS, of_rank, rank
 from graders.worker import sandbox, zygote
 from graders.worker.sandbox import landlock, seccomp
@@ -159,3 +162,32 @@ def test_a_child_of_a_worker_is_ended_with_it_and_cannot_leave_its_group(box: Zy
 
 def test_the_manual_shows_what_is_promised() -> None:
     assert selfcheck.table() in (ROOT / "graders" / "README.md").read_text(encoding="utf-8")
+
+
+def test_grading_below_a_required_tier_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "ann.py").write_text("# %%\ndef integer_range(dtype):\n    return 0\n")
+    command = ["grade", str(tmp_path / "ann.py"), "--output", str(tmp_path / "out")]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GRADERS_TIER", "process")
+        patch.setenv("GRADERS_REQUIRE_TIER", "process")
+        assert main([*command, "--require-tier", "landlock"]) == 2
+        told = capsys.readouterr().err
+        assert told == (
+            "graders: this machine isolates with the tier `process`, and `landlock` is required; "
+            "`python -m graders selfcheck` says what each tier stops here\n"
+        )
+        assert not (tmp_path / "out").exists()
+        assert main([*command, "--require-tier", "process"]) == 0
+        assert main([*command, "--require-tier", "process", "--scheduler", "tcp://127.0.0.1:1"]) == 2
+        patch.setenv("GRADERS_TIER", "nothing")
+        assert main([*command, "--require-tier", "process"]) == 2
+        assert "GRADERS_TIER is 'nothing'; choose from namespaces, landlock, process" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("required", "enough"), [("", True), ("landlock", False), ("process", True)])
+def test_a_verdict_of_a_lower_tier_is_not_kept(monkeypatch: pytest.MonkeyPatch, required: str, enough: bool) -> None:
+    monkeypatch.delenv(tiers.REQUIRED, raising=False)
+    if required:
+        monkeypatch.setenv(tiers.REQUIRED, required)
+    assert tiers.enough("process") is enough
+    assert tiers.enough("process without seccomp") is (not required)
