@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from textwrap import indent
 
 import pytest
 
@@ -82,8 +84,8 @@ def test_honest_code_works(box: Zygote, name: str) -> None:
 @pytest.mark.parametrize("name", SHARED)
 def test_processes_share_memory_where_they_have_one_of_their_own(box: Zygote, name: str) -> None:
     """Landlock cannot give a worker a /dev/shm of its own, and that of the machine is not for it: the manual says so."""
-    body = f"def work():\n    {SHARED[name]}".replace("\n", "\n    ").replace("    def work", "def work", 1)
-    told = run(box, f"{body}\ntry:\n    return work()\nexcept OSError as error:\n    return type(error).__name__")
+    body = f"def work():\n{indent(SHARED[name], '    ')}\n"
+    told = run(box, f"{body}try:\n    return work()\nexcept OSError as error:\n    return type(error).__name__")
     assert told == ("PermissionError" if box.tier == "landlock" else True)
 
 
@@ -134,10 +136,10 @@ def test_an_older_landlock_holds_the_same(tmp_path, monkeypatch: pytest.MonkeyPa
             finally:
                 os._exit(0)
         os.waitpid(pid, 0)
+        os.killpg(pid, signal.SIGKILL)
         os.close(writer)
         with os.fdopen(reader) as answer:
             assert json.loads(answer.read()) == []
-        os.killpg(pid, 9)
         assert selfcheck._state(told["target"]) == before
         assert not selfcheck._arrived(told["inbox"])
 
