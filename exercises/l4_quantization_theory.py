@@ -174,7 +174,7 @@ def quantize_model(
 
 # %% tags=["core"]
 def quantize_and_freeze(model: nn.Module, weights: str | quanto.qtype = "qint8") -> nn.Module:
-    """Quantize the model's weights, freeze it, and return the same object.
+    """Quantize the model's weights in place, freeze it, and return the same object.
 
     weights and ValueError as in `quantize_model`.  Frozen weights hold codes, no floats.
     >>> layer = quantize_and_freeze(toys.mlp_from([torch.diag(torch.full((16,), 254.0))])).layers[0]

@@ -1,7 +1,7 @@
 """What the kit knows of the lessons: `lessons.json` and `hints.json`, both derived.  Imports nothing heavy.
 
-lessons.json  {"lessons": [{"name", "title", "exercises": [{"name", "core", "summary", "examples"}]}]}, where `examples`
-              is the docstring of the exercise.
+lessons.json  {"lessons": [{"name", "title", "exercises": [{"name", "core", "summary", "in_place", "examples"}]}]}, where
+              `examples` is the docstring of the exercise, and `in_place` says that it may change its first argument.
 hints.json    {lesson: {exercise: [{"example", "value", "hint"}]}}: at the example of that index (as
               doctest.DocTestParser counts them) the answer with this fingerprint earns this sentence.
 """
@@ -27,6 +27,7 @@ class Exercise:
     core: bool
     summary: str
     examples: str
+    in_place: bool = False
 
 
 @dataclass(frozen=True)
@@ -50,10 +51,23 @@ def lessons() -> dict[str, Lesson]:
 
 def _lesson(entry: dict) -> Lesson:
     exercises = tuple(
-        Exercise(entry["name"], part["name"], part["core"], part.get("summary", ""), part["examples"])
+        Exercise(
+            entry["name"],
+            part["name"],
+            part["core"],
+            part.get("summary", ""),
+            part["examples"],
+            part.get("in_place", False),
+        )
         for part in entry["exercises"]
     )
     return Lesson(entry["name"], entry.get("title", ""), exercises)
+
+
+@cache
+def works_in_place(exercise: str) -> bool:
+    """Return whether an exercise may change its first argument: its statement says "in place"."""
+    return any(each.in_place for lesson in lessons().values() for each in lesson.exercises if each.name == exercise)
 
 
 def hint_for(exercise: Exercise, example: int, fingerprint: str) -> str | None:

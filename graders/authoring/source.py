@@ -33,6 +33,7 @@ class Exercise:
     name: str
     core: bool
     summary: str  # the docstring's first line
+    in_place: bool  # whether it says "in place": then it may change its first argument, else nothing
     docstring: str  # the whole docstring, without its indentation
     cell: int  # index of its cell in the lesson's notebook
 
@@ -176,7 +177,8 @@ def exercise(cell: NotebookNode, index: int) -> Exercise:
     summary = docstring.split("\n", 1)[0].strip()
     if not summary or ">>>" not in docstring:
         raise LessonError(f"{name} has no docstring with a summary line and an example (>>>)")
-    return Exercise(name, "core" in tags(cell), summary, docstring, index)
+    in_place = re.search(r"\bin\s+place\b", docstring) is not None
+    return Exercise(name, "core" in tags(cell), summary, in_place, docstring, index)
 
 
 def answer_points(cell: NotebookNode) -> float:

@@ -26,12 +26,13 @@ from typing import Any
 import torch
 
 from exercises.kit.checking.closeness import relative, same
-from graders.judge import checks, together
+from graders.judge import checks, left_behind, together
 from graders.judge.attempt import ERROR, FAILED, NOT_STARTED, PASSED, Attempt, Submission
 from graders.judge.contract import one_line, slips_of
 from graders.judge.processes import WorkerEnded, Zygote
 from graders.judge.proxy import Proxy, describe_call, in_process, value_of
 from graders.judge.told import NEEDS_ANOTHER, told
+from graders.wire import notes
 
 AHEAD = 2
 
@@ -92,20 +93,31 @@ class Judge:
         ] = {}  # exercise -> (sentence, checks that refuse the slip)
 
     def _record(self, exercise: checks.Exercise) -> list[bytes]:
+        """Run the checks on the reference and return the calls; the check of what they leave behind comes last."""
         calls: dict[bytes, bytes] = {}
+        told: dict[bytes, tuple] = {}
 
         def ask(call: bytes) -> bytes:
             asked.append(calls.setdefault(call, call))
             return self._answers(call)
 
+        def run(check: checks.Check, case: checks.Case) -> None:
+            student = Proxy(ask)
+            try:
+                exercise.run(check, case, self.seed, student, self.reference)
+            except Exception as error:
+                where = f"{exercise.owner.__name__}.{check.name}[{case.id}]"
+                raise ValueError(f"{self.lesson.name}: the solution fails {where}: {error!r}") from error
+            told.update({call[0]: call for call in student._calls})
+
         for check in exercise.checks:
             for case in check.cases:
                 asked = self._by_case[exercise.name, check.name, case.id] = []
-                try:
-                    exercise.run(check, case, self.seed, Proxy(ask), self.reference)
-                except Exception as error:
-                    where = f"{exercise.owner.__name__}.{check.name}[{case.id}]"
-                    raise ValueError(f"{self.lesson.name}: the solution fails {where}: {error!r}") from error
+                run(check, case)
+        last = left_behind.check(list(told.values()), vars(self.lesson.solution).get(exercise.name))
+        asked = self._by_case[exercise.name, last.name, last.cases[0].id] = []
+        run(last, last.cases[0])
+        exercise.checks.append(last)
         return list(calls)
 
     def judge(self, plan: dict[str, Any]) -> list[ExerciseVerdict]:
@@ -192,7 +204,8 @@ class Judge:
                 exercise.run(check, case, self.seed, student, self.reference)
             except Exception as error:
                 outcome, message = self.message(exercise.name, check.sentence, student, error)
-                return CheckVerdict(check.name, outcome, message, self._matching_slips(exercise.name, student))
+                alike = left_behind.alike if check.name == left_behind.NAME else _alike
+                return CheckVerdict(check.name, outcome, message, self._matching_slips(exercise.name, student, alike))
         return CheckVerdict(check.name, PASSED)
 
     def _as_recorded(
@@ -217,14 +230,14 @@ class Judge:
         _, _, name, args, kwargs, probe = student._calls[-1]
         return [describe_call(name, args, kwargs, vars(self.lesson.solution).get(name), probe)]
 
-    def _matching_slips(self, name: str, student: Proxy) -> set[str]:
+    def _matching_slips(self, name: str, student: Proxy, alike: Callable[[bytes, bytes], bool]) -> set[str]:
         """Return the sentences of the slips that answer as the student did wherever the student's answer is not the reference's."""
         told = [(call, reply) for call, reply, called, *_ in student._calls if called == name and reply is not None]
-        wrong = [(call, reply) for call, reply in told if not _alike(reply, self._answers(call))]
+        wrong = [(call, reply) for call, reply in told if not alike(reply, self._answers(call))]
         if not wrong:
             return set()
         slips = self._slips.get(name, [])
-        return {sentence for sentence, ask in slips if all(_alike(reply, ask(call)) for call, reply in wrong)}
+        return {sentence for sentence, ask in slips if all(alike(reply, ask(call)) for call, reply in wrong)}
 
     def _sum_up(self, exercise: checks.Exercise, verdict: ExerciseVerdict) -> None:
         failed = [check for check in verdict.checks if check.outcome != PASSED]
@@ -269,6 +282,7 @@ def _hint(shown: set[str], slips: list[set[str]], ruled_out: Callable[[], set[st
 
 def _alike(left: bytes, right: bytes) -> bool:
     """Whether two answers are the same: values up to rounding, exceptions by type."""
+    left, right = notes.split(left)[1], notes.split(right)[1]
     if left == right:
         return True
     if left[:1] != right[:1]:

@@ -20,7 +20,9 @@ from typing import Any
 
 import torch
 
-from graders.wire import codec, recipes
+from exercises.kit.checking.left_behind import Before, named
+from exercises.kit.lessons import works_in_place
+from graders.wire import codec, notes, recipes
 from graders.worker import magics, plans, submission, world
 
 MAX_FRAME = 1 << 30
@@ -91,8 +93,10 @@ def describe(error: BaseException) -> dict[str, Any]:
 def answer(space: dict[str, Any], request: bytes) -> bytes:
     """Answer one encoded call (name, probe, args, kwargs): `=` and the value, `!` and the exception, `?` and why not readable.
 
+    What the call left behind is noted before the answer (see `notes`); torch's settings are then as they were again.
     Random numbers are the same in every call, so that whoever makes a known mistake with them is recognised.
     """
+    before = None
     try:
         _seed(0)
         _torch_seed(0)
@@ -100,12 +104,31 @@ def answer(space: dict[str, Any], request: bytes) -> bytes:
         if name not in space:
             return b"-" + name.encode()
         function = space[name]
+        before = _before(name, args, kwargs)
         value = recipes.cook(probe, (function, *args), kwargs) if probe else function(*args, **kwargs)
-        return b"=" + _encode(value)
+        reply = b"=" + _encode(value)
     except recipes.Unreadable as error:
-        return b"?" + str(error)[:200].encode()
+        reply = b"?" + str(error)[:200].encode()
     except BaseException as error:
-        return b"!" + _dumps(describe(error)).encode()
+        reply = b"!" + _dumps(describe(error)).encode()
+    return _with_notes(reply, before) if before is not None else reply
+
+
+def _before(name: str, args: list[Any], kwargs: dict[str, Any]) -> Before:
+    """Remember what the call must leave as it is: an exercise that works in place may change what it was given first."""
+    watched = named(args, kwargs)
+    if works_in_place(name):
+        watched = dict(list(watched.items())[1:])
+    return Before(watched)
+
+
+def _with_notes(reply: bytes, before: Before) -> bytes:
+    try:
+        told = before.differences()
+        before.put_back()
+    except BaseException as error:  # what is left of an argument cannot be read
+        told = [f"an argument cannot be read any more ({type(error).__name__[:80]})"]
+    return notes.attach(reply, told)
 
 
 def read_exactly(connection: socket.socket, length: int) -> bytes:
