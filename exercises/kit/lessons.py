@@ -1,12 +1,13 @@
 """What the kit knows of the lessons: `lessons.json` and `hints.json`, both derived.  Imports nothing heavy.
 
-lessons.json  {"lessons": [{"name", "title", "exercises": [{"name", "core", "summary", "in_place", "examples"}]}]}, where
-              `examples` is the docstring of the exercise, and `in_place` says that it may change its first argument.
+lessons.json  {"lessons": [{"name", "title", "exercises": [{"name", "core", "summary", "examples", "stub", "steps"}]}]}, where
+              `examples` is the docstring of the exercise, `stub` its cell as given out, `steps` its hints on request.
 hints.json    {lesson: {exercise: [{"example", "value", "hint"}]}}: at the example of that index (as
               doctest.DocTestParser counts them) the answer with this fingerprint earns this sentence.
 """
 
 import json
+import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -27,7 +28,13 @@ class Exercise:
     core: bool
     summary: str
     examples: str
-    in_place: bool = False
+    stub: str = ""
+    steps: tuple[str, ...] = ()
+
+    @property
+    def in_place(self) -> bool:
+        """Whether it may change its first argument: only a statement that says "in place" allows that."""
+        return re.search(r"\bin\s+place\b", self.examples) is not None
 
 
 @dataclass(frozen=True)
@@ -57,7 +64,8 @@ def _lesson(entry: dict) -> Lesson:
             part["core"],
             part.get("summary", ""),
             part["examples"],
-            part.get("in_place", False),
+            part.get("stub", ""),
+            tuple(part.get("steps", ())),
         )
         for part in entry["exercises"]
     )
@@ -66,7 +74,7 @@ def _lesson(entry: dict) -> Lesson:
 
 @cache
 def works_in_place(exercise: str) -> bool:
-    """Return whether an exercise may change its first argument: its statement says "in place"."""
+    """Return whether an exercise of this name may change its first argument."""
     return any(each.in_place for lesson in lessons().values() for each in lesson.exercises if each.name == exercise)
 
 
