@@ -33,8 +33,8 @@ class Exercise:
 
     @property
     def in_place(self) -> bool:
-        """Whether it may change its first argument: only a statement that says "in place" allows that."""
-        return re.search(r"\bin\s+place\b", self.examples) is not None
+        """Whether it may change its first argument."""
+        return says_in_place(self.examples)
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,11 @@ def _lesson(entry: dict) -> Lesson:
         for part in entry["exercises"]
     )
     return Lesson(entry["name"], entry.get("title", ""), exercises)
+
+
+def says_in_place(statement: str) -> bool:
+    """Return whether a statement says "in place": only then may the exercise change its first argument."""
+    return re.search(r"\bin\s+place\b", statement) is not None
 
 
 @cache

@@ -21,6 +21,7 @@ import torch
 
 from exercises.kit.checking.examples import fingerprint
 from exercises.kit.checking.watching import Watch
+from exercises.kit.lessons import says_in_place
 from graders import ROOT
 from graders.authoring.source import Exercise, Lesson, LessonError
 from graders.judge.contract import slips_of
@@ -53,8 +54,8 @@ def _hints_of(exercise: Exercise, slips: list[Any], names: dict[str, Any]) -> li
     sentences: dict[tuple[int, str], set[str]] = {}
     first: dict[tuple[int, str], set[str]] = {}  # of the slips for which it is the first wrong value
     for slip in slips:
-        answers = enumerate(zip(_answers(exercise, slip, names), right, strict=True))
-        wrong = [(example, _told(got, want)) for example, (got, want) in answers if _told(got, want) is not None]
+        told = map(_told, _answers(exercise, slip, names), right)
+        wrong = [(example, value) for example, value in enumerate(told) if value is not None]
         for place in wrong:
             sentences.setdefault(place, set()).add(slip.sentence)
         for place in wrong[:1]:
@@ -80,7 +81,7 @@ def _answers(exercise: Exercise, function: Callable, names: dict[str, Any]) -> l
     None for what cannot be reached.
     """
     examples = doctest.DocTestParser().get_examples(exercise.docstring)
-    watch = Watch(function, exercise.in_place)
+    watch = Watch(function, says_in_place(exercise.docstring))
     space = {**names, "tensor": torch.tensor, "inf": math.inf, "nan": math.nan, exercise.name: watch.watched()}
     found: list[tuple[str, str] | None] = [None] * len(examples)
     for index, example in enumerate(examples):

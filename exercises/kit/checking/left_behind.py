@@ -128,7 +128,7 @@ def _walk(root: torch.nn.Module) -> Iterator[tuple[str, torch.nn.Module]]:
     while stack:
         name, part = stack.pop()
         yield name, part
-        for key, child in dict.items(_read(part, "__dict__")["_modules"]):
+        for key, child in reversed(dict.items(_read(part, "__dict__")["_modules"])):
             if child is not None and id(child) not in seen:
                 seen.add(id(child))
                 stack.append((f"{name}.{key}" if name else key, child))
