@@ -8,6 +8,7 @@ from typing import Any
 
 from graders.judge import processes
 from graders.judge.contract import one_line
+from graders.judge.first_cause import first_cause
 from graders.judge.processes import WorkerEnded, Zygote
 from graders.worker.submission import SENT
 
@@ -109,8 +110,8 @@ class Attempt:
         ended = self.submission.fatal_to(self._numbers).get(last["number"])
         if ended is not None:
             return ended.outcome, f"its cell did not finish: {ended}"
-        if str(last["number"]) in self.errors:
-            told = self.errors[str(last["number"])]
+        told = self.errors.get(str(last["number"]), {})
+        if told and not told.get("went_on"):
             outcome = "memory" if "MemoryError" in told.get("bases", []) else ERROR
             return outcome, one_line(
                 f"its cell raised {told.get('kind')}: {told.get('text')} (line {told.get('line')})"
@@ -208,6 +209,10 @@ class Attempt:
         self.end()
         self._open([call])
         self._collect([call])
+
+    def first_cause(self, message: str) -> str:
+        """Return a line that names the cell which was lost before what a message misses, "" if there is none."""
+        return first_cause(message, list(self.submission.cells.values()), self.errors)
 
     def end(self) -> None:
         if self._worker is not None:

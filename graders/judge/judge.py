@@ -192,6 +192,8 @@ class Judge:
             verdict.checks = [self._check(exercise, check, attempt) for check in exercise.checks]
             self._sum_up(exercise, verdict)
         _settle(verdict, attempt.stub)
+        cause = attempt.first_cause(verdict.message) if verdict.outcome == ERROR else ""
+        verdict.message = f"{cause}\n{verdict.message}" if cause else verdict.message
         verdict.seconds = round(time.monotonic() - begun, 4)
         return verdict
 
@@ -333,6 +335,9 @@ class _Local:
 
     def fate(self) -> None:
         return None
+
+    def first_cause(self, message: str) -> str:
+        return ""
 
 
 def seed_hash(seed: str) -> str:

@@ -6,10 +6,7 @@ A request is one frame (cells to load, calls to answer); the answers are frames 
 
 from __future__ import annotations
 
-import asyncio
-import builtins
 import json
-import linecache
 import os
 import random
 import socket
@@ -23,7 +20,8 @@ import torch
 from exercises.kit.checking.left_behind import Before, named
 from exercises.kit.lessons import works_in_place
 from graders.wire import codec, notes, recipes
-from graders.worker import magics, plans, submission, world
+from graders.worker import loading, magics, plans, submission, world
+from graders.worker.loading import describe
 
 MAX_FRAME = 1 << 30
 _encode, _decode, _dumps, _loads = codec.encode, codec.decode, json.dumps, json.loads
@@ -34,6 +32,7 @@ _torch_seed = torch.default_generator.manual_seed  # torch.manual_seed looks for
 
 def new_namespace() -> dict[str, Any]:
     """Return the namespace of a fresh module for student code, with the names that a notebook offers."""
+    magics.offer_colab()
     module = types.ModuleType("submission")
     sys.modules["submission"] = module
     space = module.__dict__
@@ -41,53 +40,6 @@ def new_namespace() -> dict[str, Any]:
         get_ipython=lambda: magics.Notebook(space), display=lambda *args, **kwargs: None, __file__="submission.py"
     )
     return space
-
-
-_COUNTED_IN_THE_FILE: set[str] = set()  # cells of a .py file; lines of a notebook are counted in each cell
-
-
-def run_cell(cell: dict[str, Any], space: dict[str, Any]) -> dict | None:
-    """Run one cell; return the description of its exception, or None."""
-    name = f"<cell {cell['number']}>"
-    source = "\n" * (cell["line"] - 1) + cell["source"]
-    if cell["line"] > 1:
-        _COUNTED_IN_THE_FILE.add(name)
-    linecache.cache[name] = (len(source), None, [line + "\n" for line in source.split("\n")], name)
-    try:
-        waiting = eval(compile(source, name, "exec", cell["flags"], dont_inherit=True), space)
-        if waiting is not None:  # the cell awaits something itself, as a notebook's may
-            asyncio.run(waiting)
-    except BaseException as error:
-        return describe(error)
-    return None
-
-
-def describe(error: BaseException) -> dict[str, Any]:
-    """Return an exception as data: type, builtin types above it, text, and the last frame of the student's code."""
-    line, function, source, inside, in_file = None, "", "", False, False
-    trace = error.__traceback__
-    while trace is not None:
-        code = trace.tb_frame.f_code
-        inside = code.co_filename.startswith("<cell ")
-        if inside:
-            line, function = trace.tb_lineno, code.co_name
-            in_file = code.co_filename in _COUNTED_IN_THE_FILE
-            source = linecache.getline(code.co_filename, line).strip()
-        trace = trace.tb_next
-    try:
-        text = str.__str__(str(error))[:120]
-    except BaseException:
-        text = ""
-    bases = [base.__name__ for base in type(error).__mro__ if getattr(builtins, base.__name__, None) is base]
-    return {
-        "kind": type(error).__name__[:80],
-        "bases": bases,
-        "text": text.split("\n")[0],
-        "line": line,
-        "in_file": in_file,
-        "function": function,
-        "source": source[:200] if inside else "",
-    }
 
 
 def answer(space: dict[str, Any], request: bytes) -> bytes:
@@ -173,7 +125,14 @@ def _unpack_request(payload: bytes) -> tuple[dict[str, Any], list[bytes]]:
 
 def serve(connection: socket.socket) -> None:
     """Answer requests until the judge hangs up, each in a namespace of its own, or until one has changed the world."""
-    send, receive, run, reply, changed, where = send_frame, receive_frame, run_cell, answer, world.changed, os.getcwd
+    send, receive, run, reply, changed, where = (
+        send_frame,
+        receive_frame,
+        loading.run_cell,
+        answer,
+        world.changed,
+        os.getcwd,
+    )
     folder, used = where(), False
     while True:
         header, calls = _unpack_request(receive(connection))
