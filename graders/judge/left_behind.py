@@ -8,8 +8,8 @@ from collections.abc import Callable
 from typing import Any
 
 from exercises.kit.checking.closeness import Mismatch
+from graders.collecting.endings import WorkerEnded
 from graders.judge.checks import Case, Check
-from graders.judge.processes import WorkerEnded
 from graders.judge.proxy import Proxy
 from graders.wire import notes
 

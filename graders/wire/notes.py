@@ -8,6 +8,9 @@ from __future__ import annotations
 import json
 import struct
 
+from graders.wire import schema
+from graders.wire.recipes import Unreadable
+
 MOST, LONGEST = 3, 200
 
 
@@ -25,8 +28,7 @@ def split(reply: bytes) -> tuple[list[str], bytes]:
         return [], reply
     try:
         (length,) = struct.unpack_from("<I", reply, 1)
-        told = json.loads(reply[5 : 5 + length])
-        notes = [str.__str__(note)[:LONGEST] for note in told[:MOST]]
-    except (ValueError, TypeError, RecursionError, struct.error):
+        notes = [note[:LONGEST] for note in schema.notes(reply[5 : 5 + length])[:MOST]]
+    except (Unreadable, struct.error):
         return ["what it left behind could not be read"], b"?its notes could not be read"
     return notes, reply[5 + length :]

@@ -18,9 +18,9 @@ _COUNTED_IN_THE_FILE: set[str] = set()  # cells of a .py file; lines of a notebo
 
 
 def run_cell(cell: dict[str, Any], space: dict[str, Any]) -> dict | None:
-    """Run one cell; return the description of its first exception, or None.
+    """Run one cell; return the description of the exception that stopped it, or of one behind which it went on; or None.
 
-    `went_on` in the description says that the rest of the cell ran all the same.
+    `went_on` says which; `first` describes the first exception.
     """
     name = f"<cell {cell['number']}>"
     source = "\n" * (cell["line"] - 1) + cell["source"]
@@ -39,13 +39,13 @@ def run_cell(cell: dict[str, Any], space: dict[str, Any]) -> dict | None:
                 if not goes_on or not isinstance(error, Exception):
                     return describe(error) | {"went_on": False, "first": first}
     except BaseException as error:
-        return describe(error) | {"went_on": False}
-    return first and first | {"went_on": True}
+        return describe(error) | {"went_on": False, "first": first or describe(error)}
+    return first and first | {"went_on": True, "first": first}
 
 
 def _parts(source: str, name: str, cell: dict[str, Any]) -> Iterator[tuple[CodeType, bool]]:
     """Yield what to run, and whether the cell goes on where it fails: see `submission.steps`."""
-    if not cell["steps"]:
+    if not cell.get("steps"):
         yield compile(source, name, "exec", cell["flags"], dont_inherit=True), False
         return
     for statement in ast.parse(source).body:

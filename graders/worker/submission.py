@@ -19,12 +19,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from graders.worker import magics, newer
+from graders.worker import imports, magics, newer
 
-SENT = ("source", "line", "number", "flags", "error", "steps")
 _CELL = re.compile(r"^#\s*%%")
 _DEFINITION = re.compile(r"^(?:async\s+def|def|class)\s+(\w+)|^(\w+)\s*=(?!=)", re.MULTILINE)
-_IMPORT = re.compile(r"(?:import|from)\s+\w")
 _CHUNK = re.compile(r"^(?:def|class|async|import|from|@)\b|^@")
 _ONLY_LOOK = {"print", "display", "check", "len", "repr", "str", "type", "help", "sum", "min", "max", "get_ipython"}
 _WILD = {"exec", "eval", "globals", "vars", "locals", "setattr", "delattr", "__import__", "import_module"}
@@ -77,33 +75,12 @@ def _with_imports_of_lost_ones(cells: list[Cell]) -> list[Cell]:
     """Return the cells with the imports of those that do not parse before them, as cells of their own."""
     found: list[Cell] = []
     for cell in cells:
-        imports = _imports_in(cell.source) if cell.error else ""
-        if imports.strip():
-            found.append(Cell(imports, cell.line, len(cells) + cell.number, demonstration=cell.demonstration))
+        kept = imports.imports_in(cell.source) if cell.error else ""
+        if kept.strip():
+            found.append(Cell(kept, cell.line, len(cells) + cell.number, demonstration=cell.demonstration))
             _analyse(found[-1])
         found.append(cell)
     return found
-
-
-def _imports_in(source: str) -> str:
-    """Return a source that does not parse with nothing but the imports in it, each in its line."""
-    lines = source.split("\n")
-    kept = [""] * len(lines)
-    for at, line in enumerate(lines):
-        if _IMPORT.match(line):
-            for end in range(at + 1, min(at + 40, len(lines)) + 1):
-                if _parses("\n".join(lines[at:end])):
-                    kept[at:end] = lines[at:end]
-                    break
-    return "\n".join(kept)
-
-
-def _parses(source: str) -> bool:
-    try:
-        ast.parse(source)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return False
-    return True
 
 
 def _text(data: bytes) -> str:
@@ -200,7 +177,7 @@ def _analyse(cell: Cell) -> None:
         compile(tree, "<cell>", "exec", cell.flags, dont_inherit=True)
         for statement in tree.body:
             _bindings(statement, cell)
-        cell.steps = _steps(tree)
+        cell.steps = imports.steps(tree)
         cell.binds |= cell.imports | cell.assigns
         cell.uses |= _globals(symtable.symtable(cell.source, "<cell>", "exec"), cell)
         cell.wild |= any(isinstance(node, ast.Attribute) and node.attr in _WILD_METHODS for node in ast.walk(tree))
@@ -212,14 +189,6 @@ def _analyse(cell: Cell) -> None:
         cell.error = f"{type(error).__name__}: {error}"[:120]
     if cell.error:
         cell.binds = {a or b for a, b in _DEFINITION.findall(cell.source)}
-
-
-def _steps(tree: ast.Module) -> str:
-    """Return where a cell goes on although a statement fails: behind imports; behind all where it defines nothing itself."""
-    if not any(isinstance(statement, ast.Import | ast.ImportFrom) for statement in tree.body):
-        return ""
-    definitions = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
-    return "imports" if any(isinstance(statement, definitions) for statement in tree.body) else "all"
 
 
 def _globals(table: symtable.SymbolTable, cell: Cell) -> set[str]:

@@ -12,7 +12,8 @@ import pytest
 from graders import ROOT
 from graders.cohort.grading import Bench
 from graders.cohort.submissions import Submission
-from graders.judge.first_cause import first_cause
+from graders.collecting.first_cause import first_cause
+from graders.wire import schema
 from graders.worker import loading, submission
 from graders.worker.worker import new_namespace
 
@@ -91,7 +92,7 @@ def test_a_cell_that_defines_something_stops_where_it_fails() -> None:
     space = new_namespace()
     (cell,) = submission.read(notebook("import seaborn\nA = 1\n1 / 0\nB = 2\ndef helper(): pass\n"), notebook=True)
     assert cell.steps == "imports"
-    told = loading.run_cell({key: getattr(cell, key) for key in submission.SENT}, space)
+    told = loading.run_cell({key: getattr(cell, key) for key in schema.SENT}, space)
     assert told is not None
     assert (told["kind"], told["went_on"], told["first"]["kind"]) == ("ZeroDivisionError", False, "ModuleNotFoundError")
     assert "A" in space
@@ -133,7 +134,8 @@ def test_other_mistakes_are_not(line: str) -> None:
 
 def test_a_cause_is_named_only_where_the_name_stands() -> None:
     cells = [{"number": 1, "source": "import seaborn as sns", "line": 1, "error": None}]
-    errors = {"1": {"kind": "ModuleNotFoundError", "text": "No module named 'seaborn'", "line": 1, "went_on": True}}
+    told = {"kind": "ModuleNotFoundError", "text": "No module named 'seaborn'", "line": 1}
+    errors = {"1": told | {"went_on": True, "first": told}}
     assert first_cause("  got    NameError: name 'sns' is not defined", cells, errors).startswith("first, sns was lost")
     assert first_cause("  got    NameError: name 'x' is not defined", cells, errors) == ""
     assert first_cause("  got    1\n  want   2", cells, errors) == ""
