@@ -80,8 +80,8 @@ def perplexity(model: nn.Module, batches: list[dict]) -> float:
                 if not model.config.is_encoder_decoder:
                     logits, labels = logits[:, :-1], labels[:, 1:]
                 counts = labels != -100
-                log_p = logits[counts].float().log_softmax(-1)
-                total -= log_p.gather(-1, labels[counts].unsqueeze(-1)).double().sum().item()
+                losses = nn.functional.cross_entropy(logits[counts].float(), labels[counts], reduction="none")
+                total += losses.double().sum().item()
                 count += int(counts.sum())
     finally:
         for module, training in modes.items():
@@ -299,8 +299,8 @@ def fast_hadamard(x: Tensor) -> Tensor:
     ### BEGIN SOLUTION
     n, distance, y = x.shape[-1], 1, x
     while distance < n:
-        first, second = y.reshape(-1, n // (2 * distance), 2, distance).unbind(dim=2)
-        y = torch.stack([first + second, first - second], dim=2)
+        first, second = y.reshape(-1, 2, distance).unbind(dim=1)
+        y = torch.stack([first + second, first - second], dim=1)
         distance *= 2
     return y.reshape(x.shape) / math.sqrt(n)
     ### END SOLUTION
@@ -426,7 +426,7 @@ def gptq_quantize_layer(weight: Tensor, hessian: Tensor, bits: int, damp: float 
         q = torch.round(w[:, i : i + 1] / scales).clamp(-largest_code, largest_code)
         error = (w[:, i : i + 1] - q * scales) / upper[i, i]
         w[:, i:] -= error * upper[i, i:]
-        codes[:, i] = q[:, 0].to(torch.int8)
+        codes[:, i : i + 1] = q
     return codes, scales
     ### END SOLUTION
 
@@ -663,7 +663,7 @@ def awq_scales(weight: Tensor, inputs: Tensor, bits: int = 4, group_size: int = 
         s = mean ** (i / grid)
         s = s / (s.max() * s.min()).sqrt()
         actual = (inputs / s) @ groups.symmetric(weight * s, group_size, bits).T
-        candidates.append(((actual - wanted).double().square().sum().item(), i, s))
+        candidates.append(((actual - wanted).square().sum().item(), i, s))
     return min(candidates)[2]
     ### END SOLUTION
 

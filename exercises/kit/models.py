@@ -31,6 +31,7 @@ __all__ = [
     "checkpoint",
     "in_words",
     "llama_batches",
+    "llama_bytes",
     "llama_evaluator",
     "llama_exact_match",
     "load_blip",
@@ -260,6 +261,16 @@ def llama_evaluator(batches: Sequence[dict[str, torch.Tensor]]) -> Callable[[nn.
         return math.exp(-total / count)  # 1 / perplexity
 
     return evaluate
+
+
+def llama_bytes(model: nn.Module) -> int:
+    """Return the bytes that a Llama stores, quantized or not: its state dict, and buffers that no state dict holds.
+
+    A quantized weight stands in a state dict by its parts. A tensor under two names would count twice; the tiny Llama has none.
+    """
+    stored = dict(model.state_dict())
+    stored |= {name: buffer for name, buffer in model.named_buffers() if name not in stored}
+    return sum(tensor.numel() * tensor.element_size() for tensor in stored.values())
 
 
 def llama_exact_match(numbers: Sequence[int], tokenizer: Any = None) -> Callable[[nn.Module], float]:

@@ -14,6 +14,8 @@ from graders.judge.judge import Lesson
 _HERE = Path(__file__).parent
 _HEAVY = ("transformers", "optimum.quanto", "graders.worker.warmup")
 LIGHT = ("l2_data_types",)
+_LLAMA = ("transformers", "optimum.quanto", "graders.worker.warmup_llama")
+_WITH_LLAMA = ("l7_quantization_methods", "l8_capstone")
 
 
 def names() -> list[str]:
@@ -44,7 +46,7 @@ def _quiet() -> None:
 
 def libraries(name: str) -> tuple[str, ...]:
     """Return the libraries that the lesson's workers have loaded before they are forked."""
-    return () if name in LIGHT else _HEAVY
+    return () if name in LIGHT else _LLAMA if name in _WITH_LLAMA else _HEAVY
 
 
 @cache

@@ -1,6 +1,7 @@
 """Hidden tests of lesson 7: perplexity, smoothing, rotation, GPTQ, AWQ, the cache, and the sensitivity of layers."""
 
 import math
+from fnmatch import fnmatch
 
 import pytest
 import torch
@@ -148,16 +149,17 @@ class TestPerplexity:
 
     @observed
     @pytest.mark.parametrize("last", [5, 99], ids=["returns", "raises"])
-    def test_modes_are_restored(self, student, generator, last):
+    @pytest.mark.parametrize("trained", ["d*", "*", "[!d]*"], ids=["dropout", "all", "others"])
+    def test_modes_are_restored(self, student, generator, last, trained):
         """Every submodule has its old mode again, also after an exception."""
-        model = recipe(quantized_models.trained_where, SPEAKER, "d*")
+        model = recipe(quantized_models.trained_where, SPEAKER, trained)
         batches = [
             tokens(generator, 6, 5),
             {"input_ids": torch.tensor([[1, 2, last]]), "labels": torch.ones(1, 3).long()},
         ]
         told = student.probe(probes.modes_after, "perplexity", model, batches)
-        names = ["", "embedding", "dropout", "head"]
-        same(told, {"raised": "IndexError" if last == 99 else "", "training": {n: n == "dropout" for n in names}})
+        modes = {name: fnmatch(name, trained) for name in ["", "embedding", "dropout", "head"]}
+        same(told, {"raised": "IndexError" if last == 99 else "", "training": modes})
 
 
 # Smoothing --------------------------------------------------------------------------------------------------------------
@@ -418,6 +420,12 @@ def same_gptq(got, want):
     same(scales, want[1], relative(2.0**-50))
 
 
+def finite_scale(got):
+    """Accept any finite number >= 0."""
+    if not 0 <= got < math.inf:
+        raise Mismatch(got, "a finite scale >= 0")
+
+
 class TestGptqQuantizeLayer:
     points = 4
 
@@ -470,7 +478,7 @@ class TestGptqQuantizeLayer:
         want_codes, want_scales = reference.gptq_quantize_layer(weight, hessian, 3)
         same(codes, want_codes, exactly)
         same(scales[[0, 1, 3]], want_scales[[0, 1, 3]], relative(2.0**-50))
-        same(scales[2], torch.zeros(1, dtype=torch.float64), within(1e30))
+        finite_scale(scales[2].item())
 
     def test_the_output_error_is_small(self, student, reference, generator):
         """The error of the layer's output is that of the algorithm on a larger layer."""
