@@ -12,9 +12,8 @@ from typing import Any
 from graders import ROOT, lessons
 from graders.cohort import submissions, verdicts
 from graders.cohort.submissions import Submission
-from graders.judge import attempt
+from graders.collecting.processes import Zygote
 from graders.judge.judge import Judge
-from graders.judge.processes import Zygote
 
 
 class Bench:
@@ -62,7 +61,7 @@ def _read(zygote: Zygote, found: Submission) -> tuple[str | None, str | None, di
     if reason is not None:
         return lesson, reason, {}
     wanted = [lesson] if lesson else lessons.names()
-    told = attempt.read(zygote, found.data, found.notebook, {name: lessons.exercises(name) for name in wanted})
+    told = zygote.read(found.data, found.notebook, {name: lessons.exercises(name) for name in wanted})
     reason = told.get("error")
     if reason is None and lesson is None:
         lesson, reason = _lesson_of({name: len(plan["defined"]) for name, plan in told["lessons"].items()})

@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from graders.judge.contract import one_line
+from graders.collecting.endings import one_line
 
 LONGEST = 30
 
