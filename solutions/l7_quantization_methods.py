@@ -378,11 +378,11 @@ def input_hessian(batches: list[Tensor]) -> Tensor:
     tensor([[90000.0, 300.0], [300.0, 1.0]], dtype=torch.float64)
     """
     ### BEGIN SOLUTION
-    tokens = [batch.reshape(-1, batch.shape[-1]).double() for batch in batches]
-    count = sum(len(x) for x in tokens)
-    if count == 0:
+    tokens = [batch.reshape(-1, batch.shape[-1]).double() for batch in batches if batch.numel() > 0]
+    if not tokens:
         raise ValueError("there are no tokens")
-    return sum(x.T @ x for x in tokens) / count
+    x = torch.cat(tokens)
+    return x.T @ x / len(x)
     ### END SOLUTION
 
 
@@ -602,7 +602,7 @@ def equalize(first: nn.Linear, second: nn.Linear) -> tuple[nn.Linear, nn.Linear]
         s = torch.where((r1 > 0) & (r2 > 0), (r1 * r2).sqrt() / r2, 1.0)
         first.weight /= s.unsqueeze(1)
         if first.bias is not None:
-            first.bias /= s
+            first.bias.div_(s)
         second.weight *= s
     return first, second
     ### END SOLUTION

@@ -131,9 +131,9 @@ def plan_mixed_precision(
     ValueError: even the smallest plan does not fit
     """
     ### BEGIN SOLUTION
-    best = {0: (0, None)}  # total cost -> fewest bytes, and the plan as (plan before, layer, precision)
+    best: dict = {0: (0, None)}  # total cost -> fewest bytes, and the plan as (plan before, layer, precision)
     for layer, choices in costs.items():
-        grown = {}
+        grown: dict = {}
         for cost, (size, plan) in best.items():
             for precision, more in choices.items():
                 total, room = cost + more, size + sizes[layer][precision]
@@ -142,7 +142,8 @@ def plan_mixed_precision(
         best = grown
     if not best:
         raise ValueError("even the smallest plan does not fit")
-    chosen, plan = {}, best[min(best)][1]
+    chosen: dict[str, str] = {}
+    plan = best[min(best)][1]
     while plan:
         plan, layer, precision = plan
         chosen[layer] = precision
@@ -327,15 +328,14 @@ def smallest_model(
     (True, True)
     """
     ### BEGIN SOLUTION
-    found = []
-    for dtype in (torch.float32, torch.bfloat16):  # in bfloat16 embedding, norms and scales take half the bytes
-        for precision in ("qint8", "qint4", "qint2"):
-            model = build().to(dtype)
-            quanto.quantize(model, weights=precision)
-            quanto.freeze(model)
-            if models.llama_bytes(model) <= budget_bytes:
-                found.append((evaluate(model), len(found), model))
-    return max(found)[2]
+    found = {}
+    for precision in ("qint8", "qint4", "qint2"):
+        model = build().to(torch.bfloat16)  # embedding, norms and scales take half the bytes
+        quanto.quantize(model, weights=precision)
+        quanto.freeze(model)
+        if models.llama_bytes(model) <= budget_bytes:
+            found[model] = evaluate(model)
+    return max(found, key=lambda model: found[model])
     ### END SOLUTION
 
 
@@ -373,7 +373,7 @@ def pareto_front(rows: list[dict]) -> list[dict]:
     []
     """
     ### BEGIN SOLUTION
-    front = []
+    front: list[dict] = []
     for row in sorted(rows, key=lambda row: (row["bytes"], -row["score"])):
         if not front or row["score"] > front[-1]["score"]:
             front.append(row)

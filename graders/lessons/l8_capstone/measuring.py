@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from exercises.kit.checking.closeness import Mismatch
+from graders.judge import records
 from graders.wire import codec
 from graders.wire.records import ModelRecord, QuantizedRecord, TensorRecord
 
@@ -30,8 +31,8 @@ def record_of(model: nn.Module) -> ModelRecord:
 def leaves(record: ModelRecord) -> list[TensorRecord]:
     """Return every plain tensor of a record, those inside quantized weights too."""
     found: list[TensorRecord] = []
-    for held in record.tensors().values():
-        found += held.leaves() if isinstance(held, QuantizedRecord) else [held]
+    for held in records.tensors(record).values():
+        found += records.leaves(held) if isinstance(held, QuantizedRecord) else [held]
     return found
 
 
@@ -75,13 +76,13 @@ def llama_score(got: Any, budget: int, build: Callable[[], nn.Module], evaluate:
         raise Mismatch(got=f"a model of {size:,} bytes", want=f"at most {budget:,} bytes")
     expected = {**dict(own.named_parameters()), **dict(own.named_buffers())}
     quantized = {
-        name.rpartition(".")[0] for name, held in record.tensors().items() if isinstance(held, QuantizedRecord)
+        name.rpartition(".")[0] for name, held in records.tensors(record).items() if isinstance(held, QuantizedRecord)
     }
     extra = {f"{layer}.{scale}" for layer in quantized for scale in _SCALES}
     _same_names(record, set(expected), extra)
     values = {}
     for name, target in expected.items():
-        held = record.tensors()[name]
+        held = records.tensors(record)[name]
         if isinstance(held, QuantizedRecord) and not name.endswith(".weight"):
             raise Mismatch(got=f"a quantized {name}", want="weights of Linears quantized, nothing else")
         values[name] = _value(name, held, tuple(target.shape))
@@ -101,15 +102,17 @@ def int8_score(
     record, own = _model(got), build()
     wanted = record_of(quantize(build()))
     _same_modules(record, {name: (module.type,) for name, module in wanted.modules.items()})
-    _same_names(record, set(wanted.tensors()), set())
-    for name, held in wanted.tensors().items():
-        _same_form(name, record.tensors()[name], held)
-    scales = {name: float(record.tensors()[f"{name}.input_scale"].tensor) for name in _linears(own)}  # type: ignore[union-attr]
+    _same_names(record, set(records.tensors(wanted)), set())
+    for name, held in records.tensors(wanted).items():
+        _same_form(name, records.tensors(record)[name], held)
+    scales = {name: float(records.tensors(record)[f"{name}.input_scale"].tensor) for name in _linears(own)}  # type: ignore[union-attr]
     broken = [name for name, scale in scales.items() if not 0 < scale < float("inf")]
     if broken:
         raise Mismatch(got=f"the input_scale {scales[broken[0]]:g} of {broken[0]}", want="a finite scale above 0")
     targets = {**dict(own.named_parameters()), **dict(own.named_buffers())}
-    values = {name: _value(name, record.tensors()[name], tuple(target.shape)) for name, target in targets.items()}
+    values = {
+        name: _value(name, records.tensors(record)[name], tuple(target.shape)) for name, target in targets.items()
+    }
 
     def ready() -> nn.Module:
         model = _loaded(own, values)
@@ -143,18 +146,18 @@ def _same_modules(record: ModelRecord, wanted: dict[str, tuple[str, ...]]) -> No
 
 
 def _same_names(record: ModelRecord, wanted: set[str], allowed: set[str]) -> None:
-    odd = sorted((record.tensors().keys() - wanted - allowed) | (wanted - record.tensors().keys()))
+    odd = sorted((records.tensors(record).keys() - wanted - allowed) | (wanted - records.tensors(record).keys()))
     if odd:
-        has = "a tensor more" if odd[0] in record.tensors() else "no tensor"
+        has = "a tensor more" if odd[0] in records.tensors(record) else "no tensor"
         raise Mismatch(got=f"{has}, {odd[0]}", want="the tensors of build()")
 
 
 def _same_form(name: str, got: Any, want: Any) -> None:
     """Ask for the same kind of tensor, of the same dtypes and shapes inside."""
     parts = [
-        ([(leaf.dtype, tuple(leaf.tensor.shape)) for leaf in held.leaves()], held.type, held.qtype)
+        ([(leaf.dtype, tuple(leaf.tensor.shape)) for leaf in records.leaves(held)], held.type, held.qtype)
         if isinstance(held, QuantizedRecord)
-        else ([(held.dtype, tuple(held.tensor.shape))], "", "")
+        else ([(held.tensor.dtype, tuple(held.tensor.shape))], "", "")
         for held in (got, want)
     ]
     if parts[0] != parts[1]:
@@ -164,7 +167,7 @@ def _same_form(name: str, got: Any, want: Any) -> None:
 def _value(name: str, held: Any, shape: tuple[int, ...]) -> Tensor:
     """Return a tensor's value in float32, of the shape that is due and finite."""
     try:
-        value = held.dequantize() if isinstance(held, QuantizedRecord) else held.tensor
+        value = records.dequantized(held) if isinstance(held, QuantizedRecord) else held.tensor
     except Exception as error:
         raise Mismatch(got=f"{name}, which cannot be dequantized ({type(error).__name__})", want="a weight") from None
     if tuple(value.shape) != shape:
@@ -194,9 +197,9 @@ def _scored(
 ) -> float:
     """Score a model, once for the same tensors and the same evaluator: several checks ask for it."""
     digest = hashlib.sha256()
-    for name, held in record.tensors().items():
+    for name, held in records.tensors(record).items():
         digest.update(name.encode())
-        for leaf in held.leaves() if isinstance(held, QuantizedRecord) else [held]:
+        for leaf in records.leaves(held) if isinstance(held, QuantizedRecord) else [held]:
             digest.update(
                 b"".join(part if isinstance(part, bytes) else part.encode() for part in _content(leaf.tensor))
             )
