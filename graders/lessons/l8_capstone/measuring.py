@@ -155,7 +155,7 @@ def _same_names(record: ModelRecord, wanted: set[str], allowed: set[str]) -> Non
 def _same_form(name: str, got: Any, want: Any) -> None:
     """Ask for the same kind of tensor, of the same dtypes and shapes inside."""
     parts = [
-        ([(leaf.dtype, tuple(leaf.tensor.shape)) for leaf in records.leaves(held)], held.type, held.qtype)
+        ([(leaf.tensor.dtype, tuple(leaf.tensor.shape)) for leaf in records.leaves(held)], held.type, held.qtype)
         if isinstance(held, QuantizedRecord)
         else ([(held.tensor.dtype, tuple(held.tensor.shape))], "", "")
         for held in (got, want)
