@@ -121,7 +121,7 @@ def guarded(judge: Callable[[], dict[str, Any]]) -> Judged:
 
 def serve(descriptor: int) -> None:
     """Judge what comes in on a socket, a submission each, and answer with verdicts, until it ends."""
-    from graders.cohort.grading import Bench
+    from graders.cohort.judging import Bench
 
     connection = socket.socket(fileno=descriptor)
     os.set_inheritable(descriptor, False)
