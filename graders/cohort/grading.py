@@ -78,7 +78,7 @@ def grade(
             run = judges.judged(iter(todo.items()), book.seed, hidden, workers)
         else:
             run = _elsewhere(todo, book.seed, hidden, scheduler)
-        for index, one, (verdict, fault) in run:
+        for index, one, (verdict, fault, _) in run:
             if verdict is None:
                 verdict = _not_graded(one, fault, book)
             book.add(verdict)

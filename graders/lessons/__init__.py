@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _HERE = Path(__file__).parent
 _HEAVY = ("transformers", "optimum.quanto", "graders.worker.warmup")
-LIGHT = ("l2_data_types",)
+LIGHT = ("l2_data_types", "l6_number_formats")
 
 
 def names() -> list[str]:
