@@ -20,6 +20,7 @@ from graders.wire.schema import SENT
 
 MAX_ANSWERS = schema.MAX_ANSWERS
 LATE_SECONDS = 2.0  # at least, for calls that were not recorded
+AFTER_TIMEOUT = 5.0  # at most, for all other calls together once one has used up the time of a call
 
 
 @dataclass(frozen=True)
@@ -168,6 +169,8 @@ class Attempt:
         """Note what ended the worker; return whether the rest is worth another one."""
         if self._loaded:
             self.answers[pending[0]] = ended
+            if ended.outcome == "timeout" and self._deadline.left > AFTER_TIMEOUT:
+                self._deadline = Deadline(AFTER_TIMEOUT)
             return True
         if self._loading == 0:
             self._not_begun += 1
