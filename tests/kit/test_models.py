@@ -44,6 +44,7 @@ a red circle above a blue square
 l2_data_types {'passed'}
 l3_models_with_different_data_types {'passed'}
 l4_quantization_theory {'passed'}
+l6_number_formats {'passed'}
 asked for: []
 """
 
