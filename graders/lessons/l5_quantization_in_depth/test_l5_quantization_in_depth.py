@@ -157,7 +157,7 @@ def kinds_of(record):
 
 def values_of(record):
     """The tensors of a model by name."""
-    return {name: found.tensor for name, found in records.tensors(record).items()}
+    return records.values(record)
 
 
 # Rows -------------------------------------------------------------------------------------------------------------------
