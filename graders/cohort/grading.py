@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 import tempfile
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from graders import ROOT, lessons
-from graders.cohort import submissions, verdicts
-from graders.cohort.submissions import Submission
+from graders.cohort import verdicts
+from graders.cohort.choosing import Chooser, lesson_of
+from graders.cohort.layouts import Recogniser
+from graders.cohort.people import Cohort, gather
+from graders.cohort.roster import Roster
+from graders.cohort.submissions import File, Submission
 from graders.judge import attempt
-from graders.judge.judge import Judge
+from graders.judge.attempt import NOT_STARTED
+from graders.judge.judge import ExerciseVerdict, Judge
 from graders.judge.processes import Zygote
 
 
@@ -38,60 +44,63 @@ class Bench:
         return self._judges[lesson]
 
     def grade(self, found: Submission) -> dict[str, Any]:
-        """Return the verdict on one submission."""
+        """Return the verdict on one submission: of several files the better of each exercise counts."""
         zygote = next(iter(self._zygotes.values()), None) or self.zygote(
             lessons.libraries(found.lesson or lessons.LIGHT[0])
         )
-        lesson, reason, told = _read(zygote, found)
-        if reason is not None or lesson is None:
+        read = [] if found.problem else [_read(zygote, found, file) for file in found.files]
+        readable = [one for one in read if one[1] is None and one[0] is not None]
+        if not readable:
+            lesson, reason = read[0][:2] if read else (found.lesson, found.problem)
             made_with = verdicts.environment(zygote.tier, self.seed)
-            return verdicts.record(found.student, lesson, found.data, made_with, reason=reason or "", older=found.older)
+            return verdicts.record(found, lesson, made_with, reason=reason or "nothing was handed in")
+        lesson = readable[0][0]
+        assert lesson is not None
         judge = self.judge(lesson)
-        exercises = judge.judge(told["lessons"][lesson])
+        exercises = _better([judge.judge(told["lessons"][lesson]) for _, _, told in readable])
         made_with = verdicts.environment(judge.zygote.tier, self.seed)
-        return verdicts.record(found.student, lesson, found.data, made_with, exercises, older=found.older)
+        return verdicts.record(found, lesson, made_with, exercises)
 
     def close(self) -> None:
         for zygote in self._zygotes.values():
             zygote.close()
 
 
-def _read(zygote: Zygote, found: Submission) -> tuple[str | None, str | None, dict[str, Any]]:
-    """Return a submission's lesson, why it cannot be graded (None: it can), and its plans by lesson."""
-    lesson, reason = found.lesson, found.problem
-    if reason is not None:
-        return lesson, reason, {}
+def _read(zygote: Zygote, found: Submission, file: File) -> tuple[str | None, str | None, dict[str, Any]]:
+    """Return the lesson of a file, why it cannot be graded (None: it can), and its plans by lesson."""
+    lesson = found.lesson
     wanted = [lesson] if lesson else lessons.names()
-    told = attempt.read(zygote, found.data, found.notebook, {name: lessons.exercises(name) for name in wanted})
+    told = attempt.read(zygote, file.data, file.notebook, {name: lessons.exercises(name) for name in wanted})
     reason = told.get("error")
     if reason is None and lesson is None:
-        lesson, reason = _lesson_of({name: len(plan["defined"]) for name, plan in told["lessons"].items()})
+        lesson, reason = lesson_of({name: len(plan["defined"]) for name, plan in told["lessons"].items()})
+    for plan in told.get("lessons", {}).values():
+        plan["files"] = {path: data.decode("utf-8", "surrogateescape") for path, data in found.helpers.items()}
     return lesson, reason, told
 
 
-def _told_apart(found: list[Submission], hidden: tuple[str, ...]) -> list[Submission]:
-    """Read the lesson of files whose name does not tell it, where their student has others: the newest of a lesson counts."""
-    of = Counter(one.student for one in found)
-    unknown = [one for one in found if one.lesson is None and one.problem is None and of[one.student] > 1]
-    if unknown:
-        zygote = Zygote(lessons.libraries(lessons.LIGHT[0]), hidden)
-        try:
-            for one in unknown:
-                one.lesson = _read(zygote, one)[0]
-        finally:
-            zygote.close()
-    return found
+def _better(judged: list[list[ExerciseVerdict]]) -> list[ExerciseVerdict]:
+    """Return of each exercise the verdict with the higher score; of equal ones that of the file in which it was begun."""
+    return [
+        max(of_one, key=lambda one: (one.score, one.outcome != NOT_STARTED)) for of_one in zip(*judged, strict=True)
+    ]
 
 
-def _lesson_of(counts: dict[str, int]) -> tuple[str | None, str | None]:
-    """Return the lesson with most matching names, or why there is none."""
-    best = max(counts.values(), default=0)
-    matching = [name for name, count in counts.items() if count == best]
-    if best == 0:
-        return None, "it defines no exercise of any lesson"
-    if len(matching) > 1:
-        return None, f"it defines as many exercises of {' as of '.join(matching)}; name the file after its lesson"
-    return matching[0], None
+class Reader:
+    """Has files read by a worker, for those whose names do not tell enough; the zygote is started when it is needed."""
+
+    def __init__(self, hidden: tuple[str, ...]) -> None:
+        self._zygote: Zygote | None = None
+        self._hidden = hidden
+
+    def read(self, data: bytes, notebook: bool, wanted: list[str]) -> dict[str, Any]:
+        """Return the plans of a file by lesson, or the error."""
+        self._zygote = self._zygote or Zygote(lessons.libraries(lessons.LIGHT[0]), self._hidden)
+        return attempt.read(self._zygote, data, notebook, {name: lessons.exercises(name) for name in wanted})
+
+    def close(self) -> None:
+        if self._zygote is not None:
+            self._zygote.close()
 
 
 def _hidden(paths: Iterable[Path], output: Path) -> tuple[str, ...]:
@@ -109,6 +118,15 @@ def _hidden(paths: Iterable[Path], output: Path) -> tuple[str, ...]:
     return tuple(dict.fromkeys(map(str, hidden)))
 
 
+@dataclass(frozen=True)
+class Options:
+    """How to tell people apart where guessing is not enough: the layout, a pattern for paths, the class list."""
+
+    layout: str | None = None
+    pattern: str | None = None
+    roster: Path | None = None
+
+
 def grade(
     paths: list[Path],
     output: Path,
@@ -116,64 +134,115 @@ def grade(
     workers: int = 1,
     scheduler: str | None = None,
     each: Callable[[dict[str, Any], int], None] = lambda verdict, total: None,
-) -> list[dict[str, Any]]:
+    options: Options | None = None,
+    gathered: Callable[[Cohort], None] = lambda cohort: None,
+) -> verdicts.Verdicts:
     """Grade what stands under `paths` into `output`; return the verdicts, in order. Raises WrongUse.
 
-    A verdict that is there already for the same file, seed and graders is kept. `each` is called with every verdict and
-    the number of all as soon as it is on the disk.
+    Files are read a student at a time, while others are judged. A verdict that is there already for the same files, seed and
+    graders is kept. `each` is called with every verdict and the number of all, as far as it is known, as soon as it is on the
+    disk; `gathered` with the people before the first.
     """
+    options = options or Options()
     missing = [str(path) for path in paths if not path.exists() and not path.is_symlink()]
     if missing:
         raise verdicts.WrongUse(f"there is no file or folder {missing[0]}")
-    hidden = _hidden(paths, output)
-    found = submissions.newest(_told_apart(list(submissions.find(paths, lessons.names())), hidden))
-    if not found:
+    recogniser = Recogniser(lessons.names(), options.layout, options.pattern)
+    roster = Roster(options.roster) if options.roster else None
+    cohort = gather(paths, recogniser, roster, output)
+    if not cohort.people:
         raise verdicts.WrongUse(f"there is no .py file, notebook or archive in {', '.join(map(str, paths))}")
+    gathered(cohort)
+    hidden = _hidden(paths, output)
     book = verdicts.Book(output, seed)
+    reader = Reader(hidden)
     try:
-        done: dict[int, dict[str, Any]] = {}
-        for index, one in enumerate(found):
-            kept = book.current(one.student, one.lesson, one.data)
-            if kept is not None:
-                done[index] = kept
-        for known in done.values():
-            each(known, len(found))
-        todo = {index: one for index, one in enumerate(found) if index not in done}
-        run = _one_by_one if scheduler is None and workers == 1 else _on_several
-        for index, verdict in run(todo, book.seed, hidden, workers, scheduler):
+        run = _Run(cohort, Chooser(reader.read), book, each)
+        spread = _one_by_one if scheduler is None and workers == 1 else _on_several
+        for index, verdict in spread(run.todo(), book.seed, hidden, workers, scheduler):
             book.add(verdict)
-            done[index] = verdict
-            each(verdict, len(found))
-        return [done[index] for index in sorted(done)]
+            run.done(index, verdict)
+        return run.finish()
     finally:
+        reader.close()
         book.close()
 
 
-Verdicts = Iterator[tuple[int, dict[str, Any]]]
+class _Run:
+    """Goes through the people, and keeps what came of them in order."""
+
+    def __init__(
+        self, cohort: Cohort, chooser: Chooser, book: verdicts.Book, each: Callable[[dict[str, Any], int], None]
+    ) -> None:
+        self._people, self._chooser, self._book, self._each = cohort.people, chooser, book, each
+        self._keys: dict[int, verdicts.Key] = {}
+        self._chosen = self._seen = 0
+
+    def todo(self) -> Iterator[tuple[int, Submission]]:
+        """Yield what has to be judged, each with its number, reading one student's files after the other's."""
+        for person in self._people:
+            self._seen += 1
+            for one in self._chooser.choose(person):
+                index, self._chosen = self._chosen, self._chosen + 1
+                kept = self._book.current(one)
+                if kept is None:
+                    yield index, one
+                    continue
+                told = verdicts.renewed(kept, one)
+                if told != kept:
+                    self._book.add(told)
+                self.done(index, told)
+
+    def done(self, index: int, verdict: dict[str, Any]) -> None:
+        """Note a verdict that stands in the book."""
+        self._keys[index] = verdict["student"], verdict["lesson"]
+        self._each(verdict, self._chosen + len(self._people) - self._seen)
+
+    def finish(self) -> verdicts.Verdicts:
+        """Leave one line per student and lesson in the book, and none without a lesson where there is one with; return ours."""
+        ours = [self._keys[index] for index in sorted(self._keys)]
+        told = {student for student, lesson in ours if lesson is not None}
+        for student, lesson in self._book.keys:
+            if lesson is None and student in told and (student, None) not in ours:
+                self._book.drop((student, None))
+        self._book.compact()
+        return self._book.some(list(dict.fromkeys(ours)))
 
 
-def _one_by_one(
-    todo: dict[int, Submission], seed: str, hidden: tuple[str, ...], workers: int, scheduler: str | None
-) -> Verdicts:
+Todo = Iterator[tuple[int, Submission]]
+Judged = Iterator[tuple[int, dict[str, Any]]]
+
+
+def _one_by_one(todo: Todo, seed: str, hidden: tuple[str, ...], workers: int, scheduler: str | None) -> Judged:
     bench = Bench(seed, hidden)
     try:
-        for index, one in todo.items():
+        for index, one in todo:
             yield index, bench.grade(one)
     finally:
         bench.close()
 
 
-def _on_several(
-    todo: dict[int, Submission], seed: str, hidden: tuple[str, ...], workers: int, scheduler: str | None
-) -> Verdicts:
-    """Let Dask spread the submissions over processes here, or over the machines of a scheduler."""
+def _on_several(todo: Todo, seed: str, hidden: tuple[str, ...], workers: int, scheduler: str | None) -> Judged:
+    """Let Dask spread the submissions over processes here, or over the machines of a scheduler, a few ahead of need."""
     from dask.distributed import Client, LocalCluster, as_completed
 
     cluster = None if scheduler else LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None)
     with Client(cluster or scheduler) as client:
-        futures = {client.submit(grade_here, one, seed, hidden, pure=False): index for index, one in todo.items()}
-        for future in as_completed(list(futures)):
-            yield futures[future], future.result()
+        ahead = 2 * max(1, workers if cluster else sum(client.nthreads().values()))
+        numbers: dict[Any, int] = {}
+
+        def send(count: int) -> list[Any]:
+            sent = []
+            for index, one in itertools.islice(todo, count):
+                sent.append(client.submit(grade_here, one, seed, hidden, pure=False))
+                numbers[sent[-1]] = index
+            return sent
+
+        running = as_completed(send(ahead))
+        for future in running:
+            yield numbers.pop(future), future.result()
+            for another in send(1):
+                running.add(another)
     if cluster is not None:
         cluster.close()
 
