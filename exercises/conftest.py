@@ -4,25 +4,23 @@ A lesson is found by its name and read as text; it is imported inside its first 
 endless loop at module level.  Nothing is compared here: `exercises.kit.checking.examples` does that.
 """
 
-import ast
 import contextlib
 import importlib
 import re
 import sys
 from pathlib import Path
-from types import ModuleType
 
 import pytest
+from _pytest.config import create_terminal_writer
 
 _HERE = Path(__file__).resolve().parent
 if str(_HERE.parent) not in sys.path:  # the kit has one name wherever pytest is started
     sys.path.insert(0, str(_HERE.parent))
 
-from exercises.kit.checking import screen  # noqa: E402
+from exercises.kit.checking import loading, screen  # noqa: E402
 from exercises.kit.checking.alarm import set_alarm  # noqa: E402
 from exercises.kit.lessons import Exercise, KitError, lessons  # noqa: E402
 
-_LIBRARIES = {"matplotlib", "numpy", "optimum", "safetensors", "torch", "transformers"}
 _CALM = pytest.StashKey[bool]()  # only lessons run, without -v: our screen takes the place of pytest's report
 _QUIET = pytest.StashKey[bool]()
 _WORDS = {
@@ -33,14 +31,6 @@ _WORDS = {
     "missing": ("wrong", "F", "MISSING"),
     "wrong": ("wrong", "F", "WRONG"),
 }
-
-
-def _imports_a_library(statement: ast.stmt) -> bool:
-    if isinstance(statement, ast.ImportFrom):
-        names = [statement.module or ""]
-    else:
-        names = [alias.name for alias in statement.names] if isinstance(statement, ast.Import) else []
-    return any(name.partition(".")[0] in _LIBRARIES or name.startswith("exercises.kit") for name in names)
 
 
 def _is_lesson(path: Path) -> bool:
@@ -73,38 +63,12 @@ class LessonFile(pytest.File):
     def repr_failure(self, excinfo, style=None):
         return str(excinfo.value) if isinstance(excinfo.value, KitError) else super().repr_failure(excinfo, style)
 
-    def import_libraries(self) -> None:
-        """Import what the lesson takes from torch, the kit and the like, so that their seconds are not the student's."""
-        with contextlib.suppress(SyntaxError, ValueError, OSError):  # said when it is loaded
-            for statement in ast.parse(self.path.read_bytes()).body:
-                if _imports_a_library(statement):
-                    with contextlib.suppress(Exception):
-                        exec(compile(ast.Module([statement], []), str(self.path), "exec"), {})
-
     def load(self) -> None:
         """Execute the lesson, once; what stops it is kept in `trouble`."""
-        if self.namespace is not None:
-            return
-        name = f"exercises.{self.path.stem}"
-        module = ModuleType(name)
-        module.__file__ = str(self.path)
-        sys.modules[name] = module
-        self.namespace = vars(module)
-        try:
-            exec(compile(self.path.read_bytes(), str(self.path), "exec"), self.namespace)
-        except (Exception, SystemExit, pytest.fail.Exception) as error:
-            del sys.modules[name]
-            self.trouble = self._explain(error)
-
-    def _explain(self, error: BaseException) -> tuple[str, str]:
-        from exercises.kit.checking.examples import describe_error, place_of, short_path
-
-        if isinstance(error, SyntaxError) and error.filename == str(self.path):
-            place = f"{short_path(error.filename)}:{error.lineno or 1}"
-            line = (error.text or "").strip()
-            return f"{type(error).__name__}: {error.msg} ({place})" + (f"\n    {line[:100]}" if line else ""), place
-        place = place_of(error.__traceback__, self.namespace) or f"{short_path(str(self.path))}:1"
-        return describe_error(error, isinstance(error, pytest.fail.Exception), place), place
+        if self.namespace is None:
+            module = loading.new_module(self.path)
+            self.namespace = vars(module)
+            self.trouble = loading.execute(self.path, module, pytest.fail.Exception)
 
 
 class ExerciseItem(pytest.Item):
@@ -164,6 +128,50 @@ def _only_lessons(config: pytest.Config) -> bool:
     return all(_is_lesson(path) or (path == _HERE and not any(other_tests)) for path in paths)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("exercises")
+    group.addoption("--list", action="store_true", help="show every exercise, its state and its place; check nothing")
+    group.addoption("--hint", metavar="NAME", help="show the next of three hints for an exercise")
+    group.addoption("--watch", action="store_true", help="check the exercise at hand again at every save")
+    group.addoption("--reset", metavar="NAME", help="put the stub of an exercise back, and keep the answer beside it")
+    pack = "check, then write a zip to hand in, named NAME.zip (default: your user name; write --pack=NAME)"
+    group.addoption("--pack", metavar="NAME", nargs="?", const="", help=pack)
+
+
+def pytest_cmdline_main(config: pytest.Config) -> int | None:
+    """Do what was asked for instead of a check."""
+    option = config.option
+    if not (option.list or option.hint or option.reset or option.watch):
+        return None
+    from exercises.kit.studying import answers, finding, hints, listing
+
+    writer = create_terminal_writer(config)
+    try:
+        if option.list:
+            writer.line("\n".join(listing.listed()))
+        elif option.hint:
+            writer.line(hints.next_hint(option.hint))
+        elif option.reset:
+            writer.line("\n".join(answers.reset(finding.find(option.reset))))
+        else:
+            from exercises.kit.studying.watching import watch
+
+            watch(_watched(config), writer, float(config.getini("timeout") or 10))
+    except KitError as error:
+        raise pytest.UsageError(str(error)) from error
+    return pytest.ExitCode.OK
+
+
+def _watched(config: pytest.Config) -> list[Path]:
+    """The lessons that were named, or that lie in a folder that was."""
+    given = [Path(config.invocation_params.dir, argument.partition("::")[0]).resolve() for argument in config.args]
+    paths = [_HERE / f"{name}.py" for name in lessons()]
+    found = [path for path in paths if path.is_file() and any(place in (path, *path.parents) for place in given)]
+    if not found:
+        raise KitError("There is no lesson to watch in what was named.")
+    return found
+
+
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "core: what the course's own notebooks do")
     config.addinivalue_line("markers", "practice: further practice")
@@ -217,7 +225,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     if session.config.option.collectonly or not files:
         return
     for file in files:
-        file.import_libraries()
+        loading.import_libraries(file.path)
     importlib.import_module("exercises.kit.checking.examples")
 
 
@@ -265,5 +273,24 @@ def pytest_terminal_summary(terminalreporter, config: pytest.Config) -> None:
         if not config.stash[_CALM]:
             terminalreporter.line("")
         screen.show(terminalreporter._tw, entries, brief=config.stash[_QUIET])
+        _after_the_screen(terminalreporter._tw, entries, config)
     elif config.stash[_CALM] and not reports:
         terminalreporter.write_line("No exercise was selected.")
+
+
+def _after_the_screen(writer, entries: list[screen.Entry], config: pytest.Config) -> None:
+    """Remember what turned green, and hand in if that was asked for."""
+    from exercises.kit.studying import memory, packing
+
+    keys = {f"{entry['lesson']}::{entry['name']}": entry["outcome"] for entry in entries}
+    green = [key for key, outcome in keys.items() if outcome == "passed"]
+    memory.turned_green(green, [key for key in keys if key not in green])
+    if config.option.pack is None:
+        return
+    try:
+        made, names = packing.pack(config.option.pack, Path(config.invocation_params.dir))
+    except KitError as error:
+        writer.line(str(error))
+        return
+    still = len(keys) - len(green)
+    writer.line(f"{made.name} holds {', '.join(names)}" + (f"; {still} exercises are not right yet" if still else ""))

@@ -1,7 +1,7 @@
 """What the kit knows of the lessons: `lessons.json` and `hints.json`, both derived.  Imports nothing heavy.
 
-lessons.json  {"lessons": [{"name", "title", "exercises": [{"name", "core", "summary", "examples"}]}]}, where `examples`
-              is the docstring of the exercise.
+lessons.json  {"lessons": [{"name", "title", "exercises": [{"name", "core", "summary", "examples", "stub", "steps"}]}]}, where
+              `examples` is the docstring of the exercise, `stub` its cell as given out, `steps` its hints on request.
 hints.json    {lesson: {exercise: [{"example", "value", "hint"}]}}: at the example of that index (as
               doctest.DocTestParser counts them) the answer with this fingerprint earns this sentence.
 """
@@ -27,6 +27,8 @@ class Exercise:
     core: bool
     summary: str
     examples: str
+    stub: str = ""
+    steps: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,15 @@ def lessons() -> dict[str, Lesson]:
 
 def _lesson(entry: dict) -> Lesson:
     exercises = tuple(
-        Exercise(entry["name"], part["name"], part["core"], part.get("summary", ""), part["examples"])
+        Exercise(
+            entry["name"],
+            part["name"],
+            part["core"],
+            part.get("summary", ""),
+            part["examples"],
+            part.get("stub", ""),
+            tuple(part.get("steps", ())),
+        )
         for part in entry["exercises"]
     )
     return Lesson(entry["name"], entry.get("title", ""), exercises)

@@ -7,18 +7,19 @@ from __future__ import annotations
 
 import ast
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
 import jupytext
 from nbformat import NotebookNode
 
+from graders import ROOT
 from graders.errors import Problem
 
-ROOT = Path(__file__).resolve().parent.parent
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
 DEFINITION = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+_STEP_WORDS = 80
 _TAGS = {"code": {"core", "practice", "active-ipynb"}, "markdown": {"question", "answer"}}
 
 
@@ -35,6 +36,7 @@ class Exercise:
     summary: str  # the docstring's first line
     docstring: str  # the whole docstring, without its indentation
     cell: int  # index of its cell in the lesson's notebook
+    steps: tuple[str, ...] = ()  # hints on request: a question, what to look up, the shape of the answer
 
 
 @dataclass(frozen=True)
@@ -74,11 +76,28 @@ def _lesson(path: Path, notebook: NotebookNode) -> Lesson:
     if not cells or cells[0].cell_type != "markdown" or not cells[0].source.startswith("# "):
         raise LessonError("the first cell is no markdown with a title ('# Title')")
     title = cells[0].source.splitlines()[0][2:].strip()
+    steps = {index: _cut_steps(cell) for index, cell in enumerate(cells) if is_exercise(cell)}
     for cell in cells:
         _check_cell(cell)
-    exercises = tuple(exercise(cell, index) for index, cell in enumerate(cells) if is_exercise(cell))
+    exercises = tuple(replace(exercise(cells[index], index), steps=given) for index, given in steps.items())
     _check_order(cells, exercises)
     return Lesson(path.stem, title, path, notebook, exercises)
+
+
+def _cut_steps(cell: NotebookNode) -> tuple[str, ...]:
+    """Take the hints on request out of an exercise's cell: comments `# hint 1: ...` at its top, lines after the first too."""
+    lines = cell.source.split("\n")
+    count = next((at for at, line in enumerate(lines) if not line.startswith("#")), len(lines))
+    head = [line.lstrip("#").strip() for line in lines[:count]]
+    if not head or not head[0].startswith("hint 1:"):
+        return ()
+    steps = re.split(r"(?:^| )hint \d: ", " ".join(head))[1:]
+    if len(steps) != 3 or [line[5] for line in head if re.match(r"hint \d:", line)] != ["1", "2", "3"]:
+        raise LessonError(f"{where(cell)} has no hints 1, 2 and 3 in this order")
+    if any(len(step.split()) > _STEP_WORDS for step in steps):
+        raise LessonError(f"{where(cell)} has a hint of more than {_STEP_WORDS} words")
+    cell.source = "\n".join(lines[count:])
+    return tuple(steps)
 
 
 def tags(cell: NotebookNode) -> set[str]:

@@ -32,14 +32,21 @@ class WrongUse(Problem):
     """The command was used wrongly; the text says how, in one sentence."""
 
 
+_JUDGING = ("graders/judge", "graders/worker", "graders/wire", "graders/lessons", "solutions", "exercises/kit")
+
+
 @cache
 def graders_version() -> str:
     """Return the project's version and a hash of everything that a verdict depends on."""
+    return f"{importlib.metadata.version('quantization-exercises')}+{fingerprint()[:12]}"
+
+
+def fingerprint(root: Path = ROOT) -> str:
+    """Return a hash of the code that makes verdicts, wherever in its rooms it stands."""
     digest = hashlib.sha256()
-    for folder in ("graders/judge", "graders/worker", "graders/wire", "graders/lessons", "solutions", "exercises/kit"):
-        for path in sorted((ROOT / folder).rglob("*.py")):
-            digest.update(path.relative_to(ROOT).as_posix().encode() + path.read_bytes())
-    return f"{importlib.metadata.version('quantization-exercises')}+{digest.hexdigest()[:12]}"
+    for path in sorted(path for folder in _JUDGING for path in (root / folder).rglob("*.py")):
+        digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()
 
 
 def environment(tier: str, seed: str) -> dict[str, Any]:

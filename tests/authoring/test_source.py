@@ -87,3 +87,30 @@ def test_a_lesson_uses_only_exercises_that_stand_before(path):
             names = {node.id for node in ast.walk(ast.parse(cell.source)) if isinstance(node, ast.Name)}
             early += [f"{name} in cell {index}" for name in names if places.get(name, -1) > index]
     assert early == []
+
+
+STEPS = "# hint 1: Which half?\n#   Think of it.\n# hint 2: `torch.half`\n# hint 3: one line: half of x\n"
+
+
+def test_hints_on_request_are_taken_out_of_the_cell(tmp_path):
+    root = write_project(tmp_path)
+    path = root / "solutions" / "l9_small.py"
+    path.write_text(path.read_text().replace("def half(", f"{STEPS}def half("))
+    found = {each.name: each for each in read_lesson(path).exercises}
+    assert found["half"].steps == ("Which half? Think of it.", "`torch.half`", "one line: half of x")
+    assert found["double"].steps == ()
+    assert "hint 1" not in read_lesson(path).notebook.cells[found["half"].cell].source
+
+
+@pytest.mark.parametrize(
+    ("steps", "sentence"),
+    [
+        (STEPS.replace("hint 3", "hint 2"), "has no hints 1, 2 and 3 in this order"),
+        (STEPS.replace("Which", "word " * 80), "has a hint of more than 80 words"),
+    ],
+)
+def test_hints_on_request_come_in_three_short_steps(tmp_path, steps, sentence):
+    path = write_project(tmp_path) / "solutions" / "l9_small.py"
+    path.write_text(path.read_text().replace("def half(", f"{steps}def half("))
+    with pytest.raises(LessonError, match=sentence):
+        read_lesson(path)

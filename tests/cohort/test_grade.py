@@ -7,6 +7,7 @@ import errno
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -491,3 +492,19 @@ def test_several_processes_give_the_same_verdicts(handed_in: Callable[..., Path]
     one = grading.grade([folder], tmp_path / "one", seed="a")
     two = grading.grade([folder], tmp_path / "two", seed="a", workers=2)
     assert [without_times(verdict) for verdict in one] == [without_times(verdict) for verdict in two]
+
+
+def test_a_byte_in_any_judging_room_or_kit_folder_changes_the_version(tmp_path: Path) -> None:
+    rooms = ["graders/judge", "graders/worker", "graders/wire", "graders/lessons", "solutions", "exercises/kit"]
+    for room in rooms:
+        shutil.copytree(ROOT / room, tmp_path / room, ignore=shutil.ignore_patterns("__pycache__"))
+    folders = {path.parent for room in rooms for path in (tmp_path / room).rglob("*.py")}
+    assert {folder.name for folder in folders} >= {"toys", "probes", "checking", LESSON, "wire", "solutions"}
+    before = verdicts.fingerprint(tmp_path)
+    assert before == verdicts.fingerprint(ROOT)
+    for folder in folders:
+        path = next(folder.glob("*.py"))
+        kept = path.read_bytes()
+        path.write_bytes(kept + b"#")
+        assert verdicts.fingerprint(tmp_path) != before, path
+        path.write_bytes(kept)

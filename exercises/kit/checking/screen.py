@@ -62,17 +62,22 @@ def _show_trouble(writer: Any, lesson: list[Entry]) -> None:
         writer.line()
         others = f"; {len(lost)} exercises are not checked" if len(lost) > 1 else ""
         writer.line(f"{lost[0]['lesson']} could not be loaded{others}", bold=True)
-        _show_message(writer, lost[0])
+        _show_message(writer, lost[0]["message"], lost[0]["printed"])
     for entry in lesson:
         if entry["outcome"] in ("wrong", "missing"):
-            writer.line()
-            writer.write(entry["name"], bold=True)
-            writer.line(f"  {entry['place']}", light=True)
-            _show_message(writer, entry)
+            show_one(writer, entry["name"], entry["place"], entry["message"], entry["printed"])
 
 
-def _show_message(writer: Any, entry: Entry) -> None:
-    for line in [*entry["message"].splitlines(), *filter(None, [entry["printed"]])]:
+def show_one(writer: Any, name: str, place: str, message: str, printed: str = "") -> None:
+    """Write what is wrong with one exercise, below its name and place."""
+    writer.line()
+    writer.write(name, bold=True)
+    writer.line(f"  {place}", light=True)
+    _show_message(writer, message, printed)
+
+
+def _show_message(writer: Any, message: str, printed: str) -> None:
+    for line in [*message.splitlines(), *filter(None, [printed])]:
         label = line.split(maxsplit=1)[0] if line.startswith("  ") and line.strip() else ""
         if label in _LABELS:
             indented, rest = line[: line.index(label)], line[line.index(label) + len(label) :]
