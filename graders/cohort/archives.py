@@ -31,7 +31,7 @@ MAX_MEMBERS = 20_000  # in what one student handed in
 MAX_CLASS = 500_000  # in what an instructor names
 MAX_TAR = 4 << 30  # of a tar archive unpacked, which has to be read to be listed
 MAX_RATIO = 1000
-DEPTH = 3  # archives in archives in what a student handed in
+DEPTH = 5  # archives in archives in what a student handed in
 _TAR = {".tar": open, ".gz": gzip.open, ".tgz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open, ".txz": lzma.open}
 _OTHER = (".rar", ".7z", ".gz", ".bz2", ".xz", ".zst", ".lzh", ".cab")
 _IGNORED = ("__pycache__", "__MACOSX", "site-packages", "node_modules", "Thumbs.db", "desktop.ini")
@@ -158,11 +158,11 @@ def _folder(top: Path) -> Iterator[Entry]:
             yield Entry((*_parts(top, place), ".git"), folder=True)
         links = [name for name in folders if os.path.islink(os.path.join(place, name))]
         folders[:] = sorted(name for name in folders if not ignored(name) and name not in links)
-        if place != str(top) and not folders and not files:
+        names = sorted(name for name in [*files, *links] if not ignored(name))
+        if place != str(top) and not folders and not names:
             yield Entry(_parts(top, place), folder=True)
-        for name in sorted([*files, *links]):
-            if not ignored(name):
-                yield replace(file(Path(place, name)), parts=(*_parts(top, place), _text(name)))
+        for name in names:
+            yield replace(file(Path(place, name)), parts=(*_parts(top, place), _text(name)))
 
 
 def _parts(top: Path, place: str) -> tuple[str, ...]:
@@ -205,11 +205,12 @@ def _zip_members(source: Path | io.BytesIO, most: int) -> Iterator[Entry]:
     members = archive.infolist()
     if len(members) > most:
         raise TooMuch(f"it holds more than {most} files")
+    told: set[tuple[str, ...]] = set()
     for member in sorted(members, key=lambda member: _zip_name(member)):
         parts = _inner(_zip_name(member))
+        if any(map(ignored, parts)):
+            yield from _around(parts, told)
         if not parts or any(map(ignored, parts)):
-            if ".git" in parts and not any(map(ignored, parts[: parts.index(".git")])):
-                yield Entry(parts[: parts.index(".git") + 1], folder=True)
             continue
         made = Entry(parts, member.file_size, _time(member.date_time), folder=member.is_dir())
         if stat.S_ISLNK(member.external_attr >> 16):
@@ -239,10 +240,13 @@ def _tar_members(source: Path | io.BytesIO, name: str, most: int) -> Iterator[En
     unpack: Any = _TAR[os.path.splitext(name.lower())[1]]
     plain = source if isinstance(source, io.BytesIO) and unpack is open else unpack(source, "rb")
     archive = tarfile.TarFile(fileobj=_Budget(plain, MAX_TAR if isinstance(source, Path) else MAX_STUDENT), mode="r")
+    told: set[tuple[str, ...]] = set()
     for count, member in enumerate(archive):
         if count > most:
             raise TooMuch(f"it holds more than {most} files")
         parts = _inner(_text(member.name))
+        if any(map(ignored, parts)):
+            yield from _around(parts, told)
         if not parts or any(map(ignored, parts)):
             continue
         made = Entry(parts, member.size, float(member.mtime), folder=member.isdir())
@@ -276,6 +280,15 @@ class _Budget(io.RawIOBase):
 
     def tell(self) -> int:
         return self._file.tell()
+
+
+def _around(parts: tuple[str, ...], told: set[tuple[str, ...]]) -> Iterator[Entry]:
+    """Yield, once, the folder in which something lies that is ignored, and `.git` itself."""
+    at = next(at for at, part in enumerate(parts) if ignored(part))
+    place = parts[: at + 1] if parts[at] == ".git" else parts[:at]
+    if place and place not in told:
+        told.add(place)
+        yield Entry(place, folder=True)
 
 
 def _inner(name: str) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ that tell them apart, and neither is chosen.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from pathlib import PurePosixPath
 from typing import Any
@@ -24,9 +24,13 @@ SHOWN = 3  # files named where none can be graded
 class Chooser:
     """Chooses with the help of a worker that reads files; it is started when a name does not tell enough."""
 
-    def __init__(self, read: Callable[[bytes, bool, list[str]], dict[str, Any]]) -> None:
+    def __init__(
+        self, read: Callable[[bytes, bool, list[str]], dict[str, Any]], known: Iterable[str] | None = None
+    ) -> None:
+        """Take a function that has a file read, and the lessons of the course (those that are judged, if None)."""
         self._ask = read
-        self._lessons = {name.casefold(): name for name in lessons.names()}
+        self._lessons = {name.casefold(): name for name in known or lessons.names()}
+        self._judged = [name for name in self._lessons.values() if name in lessons.names()]
 
     def choose(self, person: Person) -> Iterator[Submission]:
         """Yield a person's submissions: one for each lesson that is recognised, else one that says why there is none."""
@@ -58,14 +62,13 @@ class Chooser:
             one.lesson = self._lessons.get(PurePosixPath(one.path).stem.casefold())
             one.named = one.lesson is not None
             if one.named:
-                one.rank = -2 if folder == one.lesson and above[-1] != folder else 0
+                one.rank = -1 if folder == one.lesson and above[-1] != folder else 0
                 continue
             expected = folder or handed.source.lesson
             one.lesson = self._by_content(one, expected)
             if one.lesson is None and (one.notebook or len(handed.candidates) == 1):
                 one.lesson = expected
-            if folder == one.lesson is not None:
-                one.rank = -1 if above[-1] == folder else -2
+            one.rank = -1 if folder == one.lesson is not None and above[-1] != folder else 0
         return handed.candidates
 
     def _by_content(self, one: Candidate, expected: str | None) -> str | None:
@@ -73,7 +76,7 @@ class Chooser:
 
         A tie is settled by a name in which one lesson's stands.
         """
-        known = [name for lesson in self._lessons.values() for name in lessons.exercises(lesson)]
+        known = [name for lesson in self._judged for name in lessons.exercises(lesson)]
         if one.problem or not (one.notebook or any(name.encode() in one.data for name in known)):
             return None
         told = self._read(one)
@@ -91,7 +94,7 @@ class Chooser:
         return lesson
 
     def _read(self, one: Candidate) -> dict[str, Any]:
-        return self._ask(one.data, one.notebook, list(self._lessons.values()))
+        return self._ask(one.data, one.notebook, self._judged)
 
     def _of_lesson(
         self, person: Person, lesson: str, candidates: list[Candidate], handed: list[Handed]
@@ -116,10 +119,10 @@ class Chooser:
     def _count_answers(self, lesson: str, candidates: list[Candidate]) -> None:
         for one in candidates:
             told = {} if one.problem else self._read(one)
-            if "lessons" in told:
+            if lesson in told.get("lessons", {}):
                 one.answers = submissions.answers(told["lessons"][lesson], template(lesson))
             elif not one.problem:
-                one.problem = told["error"]
+                one.problem = told.get("error")
 
     def _submission(self, student: str, lesson: str, candidates: list[Candidate], handed: list[Handed]) -> Submission:
         """Return what counts: of the newest attempt with answers all files with answers, else the newest file."""

@@ -74,9 +74,6 @@ class Recogniser:
 
     def recognise(self, named: Named) -> Found:
         """Return who handed in what of the files below something that an instructor names. Raises Problem if asked for wrongly."""
-        if "submitted" in named.folders and self.layout in (None, "nbgrader") and self.pattern is None:
-            inside = [entry.below(1) for entry in named.tops["submitted"] if len(entry.parts) > 1]
-            return Found("nbgrader", self._people(Named("submitted", inside)))
         while True:
             found = self._here(named)
             inner = None if found else self._unwrapped(named)
@@ -89,10 +86,13 @@ class Recogniser:
         """Return what is recognised without doubt, or was asked for and is there."""
         if self.pattern is not None:
             return _by_pattern(named, self.pattern)
-        for name, platform in PLATFORMS.items():
-            sources = platform.read(named.entries) if self.layout in (None, name) else None
-            if sources:
-                return Found(name, [*sources, *self._rest(named, platform)])
+        if "submitted" in named.folders and self.layout in (None, "nbgrader"):
+            inside = [entry.below(1) for entry in named.tops["submitted"] if len(entry.parts) > 1]
+            return Found("nbgrader", self._people(Named("submitted", inside)))
+        downloads = _downloads(named, self.layout)
+        if downloads:
+            name, sources = downloads[0]
+            return Found(name, [*sources, *self._rest(named, PLATFORMS[name])])
         if self.layout in PLATFORMS:
             return None
         if self.layout == "one" or (self.layout is None and self.is_one(named)):
@@ -196,8 +196,35 @@ class Recogniser:
         persons = self.is_one(inner) or ".git" in inner.tops
         if named.kind == "archive" or top.lower() in _KIT:
             return replace(inner, label=named.label)
-        files = [entry for entry in inner.entries if not entry.folder]
-        return None if persons or len(files) < 2 or self.lesson_of(top) else inner
+        return None if persons or self.lesson_of(top) or not _holds_several(inner) else inner
+
+
+def _downloads(named: Named, layout: str | None = None) -> list[tuple[str, list[Source]]]:
+    """Return the platforms of which it may be a download, the likeliest first.
+
+    What a student's file is called stands behind what the platform writes, and may look like another platform's: that one fits
+    fewer names, or reaches further into them.
+    """
+    found = []
+    for name, platform in PLATFORMS.items():
+        sources = platform.read(named.entries) if layout in (None, name) else None
+        if sources:
+            matches = [match for top in named.tops if (match := platform.fits(top))]
+            reach = sum(match.start("file") if match.groupdict().get("file") else match.end() for match in matches)
+            found.append((-len(matches), reach / max(len(matches), 1), name, sources))
+    return [(name, sources) for *_, name, sources in sorted(found, key=lambda one: one[:2])]
+
+
+def _holds_several(named: Named) -> bool:
+    """Whether there are people in a folder rather than what one of them has: folders or archives alone, or lessons alone."""
+    if _downloads(named):
+        return True
+    kinds = [
+        "folder" if _is_folder(entries) or entries[0].archive else entries[0].kind in KINDS
+        for entries in named.tops.values()
+        if _is_folder(entries) or _counts(entries[0])
+    ]
+    return len(kinds) > 1 and len(set(kinds)) == 1
 
 
 def _is_folder(entries: list[Entry]) -> bool:

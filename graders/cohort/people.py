@@ -30,10 +30,14 @@ class Person:
 
 @dataclass
 class Cohort:
-    """The people; sentences on how they were told apart; what needs a look; and who of the roster handed in nothing."""
+    """The people; sentences on how they were told apart, what belongs to nobody, and what else needs a look.
+
+    `missing` is who of the roster handed in nothing.
+    """
 
     people: list[Person] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    lost: list[str] = field(default_factory=list)
     look: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
 
@@ -51,7 +55,7 @@ def gather(
         sources += found.sources
         if found.nobodys:
             names = ", ".join(entry.path for entry in found.nobodys)
-            cohort.look.append(f"nobody's by this pattern: {names}")
+            cohort.lost.append(f"nobody's by this pattern: {names}")
     cohort.notes += [f"layout {layout}: {_some(labels)}" for layout, labels in taken.items()]
     _join(sources, roster, cohort)
     _report_alike(cohort)
@@ -105,9 +109,7 @@ def _owner(path: Path, recogniser: Recogniser) -> str:
 
 def _without(entries: list[Entry], folder: Path, output: Path | None) -> list[Entry]:
     """Leave out folders into which verdicts were written, this run's among them."""
-    graded = {
-        entry.parts[:-1] for entry in entries if entry.name in ("verdicts.jsonl", "grades.csv") and len(entry.parts) > 1
-    }
+    graded = {entry.parts[:-1] for entry in entries if entry.name == "verdicts.jsonl" and len(entry.parts) > 1}
     if output is not None:
         inside = os.path.relpath(output.resolve(), folder.resolve())
         graded |= {tuple(Path(inside).parts)} if not inside.startswith(os.pardir) and inside != os.curdir else set()

@@ -37,7 +37,7 @@ BRIGHTSPACE = re.compile(
 SAKAI = re.compile(r"(?P<name>.*?)\s*\((?P<id>[^()]+)\)", re.DOTALL)
 GRADESCOPE = re.compile(r"submission_(?P<id>\d+)")
 _SAKAI_OWN = ("timestamp.txt", "comments.txt", "feedbackText.html")
-_AGAIN = re.compile(r"(?P<stem>.+)-(?P<number>\d{1,3})(?P<end>\.\w+)", re.DOTALL)
+_AGAIN = re.compile(r"(?P<stem>.+)-(?P<number>\d{1,3})(?P<end>(?:\.tar)?\.\w+)", re.DOTALL)
 METADATA = "submission_metadata.yml"
 
 
@@ -114,7 +114,7 @@ def canvas(entries: list[Entry]) -> list[Source] | None:
         for index in range(max(map(len, by_name.values()))):  # a name that comes twice was handed in twice
             those = [uploads[index] for uploads in by_name.values() if len(uploads) > index]
             entries_of = [entry for _, _, entry in those]
-            made.append(replace(sources[student], entries=entries_of, attempt=(max(upload for upload, _, _ in those),)))
+            made.append(replace(sources[student], entries=entries_of, attempt=(min(upload for upload, _, _ in those),)))
     return made or None
 
 

@@ -77,8 +77,8 @@ class Submission:
 class Candidate:
     """A file that may be a lesson: whose place it lies in, its content, or why it cannot be read.
 
-    `rank` is below 0 for what lies in a lesson's folder, as nbgrader makes it, beside the file with the lesson's name. `answers`
-    counts the exercises in it that are begun; it is told only where that decides something.
+    `rank` is below 0 for what lies in a folder below a lesson's own: an older copy, a checkpoint. `answers` counts the exercises
+    in it that are begun; it is told only where that decides something.
     """
 
     source: Source
@@ -127,7 +127,7 @@ def unpack(source: Source) -> Handed:
                 if entry.closed:
                     raise ValueError("it is an archive that is not opened here; hand in a .zip")
                 if depth == archives.DEPTH:
-                    raise ValueError("it is an archive in an archive in an archive; unpack it")
+                    raise ValueError("it is packed more than five times over; unpack it")
                 inner = archives.opened(entry, left)
             except ValueError as error:
                 made.closed.append(f"{entry.path} ({error})")
@@ -173,6 +173,7 @@ def helpers(of: Iterable[Candidate], handed: Handed) -> dict[str, bytes]:
     counted = {each.path for each in of}
     while waiting:
         folder, data = waiting.pop()
+        data = data.replace(rb"\n", b"\n")  # in a notebook
         for path, entry in handed.modules.items():
             if path in counted or folder not in PurePosixPath(path).parents:
                 continue
