@@ -208,9 +208,8 @@ def _zip_members(source: Path | io.BytesIO, most: int) -> Iterator[Entry]:
     told: set[tuple[str, ...]] = set()
     for member in sorted(members, key=lambda member: _zip_name(member)):
         parts = _inner(_zip_name(member))
-        if any(map(ignored, parts)):
-            yield from _around(parts, told)
         if not parts or any(map(ignored, parts)):
+            yield from _around(parts, told)
             continue
         made = Entry(parts, member.file_size, _time(member.date_time), folder=member.is_dir())
         if stat.S_ISLNK(member.external_attr >> 16):
@@ -245,9 +244,8 @@ def _tar_members(source: Path | io.BytesIO, name: str, most: int) -> Iterator[En
         if count > most:
             raise TooMuch(f"it holds more than {most} files")
         parts = _inner(_text(member.name))
-        if any(map(ignored, parts)):
-            yield from _around(parts, told)
         if not parts or any(map(ignored, parts)):
+            yield from _around(parts, told)
             continue
         made = Entry(parts, member.size, float(member.mtime), folder=member.isdir())
         if not (member.isreg() or member.isdir()):
@@ -284,8 +282,8 @@ class _Budget(io.RawIOBase):
 
 def _around(parts: tuple[str, ...], told: set[tuple[str, ...]]) -> Iterator[Entry]:
     """Yield, once, the folder in which something lies that is ignored, and `.git` itself."""
-    at = next(at for at, part in enumerate(parts) if ignored(part))
-    place = parts[: at + 1] if parts[at] == ".git" else parts[:at]
+    at = next((at for at, part in enumerate(parts) if ignored(part)), 0)
+    place = parts[: at + 1] if ".git" in parts[at : at + 1] else parts[:at]
     if place and place not in told:
         told.add(place)
         yield Entry(place, folder=True)

@@ -11,12 +11,12 @@ packed names lessons, never people.
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from graders.cohort import archives
 from graders.cohort.archives import Entry
+from graders.cohort.patterns import by_pattern, compiled
 from graders.cohort.platforms import PLATFORMS, Platform, Source
 from graders.errors import Problem
 
@@ -26,7 +26,6 @@ _FOR_READING = (
     ".pdf", ".html", ".htm", ".doc", ".docx", ".odt", ".rtf", ".pages", ".png", ".jpg", ".jpeg", ".heic", ".tex",
 )  # fmt: skip
 _KIT = ("exercises", "kit", "models", "quantization-kit")
-_GROUPS = ("student", "name", "attempt", "late")
 
 
 @dataclass
@@ -66,7 +65,7 @@ class Recogniser:
         self.lessons = {name.casefold(): name for name in lessons}
         if layout is not None and layout not in LAYOUTS:
             raise Problem(f"there is no layout {layout}; there are {', '.join(LAYOUTS)}")
-        self.layout, self.pattern = layout, _compiled(pattern)
+        self.layout, self.pattern = layout, compiled(pattern)
 
     def lesson_of(self, name: str) -> str | None:
         """Return the lesson that is called exactly so."""
@@ -85,7 +84,8 @@ class Recogniser:
     def _here(self, named: Named) -> Found | None:
         """Return what is recognised without doubt, or was asked for and is there."""
         if self.pattern is not None:
-            return _by_pattern(named, self.pattern)
+            sources, nobodys = by_pattern(named.entries, self.pattern)
+            return Found("pattern", sources, nobodys) if sources else None
         if "submitted" in named.folders and self.layout in (None, "nbgrader"):
             inside = [entry.below(1) for entry in named.tops["submitted"] if len(entry.parts) > 1]
             return Found("nbgrader", self._people(Named("submitted", inside)))
@@ -266,47 +266,3 @@ def _assignment(named: Named, sure: bool = False) -> str:
     beginning = beginning[: beginning.rfind("-") + 1] if len(folders) > 1 else ""
     alike = bool(clones) or sure or any(sign.isdigit() for sign in beginning)
     return beginning if alike and all(top != beginning for top in folders) else ""
-
-
-def _compiled(pattern: str | None) -> re.Pattern[str] | None:
-    if pattern is None:
-        return None
-    try:
-        made = re.compile(pattern)
-    except re.error as error:
-        raise Problem(f"--pattern is no regular expression: {error}") from None
-    odd = set(made.groupindex) - set(_GROUPS)
-    if odd or "student" not in made.groupindex:
-        raise Problem(
-            f"--pattern must name a group (?P<student>...), and may name {', '.join(_GROUPS[1:])} and no other"
-        )
-    return made
-
-
-def _by_pattern(named: Named, pattern: re.Pattern[str]) -> Found | None:
-    """Return the people that a pattern tells from the beginnings of paths; None if it fits none of them."""
-    sources: dict[tuple[str, str], Source] = {}
-    nobodys = []
-    for entry in named.entries:
-        found = pattern.match(entry.path)
-        if found is None or not found["student"]:
-            nobodys += [] if entry.folder else [entry]
-            continue
-        told = {group: found.groupdict().get(group) or "" for group in _GROUPS}
-        depth = min(found[0].rstrip("/").count("/") + found[0].endswith("/"), len(entry.parts) - 1)
-        made = Source(
-            told["student"],
-            told["student"],
-            name=told["name"],
-            attempt=_order(told["attempt"]),
-            late=bool(told["late"]),
-        )
-        kept = sources.setdefault((told["student"], told["attempt"]), made)
-        if not entry.folder:
-            kept.entries.append(entry.below(depth))
-    return Found("pattern", list(sources.values()), nobodys) if sources else None
-
-
-def _order(attempt: str) -> tuple[float, ...] | None:
-    """Return the numbers in the name of an attempt, which order attempts: a counter, or a date that begins with the year."""
-    return tuple(float(number) for number in re.findall(r"\d+", attempt)) if attempt else None
