@@ -156,6 +156,7 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
         else:
             from exercises.kit.studying.watching import watch
 
+            config.pluginmanager.getplugin("capturemanager").suspend_global_capture(in_=True)  # keys are read
             watch(_watched(config), writer, float(config.getini("timeout") or 10))
     except KitError as error:
         raise pytest.UsageError(str(error)) from error

@@ -21,7 +21,7 @@ from nbgrader.preprocessors import CheckCellMetadata, ClearHiddenTests, ClearSol
 from graders.authoring.source import DEFINITION, Exercise, Lesson, LessonError, answer_points, is_exercise, tags
 from graders.judge.checks import DEFAULT_POINTS, snake_case
 
-CHECK_IMPORT = "from exercises.kit.examples import check"
+CHECK_IMPORT = "from exercises.kit.examples import check, hint"
 FAIL_CLOSED = """### BEGIN HIDDEN TESTS
 raise RuntimeError("grade with graders.nbgrader_bridge")
 ### END HIDDEN TESTS"""

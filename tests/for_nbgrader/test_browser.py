@@ -27,7 +27,7 @@ from graders.for_nbgrader.course import course_files
 from tests.for_nbgrader.nbgrader_course import LESSON, exercise_scores, hand_in, new_course, notebook, rows, samples
 from tests.for_nbgrader.nbgrader_samples import named
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.timeout(900), pytest.mark.alone]
 PATIENCE = 120  # seconds that a page may take on a busy machine
 WRONG = "def integer_range(dtype):\n    info = torch.iinfo(dtype)\n    return -info.max, info.max"
 

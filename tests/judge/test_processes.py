@@ -22,6 +22,8 @@ from graders.judge.proxy import value_of
 from graders.wire import codec
 from graders.worker import sandbox
 
+pytestmark = pytest.mark.alone
+
 _SET_DUMPABLE = 4
 
 

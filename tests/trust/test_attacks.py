@@ -27,6 +27,8 @@ from graders.trust.attacks import Attack, corpus
 from graders.wire import codec, recipes
 from graders.worker import plans, submission, worker
 
+pytestmark = pytest.mark.alone
+
 LESSON = "l2_data_types"
 HONEST = (ROOT / "solutions" / f"{LESSON}.py").read_text()
 QUICK = (

@@ -5,18 +5,16 @@ of the docstring, so a student may change or delete the docstring; what a functi
 """
 
 import ast
-import builtins
 import contextlib
 import dis
 import doctest
 import inspect
-import io
 import linecache
 import math
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
@@ -29,7 +27,16 @@ from exercises.kit.checking.fingerprints import fingerprint
 from exercises.kit.checking.showing import show
 from exercises.kit.lessons import Exercise, KitError, hint_for, lessons
 
-__all__ = ["Result", "check", "describe_error", "fingerprint", "place_of", "printed_line", "run", "short_path"]
+__all__ = [
+    "Result",
+    "describe_error",
+    "fingerprint",
+    "place_of",
+    "printed_line",
+    "run",
+    "short_path",
+    "unwritten",
+]
 
 _RULE = python_floats(relative(1e-9))  # tensors and ints exactly
 _EXTRA = {"torch": torch, "tensor": torch.tensor, "inf": math.inf, "nan": math.nan}
@@ -62,52 +69,6 @@ class _Answer:
         return self.value if self.error is None else self.error
 
 
-def check(function: Callable) -> None:
-    """Run the examples of a function or class that you wrote, and print what came out.
-
-    The exercise is found by the name of the function.  Nothing is returned, and nothing is raised but in nbgrader's
-    Validate, which knows by exceptions what is wrong.
-    """
-    name = getattr(function, "__name__", None)
-    if not callable(function) or not isinstance(name, str):
-        print("check takes the function itself, as in check(integer_range)")
-        return
-    try:
-        namespace = _namespace_of(function)
-        exercise = _find(name, namespace)
-        printed = io.StringIO()
-        with contextlib.redirect_stdout(printed):
-            result = run(exercise, namespace)
-    except KitError as error:
-        print(error)
-        return
-    print(result.message)
-    if printed.getvalue():
-        print(printed_line(printed.getvalue()))
-    if result.outcome != "passed" and os.environ.get("NBGRADER_EXECUTION") == "validate":
-        raise AssertionError(result.message)
-
-
-def _namespace_of(function: Callable) -> dict[str, Any]:
-    """The globals that the student's function was written in."""
-    function = inspect.unwrap(function)
-    found = getattr(function, "__globals__", None)
-    return found if found is not None else vars(sys.modules.get(function.__module__, builtins))
-
-
-def _find(name: str, namespace: dict[str, Any]) -> Exercise:
-    """The exercise of that name; where several lessons have it, that of the lesson most of whose names are defined."""
-    found = [
-        (sum(other.name in namespace for other in lesson.exercises), exercise)
-        for lesson in lessons().values()
-        for exercise in lesson.exercises
-        if exercise.name == name
-    ]
-    if not found:
-        raise KitError(f"{name} is not the name of an exercise.")
-    return max(found, key=lambda pair: pair[0])[1]
-
-
 def run(exercise: Exercise, namespace: dict[str, Any], stopped: type[BaseException] | tuple = ()) -> Result:
     """Evaluate the examples in a copy of the student's globals, and stop at the first that is wrong.
 
@@ -122,11 +83,11 @@ def run(exercise: Exercise, namespace: dict[str, Any], stopped: type[BaseExcepti
     space = {**namespace, **_EXTRA}
     for index, example in enumerate(examples):
         answer = _answer(example, space, stopped)
-        unwritten = _unwritten(answer.error)
-        if unwritten == exercise.name or (unwritten and _is_stub(namespace[exercise.name])):
+        stub = unwritten(answer.error)
+        if stub == exercise.name or (stub and _is_stub(namespace[exercise.name])):
             return Result("not started", f"{exercise.name} is not started yet")
-        if unwritten is not None:
-            return Result("waiting", f"{exercise.name} needs {unwritten} first")
+        if stub is not None:
+            return Result("waiting", f"{exercise.name} needs {stub} first")
         found = _difference(example, wanted[index], answer, namespace)
         if found is not None:
             hint = None if answer.stopped else hint_for(exercise, index, fingerprint(answer.outcome))
@@ -233,8 +194,8 @@ def short_path(path: str) -> str:
     return path
 
 
-def _unwritten(error: BaseException | None) -> str | None:
-    """Name of the exercise whose stub raised: the last frame is the exercise itself, on its raise line."""
+def unwritten(error: BaseException | None) -> str | None:
+    """Return the name of the exercise whose stub raised: the last frame is the exercise itself, on its raise line."""
     if not isinstance(error, NotImplementedError):  # torch raises these too
         return None
     traceback = error.__traceback__

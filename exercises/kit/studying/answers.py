@@ -35,7 +35,10 @@ def _without_parsing(source: str, name: str) -> tuple[int, int] | None:
     if not starts:
         return None
     ends = (at for at in range(starts[-1] + 1, len(lines)) if lines[at] and lines[at][0] not in " \t)")
-    return starts[-1], next(ends, len(lines))
+    end = next(ends, len(lines))
+    while not lines[end - 1].strip():
+        end -= 1
+    return starts[-1], end
 
 
 def is_begun(exercise: Exercise, source: str) -> bool:

@@ -8,7 +8,6 @@ import contextlib
 import multiprocessing
 import os
 import queue
-import signal
 import sys
 import threading
 import time
@@ -19,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from exercises.kit.checking import loading, screen
-from exercises.kit.checking.alarm import set_alarm
+from exercises.kit.checking.alarm import Stopped, time_limit
 from exercises.kit.lessons import Exercise, KitError, lessons
 from exercises.kit.studying import answers, memory
 from exercises.kit.studying.hints import next_hint
@@ -31,10 +30,6 @@ _FORK = "fork" in multiprocessing.get_all_start_methods()
 _processes = multiprocessing.get_context("fork" if _FORK else "spawn")
 
 
-class _Stopped(BaseException):
-    """The time limit of a check is over."""
-
-
 def _answer(connection: Connection, path: Path, seconds: float) -> None:
     """In a process of its own: load the lesson, check the exercises that are asked for until one is not right."""
     loading.import_libraries(path)
@@ -44,33 +39,19 @@ def _answer(connection: Connection, path: Path, seconds: float) -> None:
     sys.stdout = sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - for the rest of the process
     warnings.simplefilter("ignore")
     module = loading.new_module(path)
-    with _time_limit(seconds, vars(module)):
-        trouble = loading.execute(path, module, _Stopped)
+    with time_limit(seconds, vars(module)):
+        trouble = loading.execute(path, module, Stopped)
     if trouble is not None:
         connection.send(("", "not loadable", trouble[0]))
         return
     for exercise in lessons()[path.stem].exercises:
         if exercise.name in names:
-            with _time_limit(seconds, vars(module)):
-                result = run(exercise, vars(module), stopped=_Stopped)
+            with time_limit(seconds, vars(module)):
+                result = run(exercise, vars(module), stopped=Stopped)
             connection.send((exercise.name, result.outcome, result.message))
             if result.outcome != "passed":
                 return
     connection.send(("", "done", ""))
-
-
-@contextlib.contextmanager
-def _time_limit(seconds: float, namespace: dict[str, Any]) -> Iterator[None]:
-    """Interrupt the student's code after so many seconds, where there is an alarm (not on Windows)."""
-
-    def stop() -> None:
-        raise _Stopped(f">{seconds}s")
-
-    cancel = set_alarm(seconds, lambda: namespace, stop) if hasattr(signal, "SIGALRM") else lambda: None
-    try:
-        yield
-    finally:
-        cancel()
 
 
 class Watch:
@@ -203,23 +184,26 @@ def watch(paths: list[Path], writer: Any, seconds: float) -> None:
 @contextlib.contextmanager
 def _single_keys(keys: "queue.Queue[str]") -> Iterator[None]:
     """Put what is typed into a queue, key by key on a terminal, else line by line."""
+    given = sys.stdin
 
     def read() -> None:
-        while letter := sys.stdin.read(1):
-            if not letter.isspace():
-                keys.put(letter.lower())
+        # not through sys.stdin itself: its lock would be held while processes are forked
+        with contextlib.suppress(OSError, ValueError):
+            while letter := os.read(given.fileno(), 1):
+                if not letter.isspace():
+                    keys.put(letter.decode(errors="replace").lower())
 
     threading.Thread(target=read, daemon=True).start()
     try:
         import termios
         import tty
 
-        before = termios.tcgetattr(sys.stdin)
-        tty.setcbreak(sys.stdin)
+        before = termios.tcgetattr(given)
+        tty.setcbreak(given)
     except Exception:  # no terminal, or Windows: termios.error is no subclass of OSError
         yield
         return
     try:
         yield
     finally:
-        termios.tcsetattr(sys.stdin, termios.TCSADRAIN, before)
+        termios.tcsetattr(given, termios.TCSADRAIN, before)

@@ -1,0 +1,87 @@
+"""What a notebook has beside pytest: `check`, and cells that use an unwritten exercise say so in a line while Run All goes on."""
+
+import builtins
+import contextlib
+import inspect
+import io
+import os
+import sys
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any
+
+from exercises.kit.checking.alarm import Stopped, time_limit
+from exercises.kit.checking.examples import printed_line, run, unwritten
+from exercises.kit.lessons import Exercise, KitError, lessons
+
+SECONDS = 10.0  # for one exercise, as in pytest
+
+
+def check(function: Callable) -> None:
+    """Run the examples of a function or class that you wrote, and print what came out.
+
+    The exercise is found by the name of the function.  Nothing is returned, and nothing is raised but in nbgrader's
+    Validate, which knows by exceptions what is wrong.
+    """
+    name = getattr(function, "__name__", None)
+    if not callable(function) or not isinstance(name, str):
+        print("check takes the function itself, as in check(integer_range)")
+        return
+    try:
+        namespace = _namespace_of(function)
+        exercise = _find(name, namespace)
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed), time_limit(SECONDS, namespace):
+            result = run(exercise, namespace, stopped=Stopped)
+    except KitError as error:
+        print(error)
+        return
+    except KeyboardInterrupt:
+        print(f"{name}: the check was interrupted")
+        return
+    print(result.message)
+    if printed.getvalue():
+        print(printed_line(printed.getvalue()))
+    if result.outcome != "passed" and os.environ.get("NBGRADER_EXECUTION") == "validate":
+        raise AssertionError(result.message)
+
+
+def _namespace_of(function: Callable) -> dict[str, Any]:
+    """The globals that the student's function was written in."""
+    function = inspect.unwrap(function)
+    found = getattr(function, "__globals__", None)
+    return found if found is not None else vars(sys.modules.get(function.__module__, builtins))
+
+
+def _find(name: str, namespace: dict[str, Any]) -> Exercise:
+    """The exercise of that name; where several lessons have it, that of the lesson most of whose names are defined."""
+    found = [
+        (sum(other.name in namespace for other in lesson.exercises), exercise)
+        for lesson in lessons().values()
+        for exercise in lesson.exercises
+        if exercise.name == name
+    ]
+    if not found:
+        raise KitError(f"{name} is not the name of an exercise.")
+    return max(found, key=lambda pair: pair[0])[1]
+
+
+def install(shell: Any) -> None:
+    """Let IPython's `shell` take the exception of an exercise's stub for a note."""
+    if getattr(shell, "_notes_stubs", False):
+        return
+    shell._notes_stubs = True
+
+    def note(shell: Any, kind: type, error: BaseException, trace: TracebackType, tb_offset: int | None = None) -> None:
+        name = unwritten(error)
+        if name is None:
+            shell.showtraceback((kind, error, trace), tb_offset=tb_offset)
+        else:
+            print(f"{name} is not written yet; this cell needs it")
+
+    def forgive(result: Any) -> None:
+        if unwritten(result.error_in_exec) is not None:
+            result.error_in_exec = None  # by which the kernel would stop the cells behind this one
+
+    shell.set_custom_exc((NotImplementedError,), note)
+    shell.events.register("post_run_cell", forgive)
