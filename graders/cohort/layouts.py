@@ -115,7 +115,7 @@ class Recogniser:
         folders = named.folders
         if folders and all(map(self.lesson_of, folders)):
             return self._by_lessons(named)
-        if named.kind == "archive" and not folders and sum(_counts(entry) for entry in named.entries) == 1:
+        if named.kind == "archive" and not folders and sum(counts(entry) for entry in named.entries) == 1:
             return Found("one", [self._one(named)])
         assignment = _assignment(named)
         people = self._people(named, assignment)
@@ -142,7 +142,7 @@ class Recogniser:
                 continue
             if _is_folder(entries):
                 sources[top, True] = Source(top.removeprefix(assignment), top, _below(entries))
-            elif named.kind == "files" or _counts(entries[0]):
+            elif named.kind == "files" or counts(entries[0]):
                 stem = _stem(entries[0])
                 student = named.label if self.lesson_of(stem) else stem
                 alone = entries[0].archive or entries[0].closed
@@ -185,7 +185,7 @@ class Recogniser:
 
     def _unwrapped(self, named: Named) -> Named | None:
         """Return what is in the one folder or archive around everything; None if there is none, or it is a person's."""
-        tops = [top for top, entries in named.tops.items() if _is_folder(entries) or _counts(entries[0])]
+        tops = [top for top, entries in named.tops.items() if _is_folder(entries) or counts(entries[0])]
         if len(tops) != 1 or named.kind == "files" or named.label == "submitted":
             return None
         (top,) = tops
@@ -222,7 +222,7 @@ def _holds_several(named: Named) -> bool:
     kinds = [
         "folder" if _is_folder(entries) or entries[0].archive else entries[0].kind in KINDS
         for entries in named.tops.values()
-        if _is_folder(entries) or _counts(entries[0])
+        if _is_folder(entries) or counts(entries[0])
     ]
     return len(kinds) > 1 and len(set(kinds)) == 1
 
@@ -241,7 +241,7 @@ def _stem(entry: Entry) -> str:
     return stem if end.lower() in KINDS else entry.stem
 
 
-def _counts(entry: Entry) -> bool:
+def counts(entry: Entry) -> bool:
     """Whether a file beside others was handed in, and is no list or note of the instructor's."""
     odd = any(f"{kind}." in entry.name.lower() for kind in KINDS)
     return entry.kind in (*KINDS, *_FOR_READING) or entry.archive or entry.closed or odd

@@ -13,9 +13,10 @@ from nbgrader.plugins.zipcollect import ExtractorPlugin, FileNameCollectorPlugin
 from traitlets import Unicode
 
 from graders import lessons
+from graders.cohort import archives
 from graders.cohort.choosing import Chooser
 from graders.cohort.grading import Reader
-from graders.cohort.layouts import Recogniser
+from graders.cohort.layouts import Recogniser, counts
 from graders.cohort.people import Cohort, Person, gather
 from graders.cohort.roster import Roster
 from graders.cohort.submissions import File, Submission, unpack
@@ -30,11 +31,16 @@ class Extractor(ExtractorPlugin):
     )
     roster = Unicode("", help="The class list, a CSV file with a column id.").tag(config=True)
 
+    @property
+    def lesson(self) -> str:
+        """The assignment that is collected."""
+        return self.parent.coursedir.assignment_id
+
     def extract(self, archive_path: str, extracted_path: str) -> None:
         """Sort what stands in `archive_path` by student into `extracted_path`."""
-        lesson = self.parent.coursedir.assignment_id
+        lesson = self.lesson
         archive, extracted = Path(archive_path), Path(extracted_path)
-        there = sorted(path for path in archive.iterdir() if not path.name.startswith("."))
+        there = sorted(path for path in archive.iterdir() if counts(archives.file(path)) or path.is_dir())
         paths = [archive] if any(path.is_dir() for path in there) else there
         known = dict.fromkeys([*lessons.names(), lesson])
         recogniser = Recogniser(known, self.layout or None, self.pattern or None)
