@@ -12,10 +12,11 @@ import pytest
 
 from exercises.kit.checking.closeness import Mismatch
 from graders import lessons
-from graders.judge import attempt, checks, judge
-from graders.judge.attempt import Attempt, Submission
+from graders.collecting.attempt import Attempt, Submission
+from graders.collecting.endings import WorkerEnded
+from graders.collecting.processes import Zygote
+from graders.judge import checks, judge
 from graders.judge.contract import StudentRaised
-from graders.judge.processes import WorkerEnded, Zygote
 from graders.judge.proxy import NotDefined, Proxy
 
 _OURS = (Mismatch, StudentRaised, WorkerEnded, NotDefined)
@@ -33,6 +34,7 @@ class Session:
         self.judges: dict[str, judge.Judge] = {}
         self.read: dict[str, Submission] = {}
         self.attempt: Attempt | None = None
+        self.lesson = ""
 
     def judge_of(self, lesson: str) -> judge.Judge:
         """Return the lesson's judge, made at its first use."""
@@ -45,16 +47,17 @@ class Session:
     def attempt_of(self, lesson: str, exercise: str) -> Attempt:
         """Return the attempt at an exercise: its worker has answered the recorded calls."""
         made = self.judge_of(lesson)
-        if self.attempt is None or (self.attempt.lesson, self.attempt.name) != (lesson, exercise):
+        if self.attempt is None or (self.lesson, self.attempt.name) != (lesson, exercise):
             self.end()
             if lesson not in self.read:
                 file = self.submission or Path(str(made.lesson.solution.__file__))
-                told = attempt.read(made.zygote, file.read_bytes(), file.suffix == ".ipynb", {lesson: made.names})
+                told = made.zygote.read(file.read_bytes(), file.suffix == ".ipynb", {lesson: made.names})
                 if "error" in told:
                     raise pytest.UsageError(f"{file.name}: {told['error']}")
-                self.read[lesson] = Submission(made.zygote, lesson, told["lessons"][lesson])
-            together_with = next(known.together_with for known in made.exercises if known.name == exercise)
-            self.attempt = Attempt(self.read[lesson], exercise, made.recorded[exercise], together_with)
+                self.read[lesson] = Submission(told["lessons"][lesson])
+            together_with = made.exercise(exercise).together_with
+            asked = self.read[lesson].asked(exercise, made.recorded[exercise], together_with)
+            self.lesson, self.attempt = lesson, Attempt(made.zygote, self.read[lesson], asked)
             self.attempt.start()
         return self.attempt
 

@@ -15,7 +15,8 @@ import torch
 from graders import lessons
 from graders.judge import checks
 from graders.judge.contract import StudentRaised
-from graders.judge.proxy import Proxy, in_process
+from graders.judge.proxy import Proxy
+from graders.judge.recording import in_process
 from graders.wire import codec, recipes
 from graders.worker import worker
 

@@ -17,10 +17,9 @@ from graders.cohort.layouts import Recogniser
 from graders.cohort.people import Cohort, gather
 from graders.cohort.roster import Roster
 from graders.cohort.submissions import File, Submission
-from graders.judge import attempt
-from graders.judge.attempt import NOT_STARTED
+from graders.collecting.endings import NOT_STARTED
+from graders.collecting.processes import Zygote
 from graders.judge.judge import ExerciseVerdict, Judge
-from graders.judge.processes import Zygote
 
 
 class Bench:
@@ -64,7 +63,7 @@ class Bench:
     def read(self, data: bytes, notebook: bool, wanted: list[str]) -> dict[str, Any]:
         """Return the plans of a file by lesson, or the error, as `Reader` does."""
         zygote = next(iter(self._zygotes.values()), None) or self.zygote(lessons.libraries(lessons.LIGHT[0]))
-        return attempt.read(zygote, data, notebook, {name: lessons.exercises(name) for name in wanted})
+        return zygote.read(data, notebook, {name: lessons.exercises(name) for name in wanted})
 
     def close(self) -> None:
         for zygote in self._zygotes.values():
@@ -75,7 +74,7 @@ def _read(zygote: Zygote, found: Submission, file: File) -> tuple[str | None, st
     """Return the lesson of a file, why it cannot be graded (None: it can), and its plans by lesson."""
     lesson = found.lesson
     wanted = [lesson] if lesson else lessons.names()
-    told = attempt.read(zygote, file.data, file.notebook, {name: lessons.exercises(name) for name in wanted})
+    told = zygote.read(file.data, file.notebook, {name: lessons.exercises(name) for name in wanted})
     reason = told.get("error")
     if reason is None and lesson is None:
         lesson, reason = lesson_of({name: len(plan["defined"]) for name, plan in told["lessons"].items()})
@@ -101,7 +100,7 @@ class Reader:
     def read(self, data: bytes, notebook: bool, wanted: list[str]) -> dict[str, Any]:
         """Return the plans of a file by lesson, or the error."""
         self._zygote = self._zygote or Zygote(lessons.libraries(lessons.LIGHT[0]), self._hidden)
-        return attempt.read(self._zygote, data, notebook, {name: lessons.exercises(name) for name in wanted})
+        return self._zygote.read(data, notebook, {name: lessons.exercises(name) for name in wanted})
 
     def close(self) -> None:
         if self._zygote is not None:

@@ -77,7 +77,7 @@ def _named(paths: list[Path], recogniser: Recogniser, output: Path | None) -> li
                 folders[path.resolve().parent].append(named)
             else:
                 made.append(named)
-        elif archives.is_archive(path.name) and not path.is_symlink():
+        elif archives.is_archive(path.name) and not path.is_symlink() and not _is_named_by_a_platform(path.name):
             entry = archives.file(path)
             try:
                 made.append(Named(entry.stem, list(archives.listing(path)), "archive"))
@@ -93,6 +93,11 @@ def _named(paths: list[Path], recogniser: Recogniser, output: Path | None) -> li
         entries = [replace(entry, parts=(named.label, *entry.parts)) for named in several for entry in named.entries]
         made.append(Named(parent.name, entries))
     return made + [Named(owner, entries, "files") for owner, entries in files.items()]
+
+
+def _is_named_by_a_platform(name: str) -> bool:
+    """Whether an archive is called as a platform calls one student's file, and so is no download of a class."""
+    return any(platform.fits(name) for platform in PLATFORMS.values())
 
 
 def _label(path: Path) -> str:

@@ -21,7 +21,8 @@ import torch
 from graders import ROOT
 from graders.cohort.submissions import Submission
 from graders.errors import Problem
-from graders.judge.judge import ExerciseVerdict, seed_hash
+from graders.judge.deciding import ExerciseVerdict
+from graders.judge.judge import seed_hash
 
 SCHEMA = 1
 GRADED, NOT_GRADED = "graded", "could not grade"
@@ -32,7 +33,8 @@ class WrongUse(Problem):
     """The command was used wrongly; the text says how, in one sentence."""
 
 
-_JUDGING = ("graders/judge", "graders/worker", "graders/wire", "graders/lessons", "solutions", "exercises/kit")
+_ROOMS = ("judge", "collecting", "worker", "wire", "lessons")
+_JUDGING = (*(f"graders/{room}" for room in _ROOMS), "solutions", "exercises/kit")
 
 
 @cache

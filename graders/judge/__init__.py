@@ -1,4 +1,4 @@
-"""Is it right? Decides from the data that workers send, knows no lesson, and runs no student code.
+"""Is it right? Records what is right, and decides on the bytes that were collected; knows no lesson, runs no student code.
 
-It imports `wire`, and `worker` to start workers.
+It imports `collecting`, `wire`, and `worker` to record the reference as workers answer.
 """

@@ -6,7 +6,6 @@ the worker, `slip` and `wheat` collect recognised mistakes and honest variants.
 
 from __future__ import annotations
 
-import builtins
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
@@ -66,16 +65,6 @@ def raises(expected: type[BaseException]) -> Iterator[None]:
             raise Mismatch(got=str(error), want=expected.__name__) from None
     else:
         raise Mismatch(got="no exception", want=expected.__name__)
-
-
-def one_line(text: str, most: int = 1000) -> str:
-    """Return a text that may be a student's so that it stays one line of a message: no line ends, no control characters."""
-    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text[:most])
-
-
-def builtin_bases(kind: type) -> list[str]:
-    """Return the names of the builtin exceptions that `kind` is or derives from."""
-    return [base.__name__ for base in kind.__mro__ if getattr(builtins, base.__name__, None) is base]
 
 
 def recipe(function: Callable, *args: Any, **kwargs: Any) -> Recipe:

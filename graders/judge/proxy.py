@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import json
 import re
 from collections.abc import Callable
 from typing import Any
@@ -12,10 +11,11 @@ import torch
 from torch import Tensor
 
 from exercises.kit.checking.closeness import Mismatch
+from graders.collecting.endings import WorkerEnded
 from graders.judge.contract import StudentRaised
-from graders.judge.processes import WorkerEnded
-from graders.wire import codec, recipes
-from graders.worker import worker
+from graders.wire import answers, codec, recipes, schema
+
+Values = dict[bytes, tuple[Any, Exception | None]]
 
 
 class NotDefined(Exception):
@@ -25,11 +25,12 @@ class NotDefined(Exception):
 class Proxy:
     """Functions of an implementation, by name: `proxy.integer_range(torch.int8)`, `proxy.probe(seen, "integer_range", …)`.
 
-    `ask` turns an encoded call into an encoded answer. `calls` keeps what was asked and answered since it was last emptied.
+    `ask` turns an encoded call into an encoded answer. `values` keeps what was decoded, by its bytes, so that a student's answer
+    is decoded once for all that look at it: checks do not change what they are given.
     """
 
-    def __init__(self, ask: Callable[[bytes], bytes]) -> None:
-        self._ask = ask
+    def __init__(self, ask: Callable[[bytes], bytes], values: Values | None = None) -> None:
+        self._ask, self._values = ask, values
         self._calls: list[tuple[bytes, bytes | None, str, tuple, dict, Callable | None]] = []
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
@@ -47,15 +48,32 @@ class Proxy:
         self._calls.append((call, None, name, args, kwargs, probe))
         reply = self._ask(call)
         self._calls[-1] = (call, reply, name, args, kwargs, probe)
-        return value_of(reply)
+        return value_of(reply, self._values)
 
 
-def value_of(reply: bytes) -> Any:
-    """Return the value in an answer; raise what the call raised, or Mismatch if it cannot be read."""
+def value_of(reply: bytes, values: Values | None = None) -> Any:
+    """Return the value in an answer; raise what the call raised, or Mismatch if it cannot be read.
+
+    Either is kept in `values`, if they are given.
+    """
+    if values is None:
+        return _decoded(reply)
+    if reply not in values:
+        try:
+            values[reply] = _decoded(reply), None
+        except Exception as error:
+            values[reply] = None, error
+    value, raised = values[reply]
+    if raised is not None:
+        raise raised.with_traceback(None)
+    return value
+
+
+def _decoded(reply: bytes) -> Any:
     kind, body = reply[:1], reply[1:]
     if kind == b"=":
         try:
-            return codec.decode(body, answer=True)
+            return answers.decode(body)
         except recipes.Unreadable as error:
             raise Mismatch(got=f"an answer that could not be read ({error})", want="data") from None
     if kind == b"!":
@@ -70,29 +88,15 @@ _TEMPORARY = re.compile(r"(?:/[\w.+-]+)+/tmp[a-z0-9_]{8}(?![a-z0-9_])")  # its n
 
 def _raised(body: bytes) -> Exception:
     try:
-        told = json.loads(body)
-        kind, text = str(told["kind"])[:80], _TEMPORARY.sub("FOLDER", str(told["text"])[:120])
-        line = told["line"] if type(told["line"]) is int and 0 < told["line"] < 10**8 else None
-        bases = [str(base) for base in told["bases"]]
-        function, source = str(told["function"])[:80], str(told["source"])[:200]
-        error = StudentRaised(kind, bases, text, line, function, source, told["in_file"] is True)
-    except (ValueError, KeyError, TypeError, RecursionError):
+        told = schema.exception(body)
+    except recipes.Unreadable:
         return WorkerEnded("killed", "the answer could not be read")
-    if "MemoryError" in bases or "can't allocate memory" in text:
+    kind, text = told["kind"][:80], _TEMPORARY.sub("FOLDER", told["text"][:120])
+    if "MemoryError" in told["bases"] or "can't allocate memory" in text:
         return WorkerEnded("memory", "it asked for more memory than there is")
-    return error
-
-
-def in_process(space: dict[str, Any]) -> Callable[[bytes], bytes]:
-    """Return an `ask` that answers from a namespace of this process (trusted code only), each call once."""
-    answers: dict[bytes, bytes] = {}
-
-    def ask(call: bytes) -> bytes:
-        if call not in answers:
-            answers[call] = worker.answer(space, call)
-        return answers[call]
-
-    return ask
+    line = told["line"] if told["line"] and 0 < told["line"] < 10**8 else None
+    function, source = told["function"][:80], told["source"][:200]
+    return StudentRaised(kind, told["bases"], text, line, function, source, told["in_file"])
 
 
 def describe_call(

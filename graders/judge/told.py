@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from exercises.kit.checking.closeness import Mismatch
-from graders.judge.attempt import ERROR, FAILED, NOT_STARTED
+from graders.collecting.endings import ERROR, FAILED, NOT_STARTED, WorkerEnded
 from graders.judge.contract import StudentRaised
-from graders.judge.processes import WorkerEnded
 from graders.judge.proxy import NotDefined
 
 NEEDS_ANOTHER = "needs another"

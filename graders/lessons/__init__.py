@@ -9,7 +9,7 @@ from pathlib import Path
 from types import ModuleType
 
 from graders.judge.checks import snake_case
-from graders.judge.judge import Lesson
+from graders.judge.recording import Lesson
 
 _HERE = Path(__file__).parent
 _HEAVY = ("transformers", "optimum.quanto", "graders.worker.warmup")

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from graders.judge.contract import one_line
+from graders.collecting.endings import one_line
 
 LONGEST = 30
 _WIDE = 10_000  # characters: a sentence on what was lost is shown whole

@@ -18,7 +18,7 @@ from typing import Any
 from graders import ROOT, lessons
 from graders.cohort.grading import Bench
 from graders.cohort.submissions import Submission
-from graders.judge import processes
+from graders.collecting import processes
 from graders.trust.attacks import Attack, corpus
 
 SEED = "siege"

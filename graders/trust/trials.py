@@ -17,11 +17,11 @@ from typing import Any
 import torch
 
 from graders import lessons
+from graders.collecting.endings import PASSED
 from graders.judge import checks
-from graders.judge.attempt import PASSED
 from graders.judge.contract import slips_of, wheats_of
-from graders.judge.judge import Judge, Lesson
-from graders.judge.proxy import in_process
+from graders.judge.judge import Judge
+from graders.judge.recording import Lesson, in_process
 from graders.trust import children
 from graders.trust.margins import margins, tolerances
 from graders.trust.mutants import Mutant, mutants
@@ -58,7 +58,7 @@ def material(name: str) -> Material:
 
 def judge_in_process(lesson: Lesson, seed: str = SEED) -> Judge:
     """Return a judge that has no workers: it judges trusted code only."""
-    return Judge(lesson, seed, None)  # type: ignore[arg-type]
+    return Judge(lesson, seed, None)
 
 
 # Mutants

@@ -22,12 +22,9 @@ from torch import Tensor
 from exercises.kit.checking.showing import Foreign
 from graders.wire import models, records
 from graders.wire.recipes import Recipe, Unreadable, cook
+from graders.wire.schema import MAX_BYTES, MAX_NODES, MAX_TENSORS, MAX_TREE
 
 MAX_DEPTH = 40
-MAX_NODES = 200_000
-MAX_BYTES = 1 << 26
-MAX_TREE = 1 << 22
-MAX_KEYS = 2_000  # of one dict or set: with numbers of the same hash, its time grows with the square
 
 _serialize, _spec, _load = serialize, TensorSpec, safetensors.torch.load
 _dumps, _loads = json.dumps, json.loads
@@ -183,6 +180,8 @@ def encode(value: Any, strided: bool = False) -> bytes:
         header = _dumps(encoder.encode(value), separators=(",", ":")).encode()
     except (ValueError, RecursionError, OverflowError) as error:
         raise Unreadable(str(error)[:120]) from None
+    if not strided and (len(header) > MAX_TREE or len(encoder.tensors) > MAX_TENSORS):
+        raise Unreadable("it has too many parts")
     return struct.pack("<I", len(header)) + header + encoder.blocks()
 
 
@@ -192,57 +191,47 @@ def encode(value: Any, strided: bool = False) -> bytes:
 class Decoder:
     """Rebuild a value from its tree and tensors."""
 
-    def __init__(self, tensors: dict[str, Tensor], answer: bool = False) -> None:
-        self.tensors, self.answer = tensors, answer
+    def __init__(self, tensors: dict[str, Tensor]) -> None:
+        self.tensors = tensors
         self.made: dict[int, Any] = {}
-        self.nodes = 0
 
-    def decode(self, node: Any, depth: int = 0) -> Any:
-        self.nodes += 1
-        if depth > 3 * MAX_DEPTH:
-            raise Unreadable("it is nested too deeply")
-        if self.nodes > MAX_NODES:
-            raise Unreadable("it has too many parts")
+    def decode(self, node: Any) -> Any:
         if not isinstance(node, dict):
             if isinstance(node, list):
                 raise Unreadable("a list where a value was due")
             return node
         kind = node["k"]
-        if self.answer and kind in _ONLY_ASKED:
-            raise Unreadable(f"an answer is no {kind}")
         if kind == "again":
             return self.made[node["id"]]
-        made = self._make(kind, node, depth)
+        made = self._make(kind, node)
         if "id" in node:
             self.made[node["id"]] = made
         return made
 
-    def _make(self, kind: str, node: dict, depth: int) -> Any:
-        if kind in ("dict", "set", "frozenset") and len(node["of"]) > MAX_KEYS:
-            raise Unreadable("it has too many parts")
+    def _make(self, kind: str, node: dict) -> Any:
         if kind == "tensor":
             return self.tensor(node)
         if kind == "dtype":
             return records.DTYPES[node["name"]]
         if kind == "dict":
-            return {self._key(key, depth): self.decode(item, depth + 1) for key, item in node["of"]}
+            return {self._key(key): self.decode(item) for key, item in node["of"]}
         if kind in ("list", "tuple", "set", "frozenset"):
-            items = [self._key(item, depth) if "set" in kind else self.decode(item, depth + 1) for item in node["of"]]
+            items = [self._key(item) if "set" in kind else self.decode(item) for item in node["of"]]
             return {"list": list, "tuple": tuple, "set": set, "frozenset": frozenset}[kind](items)
         if kind == "bytes":
             return bytes.fromhex(node["hex"])
         if kind == "foreign":
             return Foreign("".join(filter(str.isprintable, str(node["type"])))[:80])
         if kind == "recipe":
-            return cook(node["name"], self.decode(node["args"], depth + 1), self.decode(node["kwargs"], depth + 1))
+            return cook(node["name"], self.decode(node["args"]), self.decode(node["kwargs"]))
         if kind == "model":
             return records.decode_model(node, self)
         if kind == "quantized":
             return records.decode_quantized(node, self)
         raise Unreadable(f"an unknown kind of value: {kind!r:.40}")
 
-    def _key(self, node: Any, depth: int) -> Any:
-        key = self.decode(node, depth + 1)
+    def _key(self, node: Any) -> Any:
+        key = self.decode(node)
         try:
             hash(key)
         except TypeError:
@@ -251,8 +240,6 @@ class Decoder:
 
     def tensor(self, node: dict) -> Tensor:
         dtype, size = records.DTYPES[node["dtype"]], [int(n) for n in node["size"]]
-        if self.answer and "stride" in node:
-            raise Unreadable("the tensors of an answer have no strides")
         if node.get("meta"):
             if "stride" in node:
                 return torch.empty_strided(size, node["stride"], dtype=dtype, device="meta")
@@ -272,20 +259,13 @@ class Decoder:
         )
 
 
-def decode(data: bytes, answer: bool = False) -> Any:
-    """Rebuild a value from `encode`'s bytes. Raises Unreadable for anything that is not well formed.
-
-    `answer` says that the bytes come from a worker, where anybody may have written them: then nothing is called that they
-    name, no tensor has strides, and the tree is of limited size.
-    """
+def decode(data: bytes) -> Any:
+    """Rebuild a value from bytes that `encode` made. Raises Unreadable for anything that is not well formed."""
     try:
         (length,) = struct.unpack_from("<I", data)
-        if answer and length > MAX_TREE:
-            raise Unreadable("it has too many parts")
         node = _loads(data[4 : 4 + length])
         body = data[4 + length :]
-        tensors = _load(body) if body else {}
-        return Decoder(tensors, answer).decode(node)
+        return Decoder(_load(body) if body else {}).decode(node)
     except Unreadable:
         raise
     except Exception as error:

@@ -44,7 +44,7 @@ def cook(name: str, args: Any, kwargs: dict) -> Any:
         raise Unreadable(f"the recipe {name} is not in exercises.kit")
     found: Any = sys.modules.get(module) or importlib.import_module(module)
     for part in function.split("."):
-        found = getattr(found, part)
+        found = getattr(found, part, None)
     if not str(getattr(found, "__module__", "")).startswith("exercises.kit."):
         raise Unreadable(f"the recipe {name} is not in exercises.kit")
     return found(*args, **kwargs)

@@ -1,4 +1,4 @@
-"""Models as data, as the judge gets them: what hidden tests compare, count and rebuild models from."""
+"""Models as plain data, as the judge gets them. What is counted and compared in them is the judge's (`judge.records`)."""
 
 from __future__ import annotations
 
@@ -32,14 +32,6 @@ class TensorRecord:
     storage_bytes: int
     persistent: bool = True
 
-    @property
-    def dtype(self) -> torch.dtype:
-        return self.tensor.dtype
-
-    @property
-    def nbytes(self) -> int:
-        return self.tensor.numel() * self.tensor.element_size()
-
 
 @dataclass
 class QuantizedRecord:
@@ -53,30 +45,12 @@ class QuantizedRecord:
     inner: dict[str, Any]
     meta: dict[str, str] = field(default_factory=dict)
 
-    def leaves(self) -> list[TensorRecord]:
-        """Return the plain tensors inside, in order."""
-        found: list[TensorRecord] = []
-        for item in self.inner.values():
-            found += item.leaves() if isinstance(item, QuantizedRecord) else [item]
-        return found
-
-    def rebuild(self) -> Tensor:
-        """Return the quanto tensor that this record describes (needs optimum.quanto in this process)."""
-        parts = {name: r.rebuild() if isinstance(r, QuantizedRecord) else r.tensor for name, r in self.inner.items()}
-        kind = next(found for found in quantized_types() if found.__qualname__ == self.type)
-        return kind.__tensor_unflatten__(parts, dict(self.meta), None, None)
-
-    def dequantize(self) -> Tensor:
-        """Return the float values that the weight stands for."""
-        made: Any = self.rebuild()
-        return made.dequantize()
-
 
 @dataclass
 class ModelRecord:
     """A model as data. Names are qualified as in `named_modules`, `named_parameters`, `named_buffers`, in their order.
 
-    A tensor that stands under several names is listed under each; `ties` groups them.
+    A tensor that stands under several names is listed under each; `identities` has the same number for them.
     """
 
     type: str
@@ -84,55 +58,6 @@ class ModelRecord:
     parameters: dict[str, TensorRecord | QuantizedRecord]
     buffers: dict[str, TensorRecord | QuantizedRecord]
     identities: dict[str, int]
-
-    def tensors(self) -> dict[str, TensorRecord | QuantizedRecord]:
-        """Return parameters, then buffers, by name."""
-        return {**self.parameters, **self.buffers}
-
-    def dtypes(self) -> dict[str, torch.dtype]:
-        """Return the outward dtype of every parameter and buffer."""
-        return {name: record.dtype for name, record in self.tensors().items()}
-
-    def qtypes(self) -> dict[str, str | None]:
-        """Return the qtype of every quantized parameter."""
-        return {name: r.qtype for name, r in self.parameters.items() if isinstance(r, QuantizedRecord)}
-
-    def ties(self) -> list[list[str]]:
-        """Return the groups of parameter names that are bound to one and the same Parameter object."""
-        groups: dict[int, list[str]] = {}
-        for name in self.parameters:
-            groups.setdefault(self.identities[name], []).append(name)
-        return [names for names in groups.values() if len(names) > 1]
-
-    def training(self) -> dict[str, bool]:
-        """Return the training flag of every module."""
-        return {name: module.training for name, module in self.modules.items()}
-
-    def stored_bytes(self) -> int:
-        """Return the bytes of all storages, each once, inner tensors of quantized weights included."""
-        storages: dict[int, int] = {}
-        for record in self.tensors().values():
-            for leaf in record.leaves() if isinstance(record, QuantizedRecord) else [record]:
-                storages[leaf.storage] = leaf.storage_bytes
-        return sum(storages.values())
-
-    def values(self) -> dict[str, Tensor]:
-        """Return every plain parameter and buffer, and the dequantized value of every quantized one."""
-        return {n: r.dequantize() if isinstance(r, QuantizedRecord) else r.tensor for n, r in self.tensors().items()}
-
-    def load_into(self, model: torch.nn.Module) -> torch.nn.Module:
-        """Put the recorded tensors (quantized ones dequantized) into a freshly built model of the same shape, and return it."""
-        made: dict[int, torch.nn.Parameter] = {}
-        values = self.values()
-        for name in self.parameters:
-            owner, _, leaf = name.rpartition(".")
-            identity = self.identities[name]
-            made.setdefault(identity, torch.nn.Parameter(values[name], requires_grad=False))
-            model.get_submodule(owner)._parameters[leaf] = made[identity]
-        for name in self.buffers:
-            owner, _, leaf = name.rpartition(".")
-            model.get_submodule(owner)._buffers[leaf] = values[name]
-        return model
 
 
 def quantized_types() -> list[Any]:

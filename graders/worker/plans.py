@@ -9,7 +9,8 @@ from __future__ import annotations
 import builtins
 from typing import Any
 
-from graders.worker.submission import SENT, Cell
+from graders.wire.schema import SENT
+from graders.worker.submission import Cell
 
 
 class _File:

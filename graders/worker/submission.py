@@ -21,7 +21,6 @@ from typing import Any
 
 from graders.worker import magics
 
-SENT = ("source", "line", "number", "flags", "error")
 _CELL = re.compile(r"^#\s*%%")
 _DEFINITION = re.compile(r"^(?:async\s+def|def|class)\s+(\w+)|^(\w+)\s*=(?!=)", re.MULTILINE)
 _CHUNK = re.compile(r"^(?:def|class|async|import|from|@)\b|^@")

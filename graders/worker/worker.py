@@ -1,7 +1,6 @@
 """What runs beside the student's code: load cells, answer calls, and nothing else. No expected value is ever here.
 
-A request is one frame (cells to load, calls to answer); the answers are frames of their own, sent as they come:
-`c<number>` a cell begins, `l<json>` loading ended (the errors by cell), `r<answer>` one answer per call.
+What goes in and out are frames (see `wire.frames`).
 """
 
 from __future__ import annotations
@@ -13,19 +12,16 @@ import linecache
 import os
 import random
 import socket
-import struct
 import sys
 import types
 from typing import Any
 
 import torch
 
-from graders.wire import codec, recipes
-from graders.worker import magics, plans, submission, world
+from graders.wire import codec, frames, recipes
+from graders.worker import helpers, magics, plans, submission, world
 
-MAX_FRAME = 1 << 30
-_encode, _decode, _dumps, _loads = codec.encode, codec.decode, json.dumps, json.loads
-_pack, _unpack = struct.pack, struct.unpack
+_encode, _decode, _dumps = codec.encode, codec.decode, json.dumps
 _seed = random.seed
 _torch_seed = torch.default_generator.manual_seed  # torch.manual_seed looks for every other device, too, at each call
 
@@ -108,58 +104,21 @@ def answer(space: dict[str, Any], request: bytes) -> bytes:
         return b"!" + _dumps(describe(error)).encode()
 
 
-def read_exactly(connection: socket.socket, length: int) -> bytes:
-    """Read `length` bytes; EOFError when the other side is gone."""
-    parts = bytearray()
-    while len(parts) < length:
-        part = connection.recv(min(length - len(parts), 1 << 20))
-        if not part:
-            raise EOFError
-        parts += part
-    return bytes(parts)
-
-
-def send_frame(connection: socket.socket, payload: bytes) -> None:
-    """Send one frame: its length in four bytes, then the payload."""
-    connection.sendall(_pack("<I", len(payload)) + payload)
-
-
-def receive_frame(connection: socket.socket, limit: int = MAX_FRAME) -> bytes:
-    """Receive one frame; ValueError if it claims to be longer than `limit`."""
-    (length,) = _unpack("<I", read_exactly(connection, 4))
-    if length > limit:
-        raise ValueError("the frame is too long")
-    return read_exactly(connection, length)
-
-
-def pack_request(header: dict[str, Any], calls: list[bytes]) -> bytes:
-    """Return one request frame's payload: a JSON header and the encoded calls."""
-    head = json.dumps(header | {"calls": [len(call) for call in calls]}).encode()
-    return _pack("<I", len(head)) + head + b"".join(calls)
-
-
-def _unpack_request(payload: bytes) -> tuple[dict[str, Any], list[bytes]]:
-    (length,) = _unpack("<I", payload[:4])
-    header = _loads(payload[4 : 4 + length])
-    calls, at = [], 4 + length
-    for size in header["calls"]:
-        calls.append(payload[at : at + size])
-        at += size
-    return header, calls
-
-
 def serve(connection: socket.socket) -> None:
     """Answer requests until the judge hangs up, each in a namespace of its own, or until one has changed the world."""
-    send, receive, run, reply, changed, where = send_frame, receive_frame, run_cell, answer, world.changed, os.getcwd
+    send, receive, unpack = frames.send_frame, frames.receive_frame, frames.unpack_request
+    run, reply, changed, where = run_cell, answer, world.changed, os.getcwd
     folder, used = where(), False
     while True:
-        header, calls = _unpack_request(receive(connection))
+        header, calls = unpack(receive(connection))
         if "read" in header:
             send(connection, b"l" + _read_file(header["read"], calls[0]))
             continue
         if used and (changed() or where() != folder):
             return
         used, space, errors = True, new_namespace(), {}
+        if "files" in header:
+            helpers.place(header["files"])
         for cell in header["cells"]:
             send(connection, b"c" + str(cell["number"]).encode())
             error = run(cell, space)

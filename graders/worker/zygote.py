@@ -4,7 +4,7 @@ Started by `processes.Zygote` with a socket on descriptor 3. Each request is one
 `F` + socket: fork a worker that serves that socket; the answer is its pid in four bytes (0: the fork failed).
 `K` + pid: kill that worker with all that it started; no answer.
 `S` + pid: how that worker ended; the answer is an exit code in four bytes (negative: the signal; 255: not known).
-`T` + pid: for how long it has computed; the answer is milliseconds of CPU time in four bytes (0: not known).
+A worker's first byte on its own socket is its tier, and with it comes a descriptor of its /proc (see `collecting.deadlines`).
 """
 
 from __future__ import annotations
@@ -97,14 +97,6 @@ def _status(pid: int, ended: dict[int, int]) -> int:
     return _UNKNOWN
 
 
-def _cpu_milliseconds(pid: int) -> int:
-    """Read the CPU-time clock of another process, whose number is made as clock_getcpuclockid(3) of Linux makes it."""
-    try:
-        return int(1000 * time.clock_gettime((~pid << 3) | 2))
-    except (AttributeError, OSError, OverflowError):
-        return 0
-
-
 def _kill(pid: int) -> None:
     """Kill a worker and its process group; only here are workers known by the numbers that `fork` gave."""
     for kill in (os.killpg, os.kill):
@@ -118,9 +110,23 @@ def _reap(ended: dict[int, int]) -> None:
             pid, status = os.waitpid(-1, os.WNOHANG)
             if pid == 0:
                 return
+            if os.WIFSTOPPED(status) or os.WIFCONTINUED(status):
+                _kill(pid)  # it asked to be traced by its parent, which is here
+                continue
             ended[pid] = os.waitstatus_to_exitcode(status)
             while len(ended) > 256:
                 ended.pop(next(iter(ended)))
+
+
+def _greet(connection: socket.socket, tier: bytes) -> None:
+    """Send a descriptor of the folder in /proc through which the judge can see what this worker waits and computes."""
+    try:
+        folder = os.open("/proc" if tier == b"N" else "/proc/self", os.O_RDONLY | os.O_DIRECTORY)
+    except OSError:  # no Linux
+        connection.sendall(tier)
+        return
+    socket.send_fds(connection, [tier], [folder])
+    os.close(folder)
 
 
 def _become_worker(spaces: sandbox.Namespaces | None, connection: socket.socket, scratch: str) -> None:
@@ -137,6 +143,7 @@ def _become_worker(spaces: sandbox.Namespaces | None, connection: socket.socket,
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         os.closerange(3, connection.fileno())
         os.closerange(connection.fileno() + 1, sandbox.OPEN_FILES)
+        _greet(connection, b"N" if spaces else b"P")
         worker.serve(connection)
     except BaseException:
         os._exit(1)
@@ -169,9 +176,6 @@ def main(root: str, libraries: list[str], hidden: list[str], scratch: str) -> No
             continue
         if message[:1] == b"S":
             control.sendall(struct.pack("<i", _status(struct.unpack("<i", message[1:5])[0], ended)))
-            continue
-        if message[:1] == b"T":
-            control.sendall(struct.pack("<i", _cpu_milliseconds(struct.unpack("<i", message[1:5])[0])))
             continue
         connection = socket.socket(fileno=descriptors[0])
         try:

@@ -18,7 +18,8 @@ import pytest
 
 from graders import __main__
 from graders.cohort import grading, submissions, verdicts
-from graders.judge import checks, processes
+from graders.collecting import processes
+from graders.judge import checks
 from tests.cohort.verdict_form import faults
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -369,7 +370,8 @@ def test_several_processes_give_the_same_verdicts(handed_in: Callable[..., Path]
 
 
 def test_a_byte_in_any_judging_room_or_kit_folder_changes_the_version(tmp_path: Path) -> None:
-    rooms = ["graders/judge", "graders/worker", "graders/wire", "graders/lessons", "solutions", "exercises/kit"]
+    rooms = ["judge", "collecting", "worker", "wire", "lessons"]
+    rooms = [*(f"graders/{room}" for room in rooms), "solutions", "exercises/kit"]
     for room in rooms:
         shutil.copytree(ROOT / room, tmp_path / room, ignore=shutil.ignore_patterns("__pycache__"))
     folders = {path.parent for room in rooms for path in (tmp_path / room).rglob("*.py")}

@@ -245,6 +245,15 @@ def test_files_and_folders_named_directly(tmp_path: Path) -> None:
     assert rows(tmp_path / "hw1-ann", tmp_path / "hw1-cy") == [("ann", "l2"), ("cy", "l2")]
 
 
+def test_one_students_file_of_a_download_may_be_an_archive(tmp_path: Path) -> None:
+    files = {
+        "day_106_9005_work.zip": {"hw.py": "import own\n" + solved("d"), "own.py": ""},
+        f"lee_1_2_{L2}.py": solved("l"),
+    }
+    folder = write(tmp_path, files)
+    assert rows(folder) == rows(*folder.iterdir()) == [("day_106", "l2"), ("lee_1", "l2")]
+
+
 def test_a_folder_of_downloads_is_read_as_downloads(tmp_path: Path) -> None:
     archives = {
         f"{lesson}.zip": {f"doejane_102_9{at}_{lesson}.py": solved("d", lesson)} for at, lesson in enumerate((L2, L3))

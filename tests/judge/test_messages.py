@@ -8,9 +8,10 @@ import torch
 from exercises.kit import toys
 from exercises.kit.probes import l3 as probes
 from exercises.kit.toys import quantized_models
+from graders.judge import deciding
 from graders.judge.contract import StudentRaised, recipe
-from graders.judge.judge import _alike, _hint
-from graders.judge.proxy import Proxy, describe_call, in_process
+from graders.judge.proxy import Proxy, describe_call
+from graders.judge.recording import in_process
 from graders.wire import codec
 from graders.worker import worker
 
@@ -82,7 +83,7 @@ def test_lines_are_counted_where_the_student_counts_them(line, place):
     ],
 )
 def test_a_hint_explains_the_message_that_it_stands_under(shown, others, ruled_out, hint):
-    assert _hint(shown, [shown, *others], lambda: ruled_out) == hint
+    assert deciding.hint(shown, [shown, *others], lambda: ruled_out) == hint
 
 
 @pytest.mark.parametrize(("factor", "alike"), [(1.0, True), (1.0 + 2**-23, True), (1.001, False)])
@@ -93,5 +94,5 @@ def test_a_model_that_differs_in_the_last_bit_is_recognised(factor: float, alike
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.mul_(factor)
-    assert _alike(one, b"=" + codec.encode((model, 1))) is alike
-    assert not _alike(one, b"=" + codec.encode([model, 1]))
+    assert deciding.alike(one, b"=" + codec.encode((model, 1)), {}) is alike
+    assert not deciding.alike(one, b"=" + codec.encode([model, 1]), {})

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from exercises.kit import copying, toys
-from exercises.kit.toys import behaviours, precisions, small_transformers
+from exercises.kit.toys import behaviours, precisions, small_models, small_transformers
 
 FLOAT_TOYS = {
     "mlp": (16,),
@@ -38,7 +38,7 @@ def seeded_toys() -> list[str]:
     """Return the names of all toys that take a seed and nothing else."""
     return [
         name
-        for module in (toys, behaviours, small_transformers)
+        for module in (small_models, behaviours, small_transformers)
         for name, function in inspect.getmembers(module, inspect.isfunction)
         if function.__module__ == module.__name__ and issubclass(function.__annotations__.get("return", str), nn.Module)
         if all(p.default is not p.empty for p in inspect.signature(function).parameters.values())

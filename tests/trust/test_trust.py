@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from exercises.kit.checking.closeness import relative, ulps, within
-from graders.judge.judge import Lesson
+from graders.judge.recording import Lesson
 from graders.trust import children, measure, mutants, settings, siege, trials
 from graders.trust.margins import _off
 from graders.trust.trials import Material

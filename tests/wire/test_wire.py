@@ -16,9 +16,11 @@ from exercises.kit import toys
 from exercises.kit.checking.closeness import bit_for_bit, same
 from exercises.kit.checking.showing import Foreign, show
 from exercises.kit.unpacking import load_quanto
+from graders.judge import records
 from graders.judge.contract import StudentRaised, recipe
-from graders.judge.proxy import Proxy, in_process
-from graders.wire import codec, recipes
+from graders.judge.proxy import Proxy
+from graders.judge.recording import in_process
+from graders.wire import codec, recipes, schema
 from graders.wire.records import ModelRecord, QuantizedRecord
 
 quanto = load_quanto()  # 4-bit codes without a compiler
@@ -134,7 +136,7 @@ def test_cycles_and_depth_cannot_be_read() -> None:
     with pytest.raises(recipes.Unreadable):
         codec.encode(cycle)
     with pytest.raises(recipes.Unreadable):
-        codec.encode(torch.empty(1).expand(codec.MAX_BYTES))
+        codec.encode(torch.empty(1).expand(schema.MAX_BYTES))
 
 
 @pytest.mark.parametrize(
@@ -177,11 +179,11 @@ def test_a_model_arrives_with_ties_buffers_and_modes() -> None:
     model = Tied()
     record = there_and_back(model)
     assert isinstance(record, ModelRecord)
-    assert record.ties() == [["first.weight", "second.weight"]]
-    assert record.training() == {"": True, "first": True, "second": False}
+    assert records.ties(record) == [["first.weight", "second.weight"]]
+    assert records.training(record) == {"": True, "first": True, "second": False}
     assert record.buffers["unsaved"].persistent is False
-    assert record.stored_bytes() == 4 * 16 + 8 * 3 + 4 * 2
-    rebuilt = record.load_into(Tied())
+    assert records.stored_bytes(record) == 4 * 16 + 8 * 3 + 4 * 2
+    rebuilt = records.load_into(record, Tied())
     same(dict(rebuilt.state_dict()), dict(model.state_dict()))
     assert rebuilt.first.weight is rebuilt.second.weight
 
@@ -195,8 +197,10 @@ def test_quantized_weights_arrive_with_their_inner_tensors(weights: str) -> None
     weight = record.parameters["0.weight"]
     assert isinstance(weight, QuantizedRecord)
     assert weight.qtype.startswith(weights)
-    same(weight.dequantize(), model[0].weight.dequantize())
-    same(record.load_into(toys_like(model))(torch.ones(1, 32)), model(torch.ones(1, 32)), relative_to_float32())
+    same(records.dequantized(weight), model[0].weight.dequantize())
+    same(
+        records.load_into(record, toys_like(model))(torch.ones(1, 32)), model(torch.ones(1, 32)), relative_to_float32()
+    )
 
 
 def toys_like(model: torch.nn.Module) -> torch.nn.Module:

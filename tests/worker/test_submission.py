@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from graders.judge import processes
+from graders.collecting import processes
 from graders.worker import plans, submission
 
 NAMES = ["integer_range", "downcast", "spacing"]

@@ -11,6 +11,7 @@ from exercises.kit import models, scenes, toys
 from exercises.kit.checking.closeness import Mismatch, exactly, gamma, python_floats, relative, same, within
 from exercises.kit.probes import l3 as probes
 from exercises.kit.toys import behaviours, casts, precisions, small_transformers, variants
+from graders.judge import records
 from graders.judge.contract import main, observed, once, raises, recipe
 from graders.wire import codec
 from graders.wire.records import ModelRecord
@@ -75,7 +76,7 @@ def cast(model, dtype) -> ModelRecord:
 
 def ties(model: ModelRecord) -> list[str]:
     """The names of each tie, as a message tells them: `embedding.weight = lm_head.weight`."""
-    return [" = ".join(sorted(names)) for names in model.ties()]
+    return [" = ".join(sorted(names)) for names in records.ties(model)]
 
 
 def same_model(got, want: ModelRecord) -> None:
@@ -83,10 +84,10 @@ def same_model(got, want: ModelRecord) -> None:
     if not isinstance(got, ModelRecord):
         raise Mismatch(got, "a model")
     same({name: module.type for name, module in got.modules.items()}, {n: m.type for n, m in want.modules.items()})
-    same(got.dtypes(), want.dtypes())
-    same(got.values(), want.values())
+    same(records.dtypes(got), records.dtypes(want))
+    same(records.values(got), records.values(want))
     same(dict.fromkeys(ties(got), "tied"), dict.fromkeys(ties(want), "tied"))
-    same(got.training(), want.training())
+    same(records.training(got), records.training(want))
 
 
 @once

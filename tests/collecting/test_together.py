@@ -9,8 +9,8 @@ import pytest
 from graders import ROOT
 from graders.cohort.grading import Bench
 from graders.cohort.submissions import Submission
-from graders.judge import processes, together
-from graders.judge.attempt import Attempt
+from graders.collecting import processes, together
+from graders.collecting.attempt import Attempt
 
 LESSON = "l2_data_types"
 HONEST = (ROOT / "solutions" / f"{LESSON}.py").read_text()
@@ -57,7 +57,7 @@ def test_the_verdict_is_that_of_workers_of_their_own(bench: Bench, monkeypatch: 
     monkeypatch.setattr(together, "SECONDS", 0.5)
     monkeypatch.setattr(processes, "CALL_SECONDS", 1.0)
     both = graded(bench, text)
-    monkeypatch.setattr(together, "answered", lambda zygote, attempts: {})
+    monkeypatch.setattr(together, "answered", lambda zygote, submission, asked: {})
     assert both == graded(bench, text)
     assert [name for name, exercise in both.items() if exercise["outcome"] != "passed"] == [
         "integer_range", "float_properties", "stored_value", "tensor_bytes", "overflows", "spacing", "round_to_bfloat16",

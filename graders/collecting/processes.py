@@ -1,4 +1,4 @@
-"""The judge's side of zygote and workers: start, feed, time out, kill."""
+"""This side of zygote and workers: start, feed, time out, kill."""
 
 from __future__ import annotations
 
@@ -11,20 +11,19 @@ import struct
 import subprocess
 import sys
 import tempfile
-import time
 from collections import deque
 from typing import Any
 
 from graders import ROOT
-from graders.worker import worker
+from graders.collecting.deadlines import Clock, Deadline
+from graders.collecting.endings import WorkerEnded
+from graders.wire import frames, schema
+from graders.wire.recipes import Unreadable
 
 CALL_SECONDS = 10.0
 EXERCISE_SECONDS = 20.0
-PATIENCE = 4  # times its seconds that a deadline can be postponed
-RESTING = 0.05  # share of the time: a worker that computes less than this is not kept waiting, it rests
 START_SECONDS = 120.0
 SPARES = 3
-MAX_ANSWER = 1 << 27
 _KEPT_ENVIRONMENT = (
     "PATH",
     "LANG",
@@ -36,42 +35,12 @@ _KEPT_ENVIRONMENT = (
 )
 
 
-class WorkerEnded(Exception):
-    """The worker is gone; `outcome` is `killed`, `memory` or `timeout`, the text says how."""
-
-    def __init__(self, outcome: str, text: str) -> None:
-        super().__init__(text)
-        self.outcome = outcome
-
-
-class Deadline:
-    """When a worker's time is up: after `seconds` in which it computes or rests.
-
-    What a busy machine takes from a worker that wants to compute is given back, up to PATIENCE times `seconds`: a verdict
-    should not depend on what else is running.
-    """
-
-    def __init__(self, seconds: float) -> None:
-        self.at = time.monotonic() + seconds
-        self._left = PATIENCE * seconds
-
-    @property
-    def passed(self) -> bool:
-        return time.monotonic() > self.at
-
-    def postpone(self, seconds: float) -> None:
-        """Give back what the machine took, as far as patience goes."""
-        given = min(seconds, self._left)
-        self.at += given
-        self._left -= given
-
-
 class Worker:
     """One forked process, for exercises of one submission, or for reading files."""
 
-    def __init__(self, zygote: Zygote, connection: socket.socket) -> None:
+    def __init__(self, zygote: Zygote, connection: socket.socket, clock: Clock | None = None) -> None:
         self._zygote, self.connection, self._pid = zygote, connection, 0
-        self._looked, self._computed = time.monotonic(), 0.0
+        self._clock = clock  # with the worker's first byte, which it sends before any student code runs
 
     def started(self, pid: int) -> None:
         self._pid = pid
@@ -79,19 +48,23 @@ class Worker:
     def send(self, header: dict[str, Any], calls: list[bytes]) -> None:
         """Send cells to load and calls to answer. Raises WorkerEnded."""
         self.connection.settimeout(CALL_SECONDS)
-        self._looked = time.monotonic()
+        if self._clock is not None:
+            self._clock.look()
         try:
-            worker.send_frame(self.connection, worker.pack_request(header, calls))
+            frames.send_frame(self.connection, frames.pack_request(header, calls))
         except (OSError, ValueError):
             raise self._ended() from None
 
-    def receive(self, deadline: Deadline) -> bytes:
+    def receive(self, deadline: Deadline, most: int = schema.MAX_FRAME) -> bytes:
         """Return the next frame. Raises WorkerEnded, with outcome `timeout` when `deadline` or the time of a call is passed."""
         call = Deadline(CALL_SECONDS)
         try:
+            if self._clock is None:
+                self._clock = self._greeted(min(call.left, deadline.left))
             (length,) = struct.unpack("<I", self._read(4, call, deadline))
-            if length > MAX_ANSWER:
-                raise ValueError("the frame is too long")
+            if length > most:
+                self.kill()
+                raise WorkerEnded("memory", "its answer is too large")
             return self._read(length, call, deadline)
         except TimeoutError:
             self.kill()
@@ -99,13 +72,23 @@ class Worker:
         except (OSError, EOFError, ValueError):
             raise self._ended() from None
 
+    def _greeted(self, seconds: float) -> Clock:
+        """Receive the descriptor through which the kernel tells of this worker, if it could send one."""
+        if seconds <= 0:
+            raise TimeoutError
+        self.connection.settimeout(seconds)
+        told, descriptors, _, _ = socket.recv_fds(self.connection, 1, 1)
+        if not told:
+            raise EOFError
+        return Clock(descriptors[0] if descriptors else -1, whole=told == b"N")
+
     def _read(self, length: int, *deadlines: Deadline) -> bytes:
         """Read `length` bytes; TimeoutError at the first of the deadlines, even if some come all the time."""
         parts = bytearray()
         while len(parts) < length:
-            left = min(deadline.at for deadline in deadlines) - time.monotonic()
+            left = min(deadline.left for deadline in deadlines)
             if left <= 0:
-                taken = self._kept_waiting()
+                taken = self._clock.taken() if self._clock else 0.0
                 for deadline in deadlines:
                     deadline.postpone(taken)
                 if any(deadline.passed for deadline in deadlines):
@@ -118,13 +101,6 @@ class Worker:
                     raise EOFError
                 parts += part
         return bytes(parts)
-
-    def _kept_waiting(self) -> float:
-        """Return the seconds since the last look that the machine took from this worker; 0 if it rests or cannot be seen."""
-        now, computed = time.monotonic(), self._zygote.cpu_seconds(self._pid)
-        waited, own = now - self._looked, computed - self._computed
-        self._looked, self._computed = now, computed
-        return max(waited - own, 0.0) if own > RESTING * waited else 0.0
 
     def _ended(self) -> WorkerEnded:
         code = self._zygote.exit_code(self._pid)
@@ -141,6 +117,8 @@ class Worker:
         if self._pid > 1:
             self._zygote.end(self._pid)  # before it is told that nobody listens: it need not wake up for its end
             self._pid = 0
+        if self._clock is not None:
+            self._clock.close()
         self.connection.close()
 
 
@@ -150,7 +128,7 @@ class Zygote:
     def __init__(self, libraries: tuple[str, ...] = (), hidden: tuple[str, ...] = ()) -> None:
         self.libraries, self.hidden = libraries, hidden
         self.tier = "process"
-        self.reader: Worker | None = None  # a worker that reads files, which it does not execute
+        self._reader: Worker | None = None  # a worker that reads files, which it does not execute
         self._spares: deque[Worker] = deque()
         self._process: subprocess.Popen | None = None
         self._control: socket.socket | None = None
@@ -192,7 +170,7 @@ class Zygote:
 
     def _answer(self) -> int:
         assert self._control is not None
-        return struct.unpack("<i", worker.read_exactly(self._control, 4))[0]
+        return struct.unpack("<i", frames.read_exactly(self._control, 4))[0]
 
     def _order(self) -> None:
         here, there = socket.socketpair()
@@ -223,6 +201,24 @@ class Zygote:
                 self.close()
         raise OSError("no worker process could be started; is the machine out of memory or processes?")
 
+    def read(self, data: bytes, notebook: bool, lessons: dict[str, list[str]]) -> dict[str, Any]:
+        """Have a worker read a submitted file: `{"lessons": {lesson: plan}}` or `{"error": why}`.
+
+        Nothing of it is executed, so the worker is kept for the next file; only a new one's end tells something of the file.
+        """
+        kept, self._reader = self._reader, None
+        for reader in (kept, None) if kept else (None,):
+            reader = reader or self.take()
+            try:
+                reader.send({"read": {"notebook": notebook, "lessons": lessons}, "cells": []}, [data])
+                told = schema.read(reader.receive(Deadline(CALL_SECONDS), schema.MAX_PLAN)[1:])
+            except (WorkerEnded, Unreadable):
+                reader.kill()
+                continue
+            self._reader = reader
+            return told
+        return {"error": "the file could not be parsed within the limits of time and memory"}
+
     def _collect(self, until: Worker) -> None:
         """Read the pids of the spares ordered so far, in order, up to `until`."""
         for spare in self._spares:
@@ -238,27 +234,20 @@ class Zygote:
 
     def exit_code(self, pid: int) -> int:
         """Return how a worker ended (negative: by which signal), 255 if that is not known."""
-        return self._told(b"S", pid, 255)
-
-    def cpu_seconds(self, pid: int) -> float:
-        """Return for how long a worker has computed so far, 0.0 if that is not known."""
-        return self._told(b"T", pid, 0) / 1000
-
-    def _told(self, question: bytes, pid: int, unknown: int) -> int:
         try:
             if self._spares:
                 self._collect(self._spares[-1])
-            self._ask(question + struct.pack("<i", pid))
+            self._ask(b"S" + struct.pack("<i", pid))
             return self._answer()
         except (OSError, EOFError, AssertionError):
-            return unknown
+            return 255
 
     def close(self) -> None:
         """End the zygote and its spare workers, and remove their scratch folder."""
-        for spare in [*self._spares, *filter(None, [self.reader])]:
+        for spare in [*self._spares, *filter(None, [self._reader])]:
             spare.kill()
         self._spares.clear()
-        self.reader = None
+        self._reader = None
         if self._control is not None:
             self._control.close()
             self._control = None

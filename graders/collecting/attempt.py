@@ -1,30 +1,80 @@
-"""One exercise of one submission: load its cells in a worker, collect the answers, and say what was lost and why."""
+"""One exercise of one submission, alone: load its cells in a worker, collect the answers, and say what was lost and why.
+
+What a worker sends is bytes: here they are held against the frames that are due (`wire.schema`), and kept as bytes.
+"""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
-from graders.judge import processes
-from graders.judge.contract import one_line
-from graders.judge.processes import WorkerEnded, Zygote
-from graders.worker.submission import SENT
+from graders.collecting import processes
+from graders.collecting.deadlines import Deadline
+from graders.collecting.endings import ERROR, NOT_STARTED, WorkerEnded, one_line
+from graders.collecting.processes import Zygote
+from graders.wire import schema
+from graders.wire.recipes import Unreadable
+from graders.wire.schema import SENT
 
-PASSED, FAILED, ERROR, NOT_STARTED = "passed", "failed", "error", "not started"
-MAX_ANSWERS = 1 << 28  # bytes of one exercise, kept in the judge while its checks run
+MAX_ANSWERS = schema.MAX_ANSWERS
+LATE_SECONDS = 2.0  # at least, for calls that were not recorded
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is asked for one exercise: the cells to load, by number, and the recorded calls."""
+
+    name: str
+    numbers: tuple[int, ...]
+    calls: tuple[bytes, ...]
 
 
 class Submission:
     """The cells of one submission, and those that turned out to end or stop whoever loads them."""
 
-    def __init__(self, zygote: Zygote, lesson: str, plan: dict[str, Any]) -> None:
-        self.zygote, self.lesson, self.plans = zygote, lesson, plan["plans"]
+    def __init__(self, plan: dict[str, Any]) -> None:
+        self._plans = plan["plans"]
         self.cells = {cell["number"]: cell for cell in plan["cells"]}
         self.order = [cell["number"] for cell in plan["cells"]]
+        self._files: dict[str, str] = plan.get("files", {})  # modules of the student's that the cells may import
         self.fatal: dict[tuple[int, frozenset[int]], WorkerEnded] = {}
 
-    def fatal_to(self, numbers: list[int]) -> dict[int, WorkerEnded]:
+    def asked(self, name: str, calls: list[bytes], together_with: tuple[str, ...] = ()) -> Asked:
+        """Return what to ask for an exercise; `together_with`: those whose cells are loaded too."""
+        plans = [self._plans.get(one) for one in (name, *together_with)]
+        places = sorted({place for plan in plans if plan for place in plan["cells"]})
+        numbers = [self.order[place] for place in places]
+        return Asked(name, tuple(number for number in numbers if not self.cells[number]["error"]), tuple(calls))
+
+    def defines(self, name: str) -> bool:
+        """Whether the exercise is there, or may be."""
+        return name in self._plans
+
+    def is_stub(self, name: str) -> bool:
+        """Whether the exercise was not begun."""
+        return self.defines(name) and self._plans[name]["stub"]
+
+    def whole(self, name: str) -> bool:
+        """Whether the exercise is there, begun, and its own last cell can be parsed."""
+        own = self.own_cell(name)
+        return self.defines(name) and not self.is_stub(name) and not (own and own["error"])
+
+    def own_cell(self, name: str) -> dict[str, Any] | None:
+        """Return the last cell that defines an exercise."""
+        own = [cell for cell in self.cells.values() if name in cell["exercises"]]
+        return own[-1] if own else None
+
+    def rests_on(self, name: str) -> list[str]:
+        """Return the other exercises that this one uses."""
+        return self._plans[name]["rests_on"] if self.defines(name) else []
+
+    def sent(self, numbers: tuple[int, ...]) -> dict[str, Any]:
+        """Return cells as a worker gets them, with the files that they may import."""
+        cells = [{key: self.cells[number][key] for key in SENT} for number in numbers]
+        return {"cells": cells, "files": self._files} if self._files else {"cells": cells}
+
+    def fatal_to(self, numbers: tuple[int, ...]) -> dict[int, WorkerEnded]:
         """Return the cells that would end a worker which loads these.
 
         What a worker says of a cell is taken over only by those who load all the cells that came before it there: one of
@@ -34,96 +84,61 @@ class Submission:
 
 
 class Attempt:
-    """One exercise of one submission: its worker, and the answers to its calls.
+    """One exercise of one submission: its worker, and the answers to its calls."""
 
-    `together_with`: the exercises that it is judged together with, whose cells are loaded too.
-    """
-
-    def __init__(
-        self, submission: Submission, name: str, calls: list[bytes], together_with: tuple[str, ...] = ()
-    ) -> None:
-        self.submission, self.name, self.calls, self.together_with = submission, name, calls, together_with
+    def __init__(self, zygote: Zygote, submission: Submission, asked: Asked) -> None:
+        self._zygote, self._submission, self._asked, self.name = zygote, submission, asked, asked.name
         self.answers: dict[bytes, bytes | WorkerEnded] = {}
         self.errors: dict[str, Any] = {}
-        self.lesson = submission.lesson
-        self._plan = submission.plans.get(name)
-        self._numbers = self._needed()
         self._due: list[int] = []
-        self.stub = bool(self._plan and self._plan["stub"])
+        self.stub = submission.is_stub(asked.name)
         self._worker: processes.Worker | None = None
         self._lost: WorkerEnded | None = None
-        self._deadline = processes.Deadline(0.0)
-        self._late: processes.Deadline | None = None
+        self._deadline = Deadline(0.0)
+        self._late: Deadline | None = None
         self._received = 0
         self._loaded, self._loading, self._not_begun = False, 0, 0
-        self._done = self._plan is None
-
-    def _needed(self) -> list[int]:
-        plans = [self.submission.plans.get(name) for name in (self.name, *self.together_with)]
-        places = sorted({place for plan in plans if plan for place in plan["cells"]})
-        return [number for number in (self.submission.order[place] for place in places) if not self._error(number)]
-
-    def _error(self, number: int) -> str | None:
-        return self.submission.cells[number]["error"]
-
-    @property
-    def whole(self) -> bool:
-        """Whether the exercise is there, begun, and none of its cells is lost."""
-        return self._plan is not None and not self.stub and self._own_error() is None
-
-    def send_to(self, worker: processes.Worker) -> None:
-        """Hand all cells and the recorded calls to a worker. Raises WorkerEnded."""
-        worker.send({"cells": self._cells(self._numbers)}, self.calls)
-
-    def frames_before_answers(self) -> list[bytes]:
-        """Return what a worker sends before its answers where no cell raises."""
-        return [*(b"c%d" % number for number in self._numbers), b"l{}"]
-
-    def _cells(self, numbers: list[int]) -> list[dict[str, Any]]:
-        return [{key: self.submission.cells[number][key] for key in SENT} for number in numbers]
+        self._done = not submission.defines(asked.name)
 
     def start(self) -> None:
         """Hand the cells and the recorded calls to a fresh worker."""
         if self._done or self._own_error():
             return
-        self._open(self.calls)
+        self._open(list(self._asked.calls))
 
     def _open(self, calls: list[bytes]) -> None:
         self._loaded, self._loading = False, 0
-        self._worker = self.submission.zygote.take()
-        fatal = self.submission.fatal_to(self._numbers)
-        self._due = [number for number in self._numbers if number not in fatal]
+        self._worker = self._zygote.take()
+        fatal = self._submission.fatal_to(self._asked.numbers)
+        self._due = [number for number in self._asked.numbers if number not in fatal]
         try:
-            self._worker.send({"cells": self._cells(self._due)}, calls)
+            self._worker.send(self._submission.sent(tuple(self._due)), calls)
         except WorkerEnded as ended:
             self._lost = ended
 
     def _own_error(self) -> tuple[str, str] | None:
         """Return how the last cell that defines the exercise was lost, if it was."""
-        own = [cell for cell in self.submission.cells.values() if self.name in cell["exercises"]]
-        if not own:
+        last = self._submission.own_cell(self.name)
+        if last is None:
             return None
-        last = own[-1]
         if last["error"]:
             return ERROR, f"its cell does not parse: {last['error']}"
-        ended = self.submission.fatal_to(self._numbers).get(last["number"])
+        ended = self._submission.fatal_to(self._asked.numbers).get(last["number"])
         if ended is not None:
             return ended.outcome, f"its cell did not finish: {ended}"
         if str(last["number"]) in self.errors:
             told = self.errors[str(last["number"])]
-            outcome = "memory" if "MemoryError" in told.get("bases", []) else ERROR
-            return outcome, one_line(
-                f"its cell raised {told.get('kind')}: {told.get('text')} (line {told.get('line')})"
-            )
+            outcome = "memory" if "MemoryError" in told["bases"] else ERROR
+            return outcome, one_line(f"its cell raised {told['kind']}: {told['text']} (line {told['line']})")
         return None
 
     def fate(self) -> tuple[str, str] | None:
         """Collect the answers; return outcome and message if the exercise was lost before any check."""
-        if self._plan is None:
+        if not self._submission.defines(self.name):
             return NOT_STARTED, f"{self.name} is not defined"
         if not self._done and not self._own_error():
-            self._deadline = processes.Deadline(processes.EXERCISE_SECONDS)
-            self._collect(list(self.calls))
+            self._deadline = Deadline(processes.EXERCISE_SECONDS)
+            self._collect(list(self._asked.calls))
         self._done = True
         return self._own_error()
 
@@ -162,7 +177,7 @@ class Attempt:
             self.answers |= dict.fromkeys(pending, ended)
             return False
         before = self._due[: self._due.index(self._loading)]
-        self.submission.fatal[self._loading, frozenset(before)] = ended
+        self._submission.fatal[self._loading, frozenset(before)] = ended
         return not self._own_error()
 
     def _replies(self, pending: list[bytes]) -> Iterator[tuple[bytes, bytes]]:
@@ -179,7 +194,7 @@ class Attempt:
                     raise WorkerEnded("killed", "the answer could not be read")
                 self._loading = number
             elif frame[:1] == b"l":
-                self.errors, self._loaded = _object(frame[1:]), True
+                self.errors, self._loaded = _errors(frame[1:]), True
             else:
                 raise WorkerEnded("killed", "the answer could not be read")
         for call in pending:
@@ -187,6 +202,8 @@ class Attempt:
             self._received += len(frame)
             if self._received > MAX_ANSWERS:
                 raise WorkerEnded("memory", "its answers are too large")
+            if frame[:1] != b"r":
+                raise WorkerEnded("killed", "the answer could not be read")
             yield call, frame[1:]
 
     def ask(self, call: bytes) -> bytes:
@@ -199,8 +216,8 @@ class Attempt:
         return answer
 
     def _ask_late(self, call: bytes) -> None:
-        """Ask a fresh worker, as long as all late calls together have not used up the exercise's time once more."""
-        self._late = self._late or processes.Deadline(processes.EXERCISE_SECONDS)
+        """Ask a fresh worker, as long as there is time: what the recorded calls left of the exercise's, and a little more."""
+        self._late = self._late or Deadline(max(self._deadline.left, LATE_SECONDS))
         if self._late.passed:
             self.answers[call] = WorkerEnded("timeout", "the exercise's time was used up")
             return
@@ -215,28 +232,8 @@ class Attempt:
             self._worker = None
 
 
-def _object(text: bytes) -> dict[str, Any]:
+def _errors(body: bytes) -> dict[str, Any]:
     try:
-        told = json.loads(text)
-    except (ValueError, RecursionError):
-        return {}
-    return told if isinstance(told, dict) and all(isinstance(item, dict) for item in told.values()) else {}
-
-
-def read(zygote: Zygote, data: bytes, notebook: bool, lessons: dict[str, list[str]]) -> dict[str, Any]:
-    """Read a submitted file in a worker: `{"lessons": {lesson: plan}}` or `{"error": why}`.
-
-    Nothing of it is executed, so the worker is kept for the next file; only a new one's end tells something of the file.
-    """
-    kept, zygote.reader = zygote.reader, None
-    for reader in (kept, None) if kept else (None,):
-        reader = reader or zygote.take()
-        try:
-            reader.send({"read": {"notebook": notebook, "lessons": lessons}, "cells": []}, [data])
-            frame = reader.receive(processes.Deadline(processes.CALL_SECONDS))
-        except WorkerEnded:
-            reader.kill()
-            continue
-        zygote.reader = reader
-        return json.loads(frame[1:])
-    return {"error": "the file could not be parsed within the limits of time and memory"}
+        return schema.errors(body)
+    except Unreadable:
+        raise WorkerEnded("killed", "the answer could not be read") from None

@@ -10,9 +10,12 @@ from __future__ import annotations
 import time
 from collections import deque
 from multiprocessing.connection import wait
+from typing import Any
 
-from graders.judge.attempt import MAX_ANSWERS, Attempt
-from graders.judge.processes import Deadline, Worker, WorkerEnded, Zygote
+from graders.collecting.attempt import MAX_ANSWERS, Asked, Submission
+from graders.collecting.deadlines import Deadline
+from graders.collecting.endings import WorkerEnded
+from graders.collecting.processes import Worker, Zygote
 
 WORKERS = 2
 SECONDS = 5.0  # of an exercise; what takes longer is judged alone, by a fairer clock
@@ -20,14 +23,14 @@ ENDS = 3  # workers that may end before the rest is judged alone
 
 
 class _Run:
-    """One worker, the exercise that it is at, and what it has sent."""
+    """One worker, what it was asked for, and what it has sent."""
 
-    def __init__(self, worker: Worker, attempt: Attempt) -> None:
-        self.worker, self.attempt, self.begun = worker, attempt, time.monotonic()
-        self.before = attempt.frames_before_answers()
+    def __init__(self, worker: Worker, asked: Asked, sent: dict[str, Any]) -> None:
+        self.worker, self.asked, self.begun = worker, asked, time.monotonic()
+        self.before = [*(b"c%d" % number for number in asked.numbers), b"l{}"]  # what comes before the first answer
         self.frames: list[bytes] = []
         self.size = 0
-        attempt.send_to(worker)
+        worker.send(sent, list(asked.calls))
 
     @property
     def seconds(self) -> float:
@@ -35,7 +38,7 @@ class _Run:
 
     @property
     def finished(self) -> bool:
-        return len(self.frames) == len(self.before) + len(self.attempt.calls)
+        return len(self.frames) == len(self.before) + len(self.asked.calls)
 
     @property
     def answers(self) -> dict[bytes, bytes] | None:
@@ -43,7 +46,7 @@ class _Run:
         count = len(self.before)
         if self.frames[:count] != self.before or any(frame[:1] != b"r" for frame in self.frames[count:]):
             return None
-        return {call: frame[1:] for call, frame in zip(self.attempt.calls, self.frames[count:], strict=True)}
+        return {call: frame[1:] for call, frame in zip(self.asked.calls, self.frames[count:], strict=True)}
 
     def read(self) -> None:
         """Read one frame. Raises WorkerEnded, also when the time is up or the answers are too large."""
@@ -57,8 +60,8 @@ class _Run:
 class _Runs:
     """The workers of one submission, what they are at, what waits for one, and what was answered."""
 
-    def __init__(self, zygote: Zygote, attempts: list[Attempt]) -> None:
-        self.zygote, self.waiting = zygote, deque(attempts)
+    def __init__(self, zygote: Zygote, submission: Submission, asked: list[Asked]) -> None:
+        self.zygote, self.submission, self.waiting = zygote, submission, deque(asked)
         self.running: list[_Run] = []
         self.answered: dict[str, tuple[dict[bytes, bytes], float]] = {}
         self.ended = 0
@@ -79,7 +82,7 @@ class _Runs:
             if run.finished:
                 self.running.remove(run)
                 if run.answers is not None:
-                    self.answered[run.attempt.name] = run.answers, run.seconds
+                    self.answered[run.asked.name] = run.answers, run.seconds
                 if self.ended < ENDS:
                     self._begin(run.worker)
                 else:
@@ -89,8 +92,9 @@ class _Runs:
         if not self.waiting:
             worker.kill()
             return
+        asked = self.waiting.popleft()
         try:
-            self.running.append(_Run(worker, self.waiting.popleft()))
+            self.running.append(_Run(worker, asked, self.submission.sent(asked.numbers)))
         except WorkerEnded:
             self._lose(worker)
 
@@ -103,9 +107,9 @@ class _Runs:
             run.worker.kill()
 
 
-def answered(zygote: Zygote, attempts: list[Attempt]) -> dict[str, tuple[dict[bytes, bytes], float]]:
+def answered(zygote: Zygote, submission: Submission, asked: list[Asked]) -> dict[str, tuple[dict[bytes, bytes], float]]:
     """Return the answers to the recorded calls, and the seconds, of those exercises that were answered to the end."""
-    runs = _Runs(zygote, [attempt for attempt in attempts if attempt.whole])
+    runs = _Runs(zygote, submission, [one for one in asked if submission.whole(one.name)])
     try:
         while runs.running or (runs.waiting and runs.ended < ENDS):
             runs.go_on()

@@ -1,0 +1,289 @@
+"""From bytes to a verdict: the checks run here, on the answers that were collected.
+
+A check is a function of the answers that it gets. So where all of them are the reference's, byte for byte, it passes as it did
+when it was recorded, and is not run again. Else its answers are checked, decoded once, and looked at for a limited time.
+Nothing is executed here on what a worker sent, and nothing is written.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field, is_dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from exercises.kit.checking.closeness import relative, same
+from graders.collecting.endings import ERROR, FAILED, NOT_STARTED, PASSED, WorkerEnded, one_line
+from graders.judge import checks
+from graders.judge.contract import StudentRaised
+from graders.judge.proxy import Proxy, Values, describe_call, value_of
+from graders.judge.told import NEEDS_ANOTHER, told
+
+if TYPE_CHECKING:
+    from graders.judge.recording import Recording
+
+SECONDS = 5.0  # of CPU, for the checks of one exercise
+
+
+@dataclass
+class CheckVerdict:
+    """How one check ended."""
+
+    name: str
+    outcome: str
+    message: str = ""
+    slips: set[str] = field(default_factory=set)
+
+
+@dataclass
+class ExerciseVerdict:
+    """How one exercise ended."""
+
+    name: str
+    outcome: str
+    score: float
+    max_score: float
+    message: str = ""
+    hint: str = ""
+    seconds: float = 0.0
+    checks: list[CheckVerdict] = field(default_factory=list)
+
+
+class Answers(Protocol):
+    """What was collected for one exercise: its fate before any check, and the answers to calls as bytes."""
+
+    stub: bool
+
+    def fate(self) -> tuple[str, str] | None: ...
+
+    def ask(self, call: bytes) -> bytes: ...
+
+
+class Apart(Protocol):
+    """Whoever answers calls whose arguments contain a student's answer; not this process."""
+
+    def right(self, call: bytes) -> bytes: ...
+
+    def slips(self, exercise: str, call: bytes) -> list[tuple[str, bytes]]: ...
+
+
+class Decider:
+    """Decides on the exercises of one lesson, given what was recorded of it."""
+
+    def __init__(self, recording: Recording, apart: Apart, seconds: float = SECONDS) -> None:
+        self.recording, self._apart, self._seconds = recording, apart, seconds
+        self.lesson, self.seed, self.exercises = recording.lesson, recording.seed, recording.exercises
+        self.names = [exercise.name for exercise in self.exercises]
+        self.recorded = recording.calls
+        self.reference = Proxy(self._answer_of_the_reference)
+        self._refusals: dict[
+            str, list[tuple[str, set[str]]]
+        ] = {}  # exercise -> (sentence, checks that refuse the slip)
+
+    def _answer_of_the_reference(self, call: bytes) -> bytes:
+        return self.recording.answer(call) or self._apart.right(call)
+
+    def exercise(self, name: str) -> checks.Exercise:
+        """Return what is known of an exercise: its points and checks."""
+        return next(known for known in self.exercises if known.name == name)
+
+    def refuses(self, exercise: checks.Exercise, check: checks.Check, ask: Callable[[bytes], bytes]) -> bool:
+        """Return whether a check refuses the answers of `ask`; no message is made, so that thousands can be asked."""
+        for case in check.cases:
+            try:
+                if self._as_recorded(exercise, check, case, ask):
+                    continue
+                exercise.run(check, case, self.seed, Proxy(ask), self.reference)
+            except Exception:
+                return True
+        return False
+
+    def right(self, exercise: checks.Exercise, answers: dict[bytes, bytes], seconds: float) -> ExerciseVerdict | None:
+        """Return the verdict on an exercise that passes every check with these answers and no other call; else None."""
+        try:
+            with _limited(self._seconds):
+                if any(self.refuses(exercise, check, answers.__getitem__) for check in exercise.checks):
+                    return None
+        except WorkerEnded:
+            return None
+        passed = [CheckVerdict(check.name, PASSED) for check in exercise.checks]
+        points = exercise.points
+        return ExerciseVerdict(exercise.name, PASSED, float(points), points, seconds=round(seconds, 4), checks=passed)
+
+    def decide(self, exercise: checks.Exercise, answers: Answers) -> ExerciseVerdict:
+        """Return the verdict on an exercise."""
+        begun = time.monotonic()
+        fate = answers.fate()
+        verdict = ExerciseVerdict(exercise.name, PASSED, 0.0, exercise.points)
+        if fate is not None:
+            verdict.outcome, verdict.message = fate
+            verdict.checks = [CheckVerdict(check.name, *fate) for check in exercise.checks]
+        else:
+            values: Values = {}
+            left = self._seconds
+            for check in exercise.checks:
+                before = time.process_time()
+                verdict.checks.append(self._check(exercise, check, answers, values, left))
+                left = max(left - (time.process_time() - before), self._seconds / 50)
+            self._sum_up(exercise, verdict)
+        _settle(verdict, answers.stub)
+        verdict.seconds = round(time.monotonic() - begun, 4)
+        return verdict
+
+    def _check(
+        self, exercise: checks.Exercise, check: checks.Check, answers: Answers, values: Values, seconds: float
+    ) -> CheckVerdict:
+        student = Proxy(answers.ask, values)
+        try:
+            with _limited(seconds):
+                for case in check.cases:
+                    if not self._as_recorded(exercise, check, case, answers.ask):
+                        student._calls.clear()
+                        exercise.run(check, case, self.seed, student, self.reference)
+        except Exception as error:
+            outcome, message = self.message(exercise.name, check.sentence, student, error)
+            slips: set[str] = set()
+            with contextlib.suppress(WorkerEnded), _limited(seconds):
+                slips = self._matching_slips(exercise.name, student, values)
+            return CheckVerdict(check.name, outcome, message, slips)
+        return CheckVerdict(check.name, PASSED)
+
+    def _as_recorded(
+        self, exercise: checks.Exercise, check: checks.Check, case: checks.Case, ask: Callable[[bytes], bytes]
+    ) -> bool:
+        """Whether all answers of a case are the reference's."""
+        try:
+            calls = self.recording.calls_of(exercise, check, case)
+            return all(ask(call) == self.recording.answer(call) for call in calls)
+        except WorkerEnded:
+            return False
+
+    def message(self, exercise: str, sentence: str, student: Proxy | None, error: Exception) -> tuple[str, str]:
+        """Return the outcome and the message of a check that ended with `error`."""
+        outcome, lines = told(error, exercise)
+        call = self._call_line(student) if student else []
+        return outcome, "\n".join(map(one_line, [*call, *(f"  {line}" for line in lines), f"  rule   {sentence}"]))
+
+    def _call_line(self, student: Proxy) -> list[str]:
+        if not student._calls:
+            return []
+        _, _, name, args, kwargs, probe = student._calls[-1]
+        return [describe_call(name, args, kwargs, vars(self.lesson.solution).get(name), probe)]
+
+    def _matching_slips(self, name: str, student: Proxy, values: Values) -> set[str]:
+        """Return the sentences of the slips that answer as the student did wherever the student's answer is not the reference's."""
+        known = self.recording.slips(name)
+        told = [(call, reply) for call, reply, called, *_ in student._calls if called == name and reply is not None]
+        likely: set[str] | None = None
+        for call, reply in told if known else []:
+            right = self.recording.answer(call)
+            if right is not None:
+                theirs = [(sentence, ask(call)) for sentence, ask in known] if reply != right else []
+            else:
+                right, theirs = self._apart.right(call), self._apart.slips(name, call)
+            if not alike(reply, right, values):
+                those = {sentence for sentence, answer in theirs if alike(reply, answer, values)}
+                likely = those if likely is None else likely & those
+        return likely or set()
+
+    def _sum_up(self, exercise: checks.Exercise, verdict: ExerciseVerdict) -> None:
+        failed = [check for check in verdict.checks if check.outcome != PASSED]
+        if not failed:
+            verdict.score = float(exercise.points)
+            return
+        main = next(check for check in verdict.checks if check.name == exercise.main.name)
+        first = main if main.outcome != PASSED else failed[0]
+        verdict.outcome, verdict.message = first.outcome, first.message
+        if main.outcome == PASSED:
+            share = (len(verdict.checks) - len(failed)) / len(verdict.checks)
+            verdict.score = round(exercise.points * share, 4)
+        if verdict.outcome == FAILED or verdict.outcome == ERROR:
+            passed = {check.name for check in verdict.checks if check.outcome == PASSED}
+            verdict.hint = hint(
+                first.slips, [check.slips for check in failed], lambda: self._ruled_out(exercise, passed)
+            )
+
+    def _ruled_out(self, exercise: checks.Exercise, passed: set[str]) -> set[str]:
+        """Return the sentences of the slips that fail a check which the student passed: they did something else.
+
+        A slip is judged on its own answers, which are as trusted as it is, once for all students.
+        """
+        if exercise.name not in self._refusals:
+            self._refusals[exercise.name] = [
+                (sentence, {check.name for check in exercise.checks if self.refuses(exercise, check, ask)})
+                for sentence, ask in self.recording.slips(exercise.name)
+            ]
+        refusals = self._refusals[exercise.name]
+        return {sentence for sentence, _ in refusals} - {sentence for sentence, by in refusals if not by & passed}
+
+
+def hint(shown: set[str], slips: list[set[str]], ruled_out: Callable[[], set[str]]) -> str:
+    """Return the one slip that explains every failed check, else the one that alone explains the check whose message is shown.
+
+    A slip that explains another check only would stand under a message that it has nothing to do with. Among several, those
+    that fail where the student did not are left out.
+    """
+    for candidates in (set.intersection(*slips), shown):
+        likely = candidates - ruled_out() if len(candidates) > 1 else candidates
+        if len(likely) == 1:
+            return next(iter(likely))
+    return ""
+
+
+def alike(left: bytes, right: bytes, values: Values) -> bool:
+    """Whether two answers are the same: values up to rounding, exceptions by type."""
+    if left == right:
+        return True
+    if left[:1] != right[:1]:
+        return False
+    try:
+        same(_outcome(left, values), _outcome(right, values), relative(1e-6))
+    except Exception:
+        return False
+    return True
+
+
+def _outcome(reply: bytes, values: Values) -> Any:
+    try:
+        return _as_data(value_of(reply, values))
+    except StudentRaised as raised:
+        return raised.kind
+
+
+def _as_data(value: Any) -> Any:
+    """Return the value with the records of models in it as dicts, so that their numbers can be compared."""
+    if isinstance(value, list | tuple):
+        return type(value)(_as_data(item) for item in value)
+    return asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
+
+
+def _settle(verdict: ExerciseVerdict, stub: bool) -> None:
+    """An exercise that stopped at another one's stub is an error of its own, unless it is a stub itself."""
+    everything: list[ExerciseVerdict | CheckVerdict] = [verdict, *verdict.checks]
+    for part in everything:
+        if part.outcome == NEEDS_ANOTHER:
+            part.outcome = NOT_STARTED if stub else ERROR
+
+
+@contextlib.contextmanager
+def _limited(seconds: float) -> Iterator[None]:
+    """Raise WorkerEnded("timeout") in this thread when it has computed for so long, if it is the one that signals go to."""
+    main = threading.current_thread() is threading.main_thread()
+    if seconds == math.inf or not main or not hasattr(signal, "setitimer"):
+        yield
+        return
+
+    def stop(*_: Any) -> None:
+        raise WorkerEnded("timeout", "its answer takes too long to look at")
+
+    before = signal.signal(signal.SIGPROF, stop)
+    signal.setitimer(signal.ITIMER_PROF, seconds, 1.0)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0.0)
+        signal.signal(signal.SIGPROF, before)
