@@ -7,6 +7,8 @@ import os
 import sys
 from pathlib import Path
 
+_EXTRA = "it comes with the extra [graders]: pip install -c requirements.lock -e '.[graders]' in the repository"
+
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
@@ -127,6 +129,11 @@ def main(arguments: list[str] | None = None) -> int:
             from graders.bench.costs import bench
 
             return bench(given.output)
+    except ModuleNotFoundError as error:
+        if (error.name or "").split(".")[0] in ("graders", "exercises", "solutions"):
+            raise
+        print(f"graders: {error.name} is not installed; {_EXTRA}", file=sys.stderr)
+        return 1
     except Problem as problem:
         print(f"graders: {problem}", file=sys.stderr)
         return problem.status
