@@ -15,7 +15,7 @@ from graders import lessons
 from graders.collecting.attempt import Attempt, Submission
 from graders.collecting.endings import WorkerEnded
 from graders.collecting.processes import Zygote
-from graders.judge import checks, judge
+from graders.judge import checks, judge, names
 from graders.judge.contract import StudentRaised
 from graders.judge.proxy import NotDefined, Proxy
 
@@ -79,7 +79,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_itemcollected(item: pytest.Item) -> None:
     """Let `-k dot_in_dtype` select the checks of an exercise, which bear only its class's name."""
     if _HERE in item.path.parents and isinstance(item, pytest.Function) and item.cls is not None:
-        item.extra_keyword_matches.add(checks.exercise_name(item.cls))
+        item.extra_keyword_matches.add(names.exercise_name(item.cls))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -111,7 +111,7 @@ def _lesson(request: pytest.FixtureRequest) -> str:
 def student(request: pytest.FixtureRequest) -> Proxy:
     """The submission's functions, answered by a worker."""
     session = request.config.stash[_KEY]
-    exercise = checks.exercise_name(request.cls)
+    exercise = names.exercise_name(request.cls)
     attempt = session.attempt_of(_lesson(request), exercise)
     lost = attempt.fate()
     if lost is not None:
@@ -134,17 +134,15 @@ def reference(request: pytest.FixtureRequest) -> Proxy:
 def generator(request: pytest.FixtureRequest) -> Any:
     """The generator of this case's hidden inputs, as in a judgement with this session's seed."""
     spec = getattr(request.node, "callspec", None)
-    name = checks.exercise_name(request.cls)
-    return checks.generator(
-        request.config.getoption("--seed"), name, request.node.originalname, spec.id if spec else ""
-    )
+    name, seed = names.exercise_name(request.cls), request.config.getoption("--seed")
+    return checks.generator(seed, name, request.node.originalname, spec.id if spec else "")
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo) -> Any:
     report = yield
     if call.excinfo is not None and isinstance(call.excinfo.value, _OURS) and isinstance(item, pytest.Function):
-        exercise = checks.exercise_name(item.cls) if item.cls else ""
+        exercise = names.exercise_name(item.cls) if item.cls else ""
         proxy = item.stash.get(_PROXY, None)
         lesson = item.config.stash[_KEY].judge_of(item.path.stem.removeprefix("test_"))
         report.longrepr = lesson.message(exercise, item.function.__doc__ or item.name, proxy, call.excinfo.value)[1]

@@ -10,7 +10,7 @@ from types import ModuleType
 from exercises.kit import lessons as kit
 from exercises.kit.checking import examples
 from graders.authoring.source import DEFINITION, Lesson, LessonError
-from graders.judge.checks import snake_case
+from graders.judge.names import snake_case
 
 _MARKS = ("slip", "wheat")
 
@@ -27,11 +27,11 @@ def check_agreement(lesson: Lesson) -> None:
     if not hidden.is_file():
         raise LessonError(f"{lesson.path.name} has no hidden tests: write {hidden.relative_to(tests.parents[2])}")
     names = {exercise.name for exercise in lesson.exercises}
-    classes = {_judged(node): node for node in _parsed(hidden).body if _is_tests(node)}
+    classes = {_judged(node): node for node in _classes(hidden)}
     for name, node in classes.items():
         if name not in names:
             raise LessonError(f"{hidden.name}:{node.lineno}: {node.name} judges {name}, which {lesson.path.name} lacks")
-        mains = sum(_is_main(method) for method in node.body)
+        mains = sum(map(_is_main, node.body))
         if mains != 1:
             raise LessonError(
                 f"{hidden.name}:{node.lineno}: {node.name} has {mains or 'no'} main checks (@main); it needs one"
@@ -71,12 +71,11 @@ def _parsed(path: Path) -> ast.Module:
         raise LessonError(f"{path.name}:{error.lineno}: does not parse: {error.msg}") from None
 
 
-def _is_tests(node: ast.stmt) -> bool:
-    return isinstance(node, ast.ClassDef) and node.name.startswith("Test")
+def _classes(path: Path) -> list[ast.ClassDef]:
+    return [node for node in _parsed(path).body if isinstance(node, ast.ClassDef) and node.name.startswith("Test")]
 
 
-def _judged(node: ast.stmt) -> str:
-    assert isinstance(node, ast.ClassDef)
+def _judged(node: ast.ClassDef) -> str:
     for line in node.body:
         if isinstance(line, ast.Assign) and ast.unparse(line.targets[0]) == "exercise":
             return str(ast.literal_eval(line.value))
@@ -91,6 +90,6 @@ def _marked(path: Path, kind: str) -> Iterator[tuple[str, int]]:
     """Yield the exercises that a file's slips or wheats are for, with their lines."""
     for node in _parsed(path).body if path.is_file() else []:
         for mark in getattr(node, "decorator_list", []):
-            if isinstance(mark, ast.Call) and ast.unparse(mark.func) == kind and mark.args:
-                if isinstance(mark.args[0], ast.Constant):
-                    yield str(mark.args[0].value), mark.lineno
+            ours = isinstance(mark, ast.Call) and ast.unparse(mark.func) == kind and bool(mark.args)
+            if ours and isinstance(mark.args[0], ast.Constant):
+                yield str(mark.args[0].value), mark.lineno

@@ -8,10 +8,10 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from graders import ROOT, lessons
-from graders.cohort import verdicts
+from graders.cohort import judges, verdicts
 from graders.cohort.choosing import Chooser, lesson_of
 from graders.cohort.layouts import Recogniser
 from graders.cohort.people import Cohort, gather
@@ -19,7 +19,10 @@ from graders.cohort.roster import Roster
 from graders.cohort.submissions import File, Submission
 from graders.collecting.endings import NOT_STARTED
 from graders.collecting.processes import Zygote
-from graders.judge.judge import ExerciseVerdict, Judge
+
+if TYPE_CHECKING:
+    from graders.judge.deciding import ExerciseVerdict
+    from graders.judge.judge import Judge
 
 
 class Bench:
@@ -36,6 +39,8 @@ class Bench:
         return self._zygotes[libraries]
 
     def judge(self, lesson: str) -> Judge:
+        from graders.judge.judge import Judge  # heavy; only those who judge need it
+
         if lesson not in self._judges:
             zygote = self.zygote(lessons.libraries(lesson))
             zygote.warm()
@@ -162,8 +167,13 @@ def grade(
     reader = Reader(hidden)
     try:
         run = _Run(cohort, Chooser(reader.read), book, each)
-        spread = _one_by_one if scheduler is None and workers == 1 else _on_several
-        for index, verdict in spread(run.todo(), book.seed, hidden, workers, scheduler):
+        if scheduler is None:
+            spread = judges.judged(run.todo(), book.seed, hidden, workers)
+        else:
+            spread = _elsewhere(run.todo(), book.seed, hidden, scheduler)
+        for index, one, (verdict, fault) in spread:
+            if verdict is None:
+                verdict = _not_graded(one, fault, book)
             book.add(verdict)
             run.done(index, verdict)
         return run.finish()
@@ -213,49 +223,43 @@ class _Run:
         return self._book.some(list(dict.fromkeys(ours)))
 
 
-Todo = Iterator[tuple[int, Submission]]
-Judged = Iterator[tuple[int, dict[str, Any]]]
+def _not_graded(one: Submission, fault: str, book: verdicts.Book) -> dict[str, Any]:
+    """Return the verdict on a submission that nothing was decided on, and write down why."""
+    book.log(f"{one.student}, {one.lesson or ', '.join(file.path for file in one.files)}:\n{fault}")
+    return verdicts.record(one, one.lesson, verdicts.environment("unknown", book.seed), reason=judges.FAULT)
 
 
-def _one_by_one(todo: Todo, seed: str, hidden: tuple[str, ...], workers: int, scheduler: str | None) -> Judged:
-    bench = Bench(seed, hidden)
-    try:
-        for index, one in todo:
-            yield index, bench.grade(one)
-    finally:
-        bench.close()
+def _elsewhere(
+    todo: Iterator[tuple[int, Submission]], seed: str, hidden: tuple[str, ...], scheduler: str
+) -> Iterator[tuple[int, Submission, judges.Judged]]:
+    """Let Dask spread the submissions over the machines of a scheduler, two ahead for each of their threads."""
+    from dask.distributed import Client, as_completed
 
-
-def _on_several(todo: Todo, seed: str, hidden: tuple[str, ...], workers: int, scheduler: str | None) -> Judged:
-    """Let Dask spread the submissions over processes here, or over the machines of a scheduler, a few ahead of need."""
-    from dask.distributed import Client, LocalCluster, as_completed
-
-    cluster = None if scheduler else LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None)
-    with Client(cluster or scheduler) as client:
-        ahead = 2 * max(1, workers if cluster else sum(client.nthreads().values()))
-        numbers: dict[Any, int] = {}
+    with Client(scheduler) as client:
+        sent: dict[Any, tuple[int, Submission]] = {}
 
         def send(count: int) -> list[Any]:
-            sent = []
+            made = []
             for index, one in itertools.islice(todo, count):
-                sent.append(client.submit(grade_here, one, seed, hidden, pure=False))
-                numbers[sent[-1]] = index
-            return sent
+                made.append(client.submit(grade_here, one, seed, hidden, pure=False))
+                sent[made[-1]] = index, one
+            return made
 
-        running = as_completed(send(ahead))
+        running = as_completed(send(2 * max(1, sum(client.nthreads().values()))))
         for future in running:
-            yield numbers.pop(future), future.result()
-            for another in send(1):
-                running.add(another)
-    if cluster is not None:
-        cluster.close()
+            index, one = sent.pop(future)
+            if future.status == "error":
+                yield index, one, judges.Judged(None, f"the scheduler lost it: {future.exception()!r}")
+            else:
+                yield index, one, judges.Judged(*future.result())
+            running.update(send(1))
 
 
 _benches: dict[tuple[str, tuple[str, ...]], Bench] = {}
 
 
-def grade_here(one: Submission, seed: str, hidden: tuple[str, ...]) -> dict[str, Any]:
+def grade_here(one: Submission, seed: str, hidden: tuple[str, ...]) -> judges.Judged:
     """Grade one submission in this process of a cluster; its judges stay for the next one."""
     if (seed, hidden) not in _benches:
         _benches[seed, hidden] = Bench(seed, hidden)
-    return _benches[seed, hidden].grade(one)
+    return judges.guarded(lambda: _benches[seed, hidden].grade(one))

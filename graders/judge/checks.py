@@ -11,7 +11,6 @@ import contextlib
 import hashlib
 import inspect
 import io
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +20,7 @@ import pytest
 import torch
 
 from graders import ROOT
+from graders.judge.names import exercise_name
 
 FIXTURES = ("student", "reference", "generator")
 DEFAULT_POINTS = 2
@@ -78,16 +78,6 @@ def generator(seed: str, *path: str) -> torch.Generator:
     """Return a generator for one case's hidden inputs: a function of the cohort's secret seed and the case's path."""
     digest = hashlib.sha256("|".join((seed, *path)).encode()).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))
-
-
-def exercise_name(owner: type) -> str:
-    """Return the exercise that a test class judges: `exercise` if it says so, else its name in snake case."""
-    return getattr(owner, "exercise", None) or snake_case(owner.__name__)
-
-
-def snake_case(name: str) -> str:
-    """Return the name of the function that a test class is named after: TestIntegerRange -> integer_range."""
-    return re.sub(r"(?<!^)(?=[A-Z])", "_", name.removeprefix("Test")).lower()
 
 
 class _Collector:

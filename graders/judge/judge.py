@@ -6,7 +6,6 @@ alone, in fresh workers, a few ahead of the checks.
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections import deque
 from typing import Any
@@ -113,8 +112,3 @@ class _Here:
 
     def slips(self, exercise: str, call: bytes) -> list[tuple[str, bytes]]:
         return [(sentence, ask(call)) for sentence, ask in self._slips(exercise)]
-
-
-def seed_hash(seed: str) -> str:
-    """Return the public commitment to a secret seed."""
-    return hashlib.sha256(seed.encode()).hexdigest()

@@ -239,7 +239,11 @@ def _given(nodes: Iterable[ast.AST]) -> set[str]:
 
 
 def _is_stub(statement: ast.stmt) -> bool:
-    """Whether a definition still ends in the line that stands where the answer goes."""
+    """Whether a definition still ends in the line that stands where the answer goes; of a class its `__init__`, if it has one."""
+    if isinstance(statement, ast.ClassDef):
+        methods = [node for node in statement.body if isinstance(node, ast.FunctionDef)]
+        methods = [node for node in methods if node.name == "__init__"] or methods
+        return bool(methods) and all(map(_is_stub, methods))
     last = getattr(statement, "body", [None])[-1]
     return isinstance(last, ast.Raise) and isinstance(last.exc, ast.Call) and _root(last.exc) == "NotImplementedError"
 

@@ -64,7 +64,7 @@ def describe(error: BaseException) -> dict[str, Any]:
         code = trace.tb_frame.f_code
         inside = code.co_filename.startswith("<cell ")
         if inside:
-            line, function = trace.tb_lineno, code.co_name
+            line, function = trace.tb_lineno, code.co_qualname
             in_file = code.co_filename in _COUNTED_IN_THE_FILE
             source = linecache.getline(code.co_filename, line).strip()
         trace = trace.tb_next

@@ -13,7 +13,7 @@ from traitlets.config import Config
 from graders import ROOT
 from graders.for_nbgrader.course import course_files
 from graders.for_nbgrader.export import COLUMNS
-from graders.judge.checks import snake_case
+from graders.judge.names import snake_case
 
 MANUAL = (ROOT / "graders" / "README.md").read_text(encoding="utf-8")
 

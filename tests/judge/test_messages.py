@@ -12,6 +12,7 @@ from graders.judge import deciding
 from graders.judge.contract import StudentRaised, recipe
 from graders.judge.proxy import Proxy, describe_call
 from graders.judge.recording import in_process
+from graders.judge.told import told
 from graders.wire import codec
 from graders.worker import worker
 
@@ -96,3 +97,33 @@ def test_a_model_that_differs_in_the_last_bit_is_recognised(factor: float, alike
             parameter.mul_(factor)
     assert deciding.alike(one, b"=" + codec.encode((model, 1)), {}) is alike
     assert not deciding.alike(one, b"=" + codec.encode([model, 1]), {})
+
+
+HALF_WRITTEN = """class Layer:
+    def __init__(self):
+        {}
+    def forward(self):
+        # YOUR CODE HERE
+        raise NotImplementedError()
+
+def other():
+    return Layer().forward()
+"""
+
+
+@pytest.mark.parametrize(
+    ("start", "exercise", "outcome", "line"),
+    [
+        ("pass", "Layer", "needs another", "got    nothing: Layer.forward is not written yet"),
+        ("raise NotImplementedError()", "Layer", "not started", "got    nothing yet"),
+        ("pass", "other", "needs another", "got    nothing: it needs Layer first"),
+    ],
+    ids=["half written", "untouched", "used by another"],
+)
+def test_methods_that_are_not_written_yet(start, exercise, outcome, line):
+    space = worker.new_namespace()
+    cell = {"source": HALF_WRITTEN.format(start), "line": 1, "number": 950 + len(start), "flags": 0}
+    assert worker.run_cell(cell, space) is None
+    with pytest.raises(StudentRaised) as raised:
+        Proxy(in_process(space)).other()
+    assert told(raised.value, exercise) == (outcome, [line])

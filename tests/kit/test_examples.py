@@ -276,6 +276,17 @@ class TestNotStarted:
         )
         assert result_of(kit, "halve", method).outcome == "not started"
 
+    def test_a_class_that_is_begun_says_which_method_is_missing(self, kit):
+        exercise = Exercise("small", "halve", True, "", ">>> halve(1).f()\n2\n")
+        begun = "class halve:\n    def __init__(self, x):\n        pass\n\n    def f(self):\n        raise NotImplementedError()\n"
+        result = run(exercise, written(kit, halve=begun))
+        assert result.outcome == "wrong"
+        assert result.message == "halve(1).f()\n  got    nothing: halve.f is not written yet\n  want   2"
+        assert (
+            run(exercise, written(kit, halve=begun.replace("pass", "raise NotImplementedError()"))).outcome
+            == "not started"
+        )
+
     def test_a_definition_that_is_gone(self, kit):
         result = result_of(kit, "halve", "def half(x):\n    return x / 2\n")
         assert (result.outcome, "not defined" in result.message) == ("missing", True)

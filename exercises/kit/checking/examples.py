@@ -16,7 +16,7 @@ import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from types import TracebackType
+from types import CodeType, FunctionType, TracebackType
 from typing import Any
 
 import torch
@@ -83,10 +83,14 @@ def run(exercise: Exercise, namespace: dict[str, Any], stopped: type[BaseExcepti
     space = {**namespace, **_EXTRA}
     for index, example in enumerate(examples):
         answer = _answer(example, space, stopped)
-        stub = unwritten(answer.error)
-        if stub == exercise.name or (stub and _is_stub(namespace[exercise.name])):
+        stub, _, method = (_stub_of(answer.error) or "").partition(".")
+        own = stub == exercise.name
+        if (own and method in ("", "__init__")) or (stub and _is_stub(namespace[exercise.name])):
             return Result("not started", f"{exercise.name} is not started yet")
-        if stub is not None:
+        if own:
+            found = f"nothing: {stub}.{method} is not written yet", _show_wanted(example, wanted[index])
+            return Result("wrong", _message(examples, index, found, None))
+        if stub:
             return Result("waiting", f"{exercise.name} needs {stub} first")
         found = _difference(example, wanted[index], answer, namespace)
         if found is not None:
@@ -147,7 +151,7 @@ def _difference(
             return None
         return _show_error(answer, namespace), wanted
     if answer.error is not None:
-        return _show_error(answer, namespace), show(wanted) if example.want else "no exception"
+        return _show_error(answer, namespace), _show_wanted(example, wanted)
     try:
         same(answer.value if example.want else None, wanted, _RULE)
     except Mismatch as mismatch:
@@ -155,6 +159,10 @@ def _difference(
     except Exception as trouble:
         return f"a value that cannot be compared ({type(trouble).__name__})", show(wanted)
     return None
+
+
+def _show_wanted(example: doctest.Example, wanted: Any) -> str:
+    return wanted if example.exc_msg is not None else show(wanted) if example.want else "no exception"
 
 
 def _show_error(answer: _Answer, namespace: dict[str, Any]) -> str:
@@ -196,6 +204,12 @@ def short_path(path: str) -> str:
 
 def unwritten(error: BaseException | None) -> str | None:
     """Return the name of the exercise whose stub raised: the last frame is the exercise itself, on its raise line."""
+    stub = _stub_of(error)
+    return stub and stub.partition(".")[0]
+
+
+def _stub_of(error: BaseException | None) -> str | None:
+    """The qualified name of the stub that raised: an exercise, or a method of one."""
     if not isinstance(error, NotImplementedError):  # torch raises these too
         return None
     traceback = error.__traceback__
@@ -208,19 +222,32 @@ def unwritten(error: BaseException | None) -> str | None:
         return None
     name = code.co_qualname.partition(".")[0]
     known = any(exercise.name == name for lesson in lessons().values() for exercise in lesson.exercises)
-    return name if known and "<locals>" not in code.co_qualname else None
+    return code.co_qualname if known and "<locals>" not in code.co_qualname else None
+
+
+def _code_of(function: Any) -> list[CodeType]:
+    """The code of a function; of a class that of its own `__init__`, or of all its methods if it has none."""
+    if isinstance(function, type):
+        methods = {name: value for name, value in vars(function).items() if isinstance(value, FunctionType)}
+        chosen = [methods["__init__"]] if "__init__" in methods else list(methods.values())
+        return [method.__code__ for method in chosen]
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    return [] if code is None else [code]
 
 
 def _is_stub(function: Any) -> bool:
-    code = getattr(inspect.unwrap(function), "__code__", None)
-    return code is not None and "NotImplementedError" in code.co_names
+    codes = _code_of(function)
+    return bool(codes) and all("NotImplementedError" in code.co_names for code in codes)
 
 
 def _is_untouched(function: Any) -> bool:
-    """Whether a function does nothing but `raise NotImplementedError()`."""
-    code = getattr(inspect.unwrap(function), "__code__", None)
-    returns = code is not None and any(step.opname.startswith("RETURN") for step in dis.get_instructions(code))
-    return code is not None and code.co_names == ("NotImplementedError",) and not returns
+    """Whether a function, or a class's `__init__`, does nothing but `raise NotImplementedError()`."""
+    codes = _code_of(function)
+    return bool(codes) and all(
+        code.co_names == ("NotImplementedError",)
+        and not any(step.opname.startswith("RETURN") for step in dis.get_instructions(code))
+        for code in codes
+    )
 
 
 def _message(examples: list[doctest.Example], index: int, found: tuple[str, str], hint: str | None) -> str:
