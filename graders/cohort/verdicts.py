@@ -96,6 +96,9 @@ def record(
         "exercises": [_exercise(exercise) for exercise in exercises or []],
         "environment": made_with,
     }
+    measured = {exercise.name: exercise.measured for exercise in exercises or [] if exercise.measured}
+    if measured:
+        made["environment"] = made_with | {"measured": measured}
     if reason:
         made["reason"] = reason
     return made | _besides(found)
@@ -117,6 +120,7 @@ def renewed(told: dict[str, Any], found: Submission) -> dict[str, Any]:
 
 def _exercise(verdict: ExerciseVerdict) -> dict[str, Any]:
     told = asdict(verdict)
+    del told["measured"]
     for check in told["checks"]:
         del check["slips"]
     return told
