@@ -22,6 +22,16 @@ from graders.trust import children
 SUBJECTS = ("torch", "transformers", "optimum")
 OURS = ("exercises", "graders")
 SECONDS = 60.0  # for one callable, in all exercises
+_CAST, _QUANTIZE = "exercises.kit.toys.quantized_models:cast", "exercises.kit.toys.quantized_models:with_quanto"
+KNOWN = {
+    # `cast` is Tensor.to, which is the answer; models of lesson 4 are made in 16 bits by it.
+    "l2_data_types": {"downcast": [_CAST]},
+    # Quantized models are arguments of half of lesson 4's exercises: some function of the kit must quantize them. It is
+    # quanto.quantize and quanto.freeze, which the statements name.
+    "l4_quantization_theory": {
+        name: [_QUANTIZE] for name in ("quantize_and_freeze", "quantize_model", "quantized_copy")
+    },
+}
 
 _LIST = """
 import json, sys
