@@ -42,6 +42,10 @@ def _parser() -> argparse.ArgumentParser:
         "--require-tier", type=_tier, metavar="TIER", help="refuse to grade with less isolation (see selfcheck)"
     )
 
+    grade.add_argument(
+        "--pseudonyms", action="store_true", help="no names in the leaderboard of lesson 8, but model 1, model 2, ..."
+    )
+
     trust = commands.add_parser("trust", help="measure how good the graders are")
     trust.add_argument("lessons", nargs="*", metavar="LESSON")
     trust.add_argument("--output", type=Path, metavar="DIR")
@@ -83,6 +87,7 @@ def _derive(given: argparse.Namespace) -> int:
 def _grade(given: argparse.Namespace) -> int:
     from graders.cohort import grading
     from graders.errors import Problem, Stopped
+    from graders.report import leaderboard
     from graders.report.table import write_csv
     from graders.report.terminal import Screen
 
@@ -96,6 +101,7 @@ def _grade(given: argparse.Namespace) -> int:
         with Screen() as screen:
             verdicts = grading.grade(given.paths, given.output, given.seed, given.workers, given.scheduler, screen.each)
         write_csv(verdicts, given.output / "grades.csv")
+        leaderboard.write(verdicts, given.output, given.pseudonyms)
     except OSError as error:
         told = f"{error.filename}: {error.strerror}" if error.filename else str(error)
         raise Stopped(f"stopped ({told}); what was finished is kept, the same command goes on from there") from None

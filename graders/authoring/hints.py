@@ -20,7 +20,7 @@ from typing import Any
 import torch
 
 from exercises.kit.checking.examples import fingerprint
-from exercises.kit.checking.watching import Watch
+from exercises.kit.checking.left_behind import Watch
 from exercises.kit.lessons import says_in_place
 from graders import ROOT
 from graders.authoring.source import Exercise, Lesson, LessonError

@@ -91,6 +91,9 @@ def record(
         "exercises": [_exercise(exercise) for exercise in exercises or []],
         "environment": made_with,
     }
+    measured = {exercise.name: exercise.measured for exercise in exercises or [] if exercise.measured}
+    if measured:
+        made["environment"] = made_with | {"measured": measured}
     if reason:
         made["reason"] = reason
     if older:
@@ -100,6 +103,7 @@ def record(
 
 def _exercise(verdict: ExerciseVerdict) -> dict[str, Any]:
     told = asdict(verdict)
+    del told["measured"]
     for check in told["checks"]:
         del check["slips"]
     return told
