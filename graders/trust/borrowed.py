@@ -14,6 +14,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
+from exercises.kit.unpacking import load_quanto
 from graders import ROOT
 from graders.judge.judge import Judge
 from graders.judge.recording import in_process
@@ -73,6 +74,8 @@ def callables(module: str) -> Iterator[tuple[str, Any]]:
 
 def answers(judge: Judge, modules: list[str]) -> dict[str, list[str]]:
     """Return for each exercise the callables of these modules that pass its main check; each is tried in a child of its own."""
+    if "optimum.quanto" in judge.lesson.libraries:
+        load_quanto()  # else what a worker has used would compile here
     tried = [pair for module in modules for pair in callables(module)]
     passed: dict[str, list[str]] = {}
     for index, exercises in children.run([_job(judge, value) for _, value in tried], SECONDS):
