@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from graders import ROOT
 from graders.errors import Problem
+from graders.wire import tiers
 
 if TYPE_CHECKING:
     from graders.judge.deciding import ExerciseVerdict
@@ -90,6 +91,9 @@ def record(
         "exercises": [_exercise(exercise) for exercise in exercises or []],
         "environment": made_with,
     }
+    measured = {exercise.name: exercise.measured for exercise in exercises or [] if exercise.measured}
+    if measured:
+        made["environment"] = made_with | {"measured": measured}
     if reason:
         made["reason"] = reason
     if older:
@@ -99,6 +103,7 @@ def record(
 
 def _exercise(verdict: ExerciseVerdict) -> dict[str, Any]:
     told = asdict(verdict)
+    del told["measured"]
     for check in told["checks"]:
         del check["slips"]
     return told
@@ -179,7 +184,8 @@ class Book:
         for (who, what), told in self.verdicts.items():
             if who == student and (lesson is None or what in (lesson, None)) and told["sha256"] == digest:
                 made_with = told["environment"]
-                if (made_with["graders"], made_with["seed"]) == (graders_version(), seed_hash(self.seed)):
+                made_now = made_with["graders"], made_with["seed"]
+                if made_now == (graders_version(), seed_hash(self.seed)) and tiers.enough(made_with["isolation"]):
                     return told
         return None
 

@@ -113,7 +113,7 @@ def serve() -> None:
     """Judge what comes in on standard input, a JSON line each, and answer with verdicts as JSON lines, until it ends."""
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # whatever a library prints is no verdict
-    from graders.cohort.grading import Bench
+    from graders.cohort.judging import Bench
 
     bench = Bench(**json.loads(sys.stdin.readline()))
     try:

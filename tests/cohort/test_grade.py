@@ -19,7 +19,7 @@ import jupytext
 import pytest
 
 from graders import __main__
-from graders.cohort import grading, submissions, verdicts
+from graders.cohort import grading, judges, submissions, verdicts
 from graders.collecting import processes
 from graders.judge import checks
 from tests.cohort.verdict_form import faults
@@ -318,8 +318,14 @@ def test_files_whose_content_tells_the_lesson_do_not_displace_each_other(
     folder = handed_in("ann/l2_data_types.py", "")
     os.utime(folder / "ann" / "l2_data_types.py", (1, 1))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(grading.Bench, "grade", lambda self, one: kept.append(one) or verdict_on(one))
         kept: list[Any] = []
+
+        def judged(todo: Any, *_: Any) -> Any:
+            for index, one in todo:
+                kept.append(one)
+                yield index, one, judges.Judged(verdict_on(one))
+
+        patch.setattr(judges, "judged", judged)
         grading.grade([folder], tmp_path / "out")
     assert {(one.lesson, one.name, *one.older) for one in kept} == {
         (LESSON, "first (1).py", "l2_data_types.py"), (other, "second (1).py"),
@@ -415,7 +421,9 @@ def test_a_full_disk_stops_the_run_in_one_sentence_and_nothing_is_lost(
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(verdicts.Book, "add", full)
-    monkeypatch.setattr(grading.Bench, "grade", lambda self, one: verdict_on(one))
+    monkeypatch.setattr(
+        judges, "judged", lambda todo, *_: ((at, one, judges.Judged(verdict_on(one))) for at, one in todo)
+    )
     handed_in = written(tmp_path / "bob.py", STUB)
     assert __main__.main(["grade", str(handed_in), "--output", str(tmp_path / "out"), "--seed", "a"]) == 1
     assert "No space left" in (told := capsys.readouterr().err)
