@@ -38,6 +38,10 @@ def _parser() -> argparse.ArgumentParser:
     grade.add_argument(
         "--pattern", metavar="REGEX", help="what paths begin with; groups student, and name, attempt, late if need be"
     )
+    grade.add_argument(
+        "--only", nargs="+", default=[], metavar="EXERCISE", help="the exercises that count (default: all)"
+    )
+    grade.add_argument("--points", type=Path, metavar="FILE.csv", help="other points: lines EXERCISE,POINTS")
     grade.add_argument("--roster", type=Path, metavar="FILE.csv", help="the class list: id, name, email, section, ...")
     spread = grade.add_mutually_exclusive_group()
     spread.add_argument(
@@ -108,7 +112,7 @@ def _grade(given: argparse.Namespace) -> int:
         refuse_below(given.require_tier)
     try:
         with Screen() as screen:
-            options = grading.Options(given.layout, given.pattern, given.roster)
+            options = grading.Options(given.layout, given.pattern, given.roster, tuple(given.only), given.points)
             verdicts = grading.grade(
                 given.paths,
                 given.output,

@@ -120,10 +120,7 @@ def ignored(part: str) -> bool:
 
 
 def listing(path: Path) -> Iterator[Entry]:
-    """Yield what stands in a folder, or in an archive if it can be opened. Raises ValueError, with a sentence.
-
-    Of `.git` only the folder itself is told. The reading of what is yielded needs the file to stay where it is.
-    """
+    """Yield what stands in a folder, or in an archive if it can be opened. Raises ValueError, with a sentence."""
     if path.is_dir() and not path.is_symlink():
         yield from _folder(path)
     else:
@@ -175,10 +172,7 @@ def _text(name: str) -> str:
 
 
 def opened(entry: Entry, left: int) -> list[Entry]:
-    """Return the files in an archive that a student handed in, read from memory, their paths behind its own.
-
-    `left` is what may still be read of this student. Raises ValueError, with a sentence.
-    """
+    """Return the files in a student's archive; `left` is what may still be read of the student. Raises ValueError."""
     data = entry.read(min(MAX_PACKED, left))
     found = []
     for inner in _members(io.BytesIO(data), entry.name, MAX_MEMBERS):

@@ -18,6 +18,7 @@ from graders.cohort.people import Cohort, gather
 from graders.cohort.roster import Roster
 from graders.cohort.submissions import Submission
 from graders.collecting.processes import Zygote
+from graders.report.scoring import Scheme
 
 
 class Reader:
@@ -54,11 +55,13 @@ def _hidden(paths: Iterable[Path], output: Path) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Options:
-    """How to tell people apart where guessing is not enough: the layout, a pattern for paths, the class list."""
+    """How to tell people apart where guessing is not enough, and which exercises count how much (all, as they say themselves)."""
 
     layout: str | None = None
     pattern: str | None = None
     roster: Path | None = None
+    only: tuple[str, ...] = ()
+    points: Path | None = None
 
 
 def grade(
@@ -81,6 +84,8 @@ def grade(
     missing = [str(path) for path in paths if not path.exists() and not path.is_symlink()]
     if missing:
         raise verdicts.WrongUse(f"there is no file or folder {missing[0]}")
+    every = [name for lesson in lessons.names() for name in lessons.exercises(lesson)]
+    scheme = Scheme(options.only, options.points, every)
     recogniser = Recogniser(lessons.names(), options.layout, options.pattern)
     roster = Roster(options.roster) if options.roster else None
     cohort = gather(paths, recogniser, roster, output)
@@ -91,7 +96,7 @@ def grade(
     book = verdicts.Book(output, seed)
     reader = Reader(hidden)
     try:
-        run = _Run(cohort, Chooser(reader.read), book, each)
+        run = _Run(cohort, Chooser(reader.read), book, each, scheme)
         if scheduler is None:
             spread = judges.judged(run.todo(), book.seed, hidden, workers)
         else:
@@ -99,6 +104,7 @@ def grade(
         for index, one, (verdict, fault, _) in spread:
             if verdict is None:
                 verdict = _not_graded(one, fault, book)
+            verdict = scheme.applied(verdict)
             book.add(verdict)
             run.done(index, verdict)
         return run.finish()
@@ -111,8 +117,14 @@ class _Run:
     """Goes through the people, and keeps what came of them in order."""
 
     def __init__(
-        self, cohort: Cohort, chooser: Chooser, book: verdicts.Book, each: Callable[[dict[str, Any], int], None]
+        self,
+        cohort: Cohort,
+        chooser: Chooser,
+        book: verdicts.Book,
+        each: Callable[[dict[str, Any], int], None],
+        scheme: Scheme,
     ) -> None:
+        self._scheme = scheme
         self._people, self._chooser, self._book, self._each = cohort.people, chooser, book, each
         self._keys: dict[int, verdicts.Key] = {}
         self._chosen = self._seen = 0
@@ -124,10 +136,12 @@ class _Run:
             for one in self._chooser.choose(person):
                 index, self._chosen = self._chosen, self._chosen + 1
                 kept = self._book.current(one)
-                if kept is None:
+                if kept is None or not self._scheme.covers(
+                    kept, lessons.exercises(kept["lesson"]) if kept["lesson"] else []
+                ):
                     yield index, one
                     continue
-                told = verdicts.renewed(kept, one)
+                told = self._scheme.applied(verdicts.renewed(kept, one))
                 if told != kept:
                     self._book.add(told)
                 self.done(index, told)

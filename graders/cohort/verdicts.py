@@ -10,7 +10,7 @@ import os
 import platform
 import secrets
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
 from functools import cache
@@ -108,9 +108,8 @@ _BESIDES = ("files", "older", "name", "section", "late", "collision", "unread")
 
 
 def _besides(found: Submission) -> dict[str, Any]:
-    files = [file.path for file in found.counted]
-    told = {"files": files, "older": found.older} | {key: found.about.get(key) for key in _BESIDES[2:]}
-    return {key: value for key, value in told.items() if value}
+    told = found.about | {"files": [file.path for file in found.counted], "older": found.older}
+    return {key: told[key] for key in _BESIDES if told.get(key)}
 
 
 def renewed(told: dict[str, Any], found: Submission) -> dict[str, Any]:
@@ -119,8 +118,7 @@ def renewed(told: dict[str, Any], found: Submission) -> dict[str, Any]:
 
 
 def _exercise(verdict: ExerciseVerdict) -> dict[str, Any]:
-    told = asdict(verdict)
-    del told["measured"]
+    told = {key: value for key, value in asdict(verdict).items() if key != "measured"}
     for check in told["checks"]:
         del check["slips"]
     return told
@@ -208,15 +206,12 @@ class Book:
         """Return the verdict on these very files by these graders with this seed, if there is one."""
         made_with = graders_version(), seed_hash(self.seed)
         digest = found.sha256
-        for lesson in (found.lesson,) if found.lesson else (None, *self._all_lessons()):
+        for lesson in (found.lesson,) if found.lesson else {lesson for _, lesson in self._lines}:
             line = self._lines.get((found.student, lesson))
             if line is not None and line.sha256 == digest and (line.graders, line.seed) == made_with:
                 told = self.verdict((found.student, lesson))
                 return told if tiers.enough(told["environment"]["isolation"]) else None
         return None
-
-    def _all_lessons(self) -> set[str]:
-        return {lesson for _, lesson in self._lines if lesson}
 
     def add(self, verdict: dict[str, Any]) -> None:
         """Append a verdict and sync it to the disk."""
@@ -247,7 +242,7 @@ class Book:
         self._longer |= self._lines.pop(key, None) is not None
 
     def compact(self) -> None:
-        """Leave one line per student and lesson. The file is replaced by a whole one, so that a run killed here loses nothing."""
+        """Leave one line per student and lesson, in a file that takes the place of the other when it is whole."""
         if not self._longer:
             return
         beside = self.path.with_suffix(".new")
@@ -285,17 +280,9 @@ class Verdicts(Sequence[dict[str, Any]]):
         return len(self._places)
 
     def __getitem__(self, index: Any) -> Any:
-        if isinstance(index, slice):
-            return Verdicts(self._path, self._places[index])
         with self._path.open("rb") as file:
             file.seek(self._places[index])
             return json.loads(file.readline())
-
-    def __iter__(self) -> Iterator[dict[str, Any]]:
-        with self._path.open("rb") as file:
-            for place in self._places:
-                file.seek(place)
-                yield json.loads(file.readline())
 
 
 def _line(at: int, told: dict[str, Any]) -> _Line:

@@ -80,7 +80,10 @@ class Reader(NotebookExporter):
             self._notebook, resources = preprocessor(self._notebook, resources)
         if LOST in about:
             self.look.lose(about["student"], about[LOST])
-        note(self._notebook, Path(self._converter._format_source(about["assignment"], about["student"])))
+        course = self._converter.coursedir
+        note(
+            self._notebook, Path(course.format_path(course.submitted_directory, about["student"], about["assignment"]))
+        )
         return json.dumps(self._notebook, ensure_ascii=False, indent=1) + "\n", resources
 
     def _master(self, about: dict[str, str]) -> Released:

@@ -214,7 +214,7 @@ def test_bad_files_get_a_sentence_and_the_rest_goes_on(handed_in: Callable[..., 
     assert told["zoe"]["score"] == 36
     assert (told["carol"]["status"], told["carol"]["score"]) == ("graded", 0)
     reasons = {name: verdict["reason"] for name, verdict in told.items() if verdict["status"] == "could not grade"}
-    assert set(reasons) == {"empty", "nothing", "bytes", "broken", "notebook", "link", "bomb"}
+    assert set(reasons) == {"empty", "nothing", "bytes", "broken", "notebook", "link", "bomb", "folder.py"}
     assert all("\n" not in reason and len(reason) < 120 for reason in reasons.values())
     assert reasons["broken"] == "the notebook is not valid JSON (was it saved completely?)"
     assert reasons["empty"] == "it defines no exercise of any lesson"
