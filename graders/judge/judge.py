@@ -84,12 +84,13 @@ class Judge(Decider):
 
 
 def _name_the_cause(verdicts: list[ExerciseVerdict], submission: Submission) -> None:
-    """Say it first when a failed exercise uses another one that failed."""
+    """Say it first when a failed exercise uses another one that failed; there is no hint then but that one's."""
     wrong = {verdict.name for verdict in verdicts if verdict.outcome != PASSED}
     for verdict in verdicts:
         below = [name for name in submission.rests_on(verdict.name) if name in wrong]
         if verdict.outcome not in (PASSED, NOT_STARTED) and below:
             verdict.message = f"rests on {', '.join(below)}, which is not right yet\n{verdict.message}"
+            verdict.hint = ""  # it would be said of this code, and the mistake may be in the other
 
 
 class _Local:
@@ -102,6 +103,9 @@ class _Local:
 
     def fate(self) -> None:
         return None
+
+    def first_cause(self, message: str) -> str:
+        return ""
 
 
 class _Here:

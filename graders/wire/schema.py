@@ -29,6 +29,7 @@ MAX_DIMENSIONS = 25
 MAX_KEYS = 1_000  # of one dict or set: with numbers of the same hash, its time grows with the square
 MAX_ALL_KEYS = 10_000
 MAX_DIGITS = 4300  # of a number: as many as Python itself reads
+MAX_NOTES = 4096  # bytes of what is noted beside an answer
 MAX_PLAN = 64 << 20  # bytes of a file's cells and plans
 
 _STRINGS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
@@ -40,7 +41,7 @@ _STORED_AS = {"complex64": "float32", "complex128": "float64"}  # safetensors ha
 # Text
 
 
-def parsed(text: bytes, most: int = MAX_TREE, nodes: int = 4 * MAX_NODES) -> Any:
+def parsed(text: bytes, most: int = MAX_TREE, nodes: int = 2 * MAX_NODES) -> Any:
     """Parse JSON of at most `most` bytes and about `nodes` values, no key twice. Raises Unreadable before it builds more."""
     if len(text) > most:
         raise Unreadable("it has too many parts")
@@ -64,8 +65,8 @@ def _scan(text: bytes, nodes: int) -> None:
     if _NUMBERS.search(bare):
         raise Unreadable("a number is too long")
     depth = 0
-    for bracket in _BRACKETS.findall(bare):
-        depth += 1 if bracket in b"[{" else -1
+    for bracket in _BRACKETS.finditer(bare):
+        depth += 1 if bracket[0] in b"[{" else -1
         if depth > 4 * MAX_DEPTH:
             raise Unreadable("it is nested too deeply")
 
@@ -99,9 +100,11 @@ def fits(value: Any, form: Any) -> bool:
 EXCEPTION = {
     "kind": str, "bases": [str], "text": str, "line": (int, None), "in_file": bool, "function": str, "source": str,
 }  # fmt: skip
-SENT = ("source", "line", "number", "flags", "error")  # what a worker gets of a cell
-ERRORS = {str: EXCEPTION}  # by the number of their cell
-CELL = {"source": str, "line": int, "number": int, "flags": int, "error": (str, None), "exercises": [str]}
+SENT = ("source", "line", "number", "flags", "error", "steps")  # what a worker gets of a cell
+ERRORS = {str: EXCEPTION | {"went_on": bool, "first": EXCEPTION}}  # by the number of their cell
+CELL = {
+    "source": str, "line": int, "number": int, "flags": int, "error": (str, None), "steps": str, "exercises": [str],
+}  # fmt: skip
 PLAN = {"cells": [CELL], "plans": {str: {"cells": [int], "rests_on": [str], "stub": bool}}, "defined": [str]}
 READ = ({"error": str}, {"lessons": {str: PLAN}})
 
@@ -109,6 +112,11 @@ READ = ({"error": str}, {"lessons": {str: PLAN}})
 def exception(body: bytes) -> dict[str, Any]:
     """Return an exception as a worker describes it. Raises Unreadable."""
     return _formed(parsed(body), EXCEPTION)
+
+
+def notes(body: bytes) -> list[str]:
+    """Return what a worker notes beside an answer. Raises Unreadable."""
+    return _formed(parsed(body, MAX_NOTES), [str])
 
 
 def errors(body: bytes) -> dict[str, Any]:

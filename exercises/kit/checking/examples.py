@@ -21,9 +21,11 @@ from typing import Any
 
 import torch
 
-from exercises.kit import models
+from exercises.kit import models, resting
 from exercises.kit.checking.closeness import Mismatch, python_floats, relative, same
 from exercises.kit.checking.fingerprints import fingerprint
+from exercises.kit.checking.left_behind import WANTED, Watch
+from exercises.kit.checking.properties import property_of
 from exercises.kit.checking.showing import show
 from exercises.kit.lessons import Exercise, KitError, hint_for, lessons
 
@@ -41,7 +43,6 @@ __all__ = [
 _RULE = python_floats(relative(1e-9))  # tensors and ints exactly
 _EXTRA = {"torch": torch, "tensor": torch.tensor, "inf": math.inf, "nan": math.nan}
 _LONGEST_MESSAGE = 120
-_LONGEST_STATEMENT = 110
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class Result:
     """How the examples of one exercise ended.
 
     outcome: "passed", "wrong", "missing", "not started" or "waiting" (for an exercise it calls).  message: for "wrong" the
-    call, got, want and perhaps a hint, in at most seven lines; else one sentence.
+    call with what prepares it, got, want and perhaps a hint; else one sentence.
     """
 
     outcome: str
@@ -72,17 +73,28 @@ class _Answer:
 def run(exercise: Exercise, namespace: dict[str, Any], stopped: type[BaseException] | tuple = ()) -> Result:
     """Evaluate the examples in a copy of the student's globals, and stop at the first that is wrong.
 
+    A wrong exercise that uses others is told with those of them that are wrong.
     stopped: exceptions by which a time limit interrupts a call.  KitError if an example itself cannot be read.
     """
+    result = _run(exercise, namespace, stopped)
+    if result.outcome != "wrong":
+        return result
+    others = resting.used(exercise, namespace)
+    below = [other.name for other in others if _run(other, namespace, stopped).outcome == "wrong"]
+    return Result("wrong", resting.told(result.message, below))
+
+
+def _run(exercise: Exercise, namespace: dict[str, Any], stopped: type[BaseException] | tuple) -> Result:
     if exercise.name not in namespace:
         return Result("missing", f"{exercise.name} is not defined: its definition is gone, or has another name")
     if _is_untouched(namespace[exercise.name]):  # no models are built for it
         return Result("not started", f"{exercise.name} is not started yet")
     examples = doctest.DocTestParser().get_examples(exercise.examples)
     wanted = [_wanted(exercise, example) for example in examples]
-    space = {**namespace, **_EXTRA}
+    watch = Watch(namespace[exercise.name], exercise.in_place)
+    space = {**namespace, **_EXTRA, exercise.name: watch.watched()}
     for index, example in enumerate(examples):
-        answer = _answer(example, space, stopped)
+        answer = _answer(example, space, stopped, watch)
         stub, _, method = (_stub_of(answer.error) or "").partition(".")
         own = stub == exercise.name
         if (own and method in ("", "__init__")) or (stub and _is_stub(namespace[exercise.name])):
@@ -95,7 +107,12 @@ def run(exercise: Exercise, namespace: dict[str, Any], stopped: type[BaseExcepti
         found = _difference(example, wanted[index], answer, namespace)
         if found is not None:
             hint = None if answer.stopped else hint_for(exercise, index, fingerprint(answer.outcome))
+            if hint is None and answer.error is None and example.exc_msg is None:
+                hint = property_of(answer.value, wanted[index])
             return Result("wrong", _message(examples, index, found, hint))
+        if watch.left:
+            hint = hint_for(exercise, index, watch.mark)
+            return Result("wrong", _message(examples, index, (watch.shown, WANTED), hint))
     count = sum(bool(example.want) for example in examples)
     return Result("passed", f"{exercise.name}: {count} example{'s' * (count != 1)} right")
 
@@ -112,10 +129,12 @@ def _wanted(exercise: Exercise, example: doctest.Example) -> Any:
         raise KitError(f"An example of {exercise.name} cannot be read: {example.want.strip()}") from error
 
 
-def _answer(example: doctest.Example, space: dict[str, Any], stopped: type[BaseException] | tuple) -> _Answer:
+def _answer(
+    example: doctest.Example, space: dict[str, Any], stopped: type[BaseException] | tuple, watch: Watch
+) -> _Answer:
     source = example.source.strip()
     try:
-        with _undisturbed():
+        with watch.example(), _undisturbed():
             return _Answer(eval(compile(source, "<example>", "eval" if example.want else "exec"), space))
     except stopped as error:
         return _Answer(error=error, stopped=True)
@@ -125,19 +144,14 @@ def _answer(example: doctest.Example, space: dict[str, Any], stopped: type[BaseE
 
 @contextlib.contextmanager
 def _undisturbed() -> Iterator[None]:
-    """Keep what one call changes in torch from the next: default dtype, gradient mode, random numbers.
+    """Give every example the same random numbers.
 
     transformers shows no progress bars meanwhile: the examples' models are small.
     """
-    dtype, gradients = torch.get_default_dtype(), torch.is_grad_enabled()
     quiet = models.quiet_progress() if "transformers" in sys.modules else contextlib.nullcontext()
-    try:
-        with quiet, torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
-            yield
-    finally:
-        torch.set_default_dtype(dtype)
-        torch.set_grad_enabled(gradients)
+    with quiet, torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        yield
 
 
 def _difference(
@@ -251,9 +265,8 @@ def _is_untouched(function: Any) -> bool:
 
 
 def _message(examples: list[doctest.Example], index: int, found: tuple[str, str], hint: str | None) -> str:
-    """The call with the statements that prepare it, in at most four lines; then got, want and hint."""
-    lines = [*_preparation(examples, index), *examples[index].source.strip().splitlines()][-4:]
-    lines = [line if len(line) <= _LONGEST_STATEMENT else line[: _LONGEST_STATEMENT - 3] + "..." for line in lines]
+    """The call with the statements that prepare it, whole, so that they can be pasted; then got, want and hint."""
+    lines = [*_preparation(examples, index), *examples[index].source.strip().splitlines()]
     parts = [("got", found[0]), ("want", found[1]), ("hint", hint)]
     lines += [f"  {name:<6} {' '.join(text.splitlines())}" for name, text in parts if text is not None]
     return "\n".join(lines)

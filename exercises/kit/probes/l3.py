@@ -189,6 +189,9 @@ def first_float_given(function: Callable[..., Any], part: str, model: torch.nn.M
         tensors = [value for value in (*given, *named.values()) if isinstance(value, torch.Tensor)]
         seen.extend(tensor for tensor in tensors if tensor.is_floating_point())
 
-    model.get_submodule(part).register_forward_pre_hook(note, with_kwargs=True)
-    function(model, *args)
+    hook = model.get_submodule(part).register_forward_pre_hook(note, with_kwargs=True)
+    try:
+        function(model, *args)
+    finally:
+        hook.remove()
     return seen[0] if seen else "no float tensor"

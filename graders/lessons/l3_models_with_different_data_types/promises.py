@@ -168,7 +168,10 @@ PROMISES = {
         ("[] if nothing is tied.", "test_buffers_are_no_parameters"),
     ],
     "compare_dtypes": [
-        ("Return one row per dtype, in order: a dict with the keys dtype, footprint, mean_gap and max_gap.", "test_rows"),
+        (
+            "Return one row per dtype, in order: a dict with the keys dtype, footprint, mean_gap and max_gap.",
+            "test_rows",
+        ),
         ("inputs: keyword arguments of the model.", "test_inputs_and_footprint"),
         ("Each row is about a copy of the model in that dtype", "test_leaves_nothing_behind"),
         ("run on the inputs with their float tensors in it", "test_inputs_and_footprint"),

@@ -237,13 +237,6 @@ class TestCastCopy:
         same_model(student.cast_copy(model, FLOAT16), cast(model, FLOAT16))
 
     @observed
-    @pytest.mark.parametrize("model", [MIXED_MODES, BUFFERED, TIED_GROUPS], ids=["modes", "buffers", "ties"])
-    def test_original_untouched(self, student, model):
-        """The original keeps its dtypes, values, ties and modes."""
-        _, (after, _) = student.probe(probes.arguments_after, "cast_copy", model, BFLOAT16)
-        same_model(after, record_of(model))
-
-    @observed
     @pytest.mark.parametrize("model", [BUFFERED, mixed(FLOAT32, BFLOAT16)], ids=["all kinds", "two dtypes"])
     def test_shares_no_storage(self, student, model):
         """The copy shares no storage with the original, also where the dtype stays."""
@@ -332,14 +325,6 @@ class TestLogitsGap:
         """Another shape is refused, even if it could be broadcast, and so is nothing at all."""
         with raises(ValueError):
             student.logits_gap(torch.ones(expected), torch.ones(actual))
-
-    @observed
-    @pytest.mark.parametrize("dtype", [FLOAT32, FLOAT16], ids=str)
-    def test_leaves_its_arguments(self, student, dtype):
-        """The two tensors stay as they are, also where they are float32 already."""
-        given = [torch.tensor([1.0, -2.0, 4.0]), torch.tensor([1.5, 2.0, 4.0], dtype=dtype)]
-        _, after = student.probe(probes.arguments_after, "logits_gap", *given)
-        same(after, given)
 
 
 class TestMemoryFootprint:
@@ -441,13 +426,6 @@ class TestFootprintRatio:
     def test_nothing(self, student):
         """A model without parameters and buffers has the ratio 1.0."""
         same(student.footprint_ratio(WITHOUT_TENSORS, BFLOAT16), 1.0, exactly)
-
-    @observed
-    @pytest.mark.parametrize("model", [BUFFERED, TIED_GROUPS], ids=["buffers", "ties"])
-    def test_model_untouched(self, student, model):
-        """The model itself is not cast."""
-        _, (after, _) = student.probe(probes.arguments_after, "footprint_ratio", model, BFLOAT16)
-        same_model(after, record_of(model))
 
 
 class TestDefaultDtype:
@@ -646,13 +624,6 @@ class TestCastInputs:
         same(student.cast_inputs(batch, BFLOAT16), reference.cast_inputs(batch, BFLOAT16))
 
     @observed
-    @pytest.mark.parametrize("batch", [INPUTS, NESTED], ids=["flat", "nested"])
-    def test_batch_untouched(self, student, batch):
-        """The batch keeps its own values, inside too."""
-        _, (after, _) = student.probe(probes.arguments_after, "cast_inputs", batch, FLOAT16)
-        same(after, batch)
-
-    @observed
     @pytest.mark.parametrize("batch", [{"ids": torch.tensor([3])}, {}], ids=["nothing to cast", "empty"])
     def test_new_dict(self, student, batch):
         """A new dict comes back, also where nothing was to be cast."""
@@ -761,13 +732,11 @@ class TestCaptionImage:
         same(student.probe(probes.generation_settings, "caption_image", *given), settings(model))
 
     @observed
-    @pytest.mark.parametrize("model", [recipe(casts.blip_with_first, FLOAT16)], ids=["two dtypes"])
-    def test_model_untouched(self, student, model):
-        """The model keeps its dtypes and values, and its generation configs their settings."""
-        given = model, PROCESSOR, scene(45)
-        _, (after, *_) = student.probe(probes.arguments_after, "caption_image", *given)
-        same_model(after, record_of(model))
-        same(student.probe(probes.generation_settings, "caption_image", *given), settings(model))
+    def test_settings_untouched(self, student):
+        """The generation configs of the model keep their settings."""
+        model = recipe(casts.blip_with_first, FLOAT16)
+        settings_after = student.probe(probes.generation_settings, "caption_image", model, PROCESSOR, scene(45))
+        same(settings_after, settings(model))
 
     @observed
     @pytest.mark.parametrize("dtype", [FLOAT16, FLOAT64], ids=str)
@@ -816,13 +785,6 @@ class TestCaptionAccuracy:
         """Every submodule has its own mode again, also after an exception."""
         after = student.probe(probes.modes_after, "caption_accuracy", model, PROCESSOR, [scene(85)], [caption(85)])
         same(after, {"raised": raised, "training": modes(model)})
-
-    @observed
-    def test_lists_untouched(self, student):
-        """The lists of images and captions stay as they are."""
-        given = recipe(casts.tiny_blip_alone), PROCESSOR, [scene(86)] * 2, [caption(86), caption(87)]
-        _, (_, _, images, captions) = student.probe(probes.arguments_after, "caption_accuracy", *given)
-        same((f"{len(images)} images", captions), ("2 images", given[-1]))
 
 
 NESTED_MODEL = recipe(behaviours.nested)
@@ -906,16 +868,6 @@ class TestCastExcept:
         """What is kept keeps the dtype that it has, whatever that is; what is cast is rounded once."""
         got = student.cast_except(model, dtype, patterns)
         same_model(got, reference.cast_except(model, dtype, patterns))
-
-    @observed
-    @pytest.mark.parametrize(
-        ("model", "patterns"), [(MIXED_MODES, ["*.norm"]), (CONVOLUTIONAL, [])], ids=["modes", "buffers"]
-    )
-    def test_original_untouched(self, student, model, patterns):
-        """The original stays as it is, and so do the patterns."""
-        _, (after, _, patterns_after) = student.probe(probes.arguments_after, "cast_except", model, BFLOAT16, patterns)
-        same_model(after, record_of(model))
-        same(patterns_after, patterns)
 
     @observed
     @pytest.mark.parametrize("patterns", [["*"], ["encoder.0"]], ids=["all kept", "some kept"])
@@ -1053,15 +1005,6 @@ class TestFirstOverflow:
         """An exception before the first overflow goes through."""
         with raises(RuntimeError):
             student.first_overflow(model, FOURS, FLOAT16)
-
-    @observed
-    @pytest.mark.parametrize("model", [BATCH_NORM, MIXED_MODES], ids=["batch norm", "modes"])
-    def test_model_untouched(self, student, model):
-        """A copy runs: the model's dtypes, values, statistics and modes stay, and so do the inputs."""
-        inputs = {"x": toys.random_input(4, 16)}
-        _, (after, inputs_after, _) = student.probe(probes.arguments_after, "first_overflow", model, inputs, FLOAT16)
-        same_model(after, record_of(model))
-        same(inputs_after, inputs)
 
     @observed
     @pytest.mark.parametrize(
