@@ -7,7 +7,6 @@ the check.  u is the unit roundoff of a dtype, half of its eps: 2**-8 for bfloat
 
 import math
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 import torch
