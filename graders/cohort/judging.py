@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from graders import lessons
 from graders.cohort import verdicts
-from graders.cohort.submissions import Submission
+from graders.cohort.choosing import lesson_of
+from graders.cohort.submissions import File, Submission
+from graders.collecting.endings import NOT_STARTED
 from graders.collecting.processes import Zygote
 
 if TYPE_CHECKING:
+    from graders.judge.deciding import ExerciseVerdict
     from graders.judge.judge import Judge
 
 
@@ -39,43 +42,48 @@ class Bench:
         return self._judges[lesson]
 
     def grade(self, found: Submission) -> dict[str, Any]:
-        """Return the verdict on one submission."""
+        """Return the verdict on one submission: of several files the better of each exercise counts."""
         zygote = next(iter(self._zygotes.values()), None) or self.zygote(
             lessons.libraries(found.lesson or lessons.LIGHT[0])
         )
-        lesson, reason, told = read(zygote, found)
-        if reason is not None or lesson is None:
+        read = [] if found.problem else [_read(zygote, found, file) for file in found.files]
+        readable = [one for one in read if one[1] is None and one[0] is not None]
+        if not readable:
+            lesson, reason = read[0][:2] if read else (found.lesson, found.problem)
             made_with = verdicts.environment(zygote.tier, self.seed)
-            return verdicts.record(found.student, lesson, found.data, made_with, reason=reason or "", older=found.older)
+            return verdicts.record(found, lesson, made_with, reason=reason or "nothing was handed in")
+        lesson = readable[0][0]
+        assert lesson is not None
         judge = self.judge(lesson)
-        exercises = judge.judge(told["lessons"][lesson])
+        exercises = _better([judge.judge(told["lessons"][lesson]) for _, _, told in readable])
         made_with = verdicts.environment(judge.zygote.tier, self.seed)
-        return verdicts.record(found.student, lesson, found.data, made_with, exercises, older=found.older)
+        return verdicts.record(found, lesson, made_with, exercises)
+
+    def read(self, data: bytes, notebook: bool, wanted: list[str]) -> dict[str, Any]:
+        """Return the plans of a file by lesson, or the error, as `grading.Reader` does."""
+        zygote = next(iter(self._zygotes.values()), None) or self.zygote(lessons.libraries(lessons.LIGHT[0]))
+        return zygote.read(data, notebook, {name: lessons.exercises(name) for name in wanted})
 
     def close(self) -> None:
         for zygote in self._zygotes.values():
             zygote.close()
 
 
-def read(zygote: Zygote, found: Submission) -> tuple[str | None, str | None, dict[str, Any]]:
-    """Return a submission's lesson, why it cannot be graded (None: it can), and its plans by lesson."""
-    lesson, reason = found.lesson, found.problem
-    if reason is not None:
-        return lesson, reason, {}
+def _read(zygote: Zygote, found: Submission, file: File) -> tuple[str | None, str | None, dict[str, Any]]:
+    """Return the lesson of a file, why it cannot be graded (None: it can), and its plans by lesson."""
+    lesson = found.lesson
     wanted = [lesson] if lesson else lessons.names()
-    told = zygote.read(found.data, found.notebook, {name: lessons.exercises(name) for name in wanted})
+    told = zygote.read(file.data, file.notebook, {name: lessons.exercises(name) for name in wanted})
     reason = told.get("error")
     if reason is None and lesson is None:
-        lesson, reason = _lesson_of({name: len(plan["defined"]) for name, plan in told["lessons"].items()})
+        lesson, reason = lesson_of({name: len(plan["defined"]) for name, plan in told["lessons"].items()})
+    for plan in told.get("lessons", {}).values():
+        plan["files"] = {path: data.decode("utf-8", "surrogateescape") for path, data in found.helpers.items()}
     return lesson, reason, told
 
 
-def _lesson_of(counts: dict[str, int]) -> tuple[str | None, str | None]:
-    """Return the lesson with most matching names, or why there is none."""
-    best = max(counts.values(), default=0)
-    matching = [name for name, count in counts.items() if count == best]
-    if best == 0:
-        return None, "it defines no exercise of any lesson"
-    if len(matching) > 1:
-        return None, f"it defines as many exercises of {' as of '.join(matching)}; name the file after its lesson"
-    return matching[0], None
+def _better(judged: list[list[ExerciseVerdict]]) -> list[ExerciseVerdict]:
+    """Return of each exercise the verdict with the higher score; of equal ones that of the file in which it was begun."""
+    return [
+        max(of_one, key=lambda one: (one.score, one.outcome != NOT_STARTED)) for of_one in zip(*judged, strict=True)
+    ]

@@ -25,12 +25,12 @@ ENDS = 3  # workers that may end before the rest is judged alone
 class _Run:
     """One worker, what it was asked for, and what it has sent."""
 
-    def __init__(self, worker: Worker, asked: Asked, cells: list[dict[str, Any]]) -> None:
+    def __init__(self, worker: Worker, asked: Asked, sent: dict[str, Any]) -> None:
         self.worker, self.asked, self.begun, self.deadline = worker, asked, time.monotonic(), Deadline(SECONDS)
         self.before = [*(b"c%d" % number for number in asked.numbers), b"l{}"]  # what comes before the first answer
         self.frames: list[bytes] = []
         self.size = 0
-        worker.send({"cells": cells}, list(asked.calls))
+        worker.send(sent, list(asked.calls))
 
     @property
     def seconds(self) -> float:
