@@ -82,7 +82,10 @@ def _picture(rows: list[dict[str, Any]], front: list[tuple[int, float]], path: P
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False, loc="lower right")
     unfinished = path.with_suffix(".part")
-    with rc_context({"svg.hashsalt": "leaderboard"}), warnings.catch_warnings():  # the same picture for the same verdicts
+    with (
+        rc_context({"svg.hashsalt": "leaderboard"}),
+        warnings.catch_warnings(),
+    ):  # the same picture for the same verdicts
         warnings.simplefilter("ignore")  # of letters of names that the font lacks
         figure.savefig(unfinished, format="svg", metadata={"Date": None})
     os.replace(unfinished, path)
