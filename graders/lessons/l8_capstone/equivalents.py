@@ -12,8 +12,8 @@ _A_SCORE = (
 )
 _ORDER = "The readers of a norm are changed one by one; their order does not matter."
 _FITS = (
-    "The statement asks for bytes and a score and not for a method. This one's models fit every budget from 10 336 to 12 624 bytes, "
-    "since 4-bit layers with everything else in 16 bits take 8600, and their score is that of the reference up to 0.001."
+    "The statement asks for bytes and a score and not for a method. This one's models fit every budget from 10 336 to 12 624 "
+    "bytes, since 4-bit layers with everything else in 16 bits take 8600, and their score is that of the reference up to 0.001."
 )
 
 _BEST = "best: dict = {{{}: (0, None)}}"
