@@ -21,7 +21,10 @@ def told(error: Exception, name: str) -> tuple[str, list[str]]:
     if not isinstance(error, StudentRaised):
         return FAILED, ["got    an answer of another form than asked for"]
     if error.kind == "NotImplementedError" and error.source.startswith("raise NotImplementedError"):
-        if error.function == name:
+        owner, _, method = error.function.partition(".")
+        if owner != name:
+            return NEEDS_ANOTHER, [f"got    nothing: it needs {owner} first"]
+        if method in ("", "__init__"):
             return NOT_STARTED, ["got    nothing yet"]
-        return NEEDS_ANOTHER, [f"got    nothing: it needs {error.function} first"]
+        return NEEDS_ANOTHER, [f"got    nothing: {error.function} is not written yet"]
     return ERROR, [f"got    {error}"]

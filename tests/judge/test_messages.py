@@ -12,8 +12,9 @@ from graders.judge import deciding
 from graders.judge.contract import StudentRaised, recipe
 from graders.judge.proxy import Proxy, describe_call
 from graders.judge.recording import in_process
+from graders.judge.told import told
 from graders.wire import codec
-from graders.worker import worker
+from graders.worker import loading, worker
 
 MODEL = recipe(toys.mlp)
 
@@ -53,7 +54,7 @@ def test_a_model_made_of_another_is_named_with_it_and_without_numbers():
 def test_lines_are_counted_where_the_student_counts_them(line, place):
     space = worker.new_namespace()
     cell = {"source": "def f():\n    return 1 / 0\n", "line": line, "number": 900 + line, "flags": 0}
-    assert worker.run_cell(cell, space) is None
+    assert loading.run_cell(cell, space) is None
     with pytest.raises(StudentRaised) as raised:
         Proxy(in_process(space)).f()
     assert str(raised.value) == f"ZeroDivisionError: division by zero ({place})"
@@ -96,3 +97,33 @@ def test_a_model_that_differs_in_the_last_bit_is_recognised(factor: float, alike
             parameter.mul_(factor)
     assert deciding.alike(one, b"=" + codec.encode((model, 1)), {}) is alike
     assert not deciding.alike(one, b"=" + codec.encode([model, 1]), {})
+
+
+HALF_WRITTEN = """class Layer:
+    def __init__(self):
+        {}
+    def forward(self):
+        # YOUR CODE HERE
+        raise NotImplementedError()
+
+def other():
+    return Layer().forward()
+"""
+
+
+@pytest.mark.parametrize(
+    ("start", "exercise", "outcome", "line"),
+    [
+        ("pass", "Layer", "needs another", "got    nothing: Layer.forward is not written yet"),
+        ("raise NotImplementedError()", "Layer", "not started", "got    nothing yet"),
+        ("pass", "other", "needs another", "got    nothing: it needs Layer first"),
+    ],
+    ids=["half written", "untouched", "used by another"],
+)
+def test_methods_that_are_not_written_yet(start, exercise, outcome, line):
+    space = worker.new_namespace()
+    cell = {"source": HALF_WRITTEN.format(start), "line": 1, "number": 950 + len(start), "flags": 0}
+    assert worker.run_cell(cell, space) is None
+    with pytest.raises(StudentRaised) as raised:
+        Proxy(in_process(space)).other()
+    assert told(raised.value, exercise) == (outcome, [line])

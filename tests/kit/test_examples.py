@@ -142,7 +142,15 @@ class TestRight:
 
     def test_one_exercise_leaves_torch_as_it_was(self, kit):
         body = "def halve(x):\n    torch.set_default_dtype(torch.float16)\n    torch.set_grad_enabled(False)\n    return x / 2\n"
-        assert result_of(kit, "halve", body).outcome == "passed"
+        result = result_of(kit, "halve", body)
+        assert (result.outcome, result.message.splitlines()[1:]) == (
+            "wrong",
+            [
+                "  got    after the call torch's default dtype was torch.float32 and is torch.float16; "
+                "torch.is_grad_enabled() was True and is False",
+                "  want   arguments and torch's settings as they were before",
+            ],
+        )
         assert torch.get_default_dtype() == torch.float32
         assert torch.is_grad_enabled()
 
@@ -275,6 +283,17 @@ class TestNotStarted:
             "class halve:\n    def __init__(self, x):\n        # YOUR CODE HERE\n        raise NotImplementedError()\n"
         )
         assert result_of(kit, "halve", method).outcome == "not started"
+
+    def test_a_class_that_is_begun_says_which_method_is_missing(self, kit):
+        exercise = Exercise("small", "halve", True, "", ">>> halve(1).f()\n2\n")
+        begun = "class halve:\n    def __init__(self, x):\n        pass\n\n    def f(self):\n        raise NotImplementedError()\n"
+        result = run(exercise, written(kit, halve=begun))
+        assert result.outcome == "wrong"
+        assert result.message == "halve(1).f()\n  got    nothing: halve.f is not written yet\n  want   2"
+        assert (
+            run(exercise, written(kit, halve=begun.replace("pass", "raise NotImplementedError()"))).outcome
+            == "not started"
+        )
 
     def test_a_definition_that_is_gone(self, kit):
         result = result_of(kit, "halve", "def half(x):\n    return x / 2\n")

@@ -92,6 +92,13 @@ def test_a_copy_of_the_untouched_cell_takes_nothing_away() -> None:
     assert chosen(f"# %%\n{stub}\n# %%\n{stub}") == ["raise NotImplementedError()"] * 2
 
 
+def test_a_class_is_a_stub_while_its_init_is() -> None:
+    stub = "class spacing:\n    def __init__(self):\n        raise NotImplementedError()\n    def f(self):\n        {}"
+    begun = stub.format("raise NotImplementedError()").replace("raise NotImplementedError()", "self.x = 1", 1)
+    assert chosen(f"# %%\n{begun}\n# %%\n{stub.format('return 1')}") == ["raise NotImplementedError()"]
+    assert chosen(f"# %%\nclass spacing:\n    x = 1\n# %%\n{stub.format('return 1')}") == ["x = 1"]
+
+
 def test_a_file_without_cell_marks_is_split_at_its_statements() -> None:
     source = "import torch\n\n@decorate\ndef downcast(t, d):\n    return t\n\ntorch.x = 1\ndef spacing(v, d):\n    return 1\n"
     assert chosen(source) == ["return 1"]

@@ -16,7 +16,7 @@ import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from types import TracebackType
+from types import CodeType, FunctionType, TracebackType
 from typing import Any
 
 import torch
@@ -25,6 +25,7 @@ from exercises.kit import models
 from exercises.kit.checking.closeness import Mismatch, python_floats, relative, same
 from exercises.kit.checking.fingerprints import fingerprint
 from exercises.kit.checking.showing import show
+from exercises.kit.checking.watching import WANTED, Watch
 from exercises.kit.lessons import Exercise, KitError, hint_for, lessons
 
 __all__ = [
@@ -80,18 +81,26 @@ def run(exercise: Exercise, namespace: dict[str, Any], stopped: type[BaseExcepti
         return Result("not started", f"{exercise.name} is not started yet")
     examples = doctest.DocTestParser().get_examples(exercise.examples)
     wanted = [_wanted(exercise, example) for example in examples]
-    space = {**namespace, **_EXTRA}
+    watch = Watch(namespace[exercise.name], exercise.in_place)
+    space = {**namespace, **_EXTRA, exercise.name: watch.watched()}
     for index, example in enumerate(examples):
-        answer = _answer(example, space, stopped)
-        stub = unwritten(answer.error)
-        if stub == exercise.name or (stub and _is_stub(namespace[exercise.name])):
+        answer = _answer(example, space, stopped, watch)
+        stub, _, method = (_stub_of(answer.error) or "").partition(".")
+        own = stub == exercise.name
+        if (own and method in ("", "__init__")) or (stub and _is_stub(namespace[exercise.name])):
             return Result("not started", f"{exercise.name} is not started yet")
-        if stub is not None:
+        if own:
+            found = f"nothing: {stub}.{method} is not written yet", _show_wanted(example, wanted[index])
+            return Result("wrong", _message(examples, index, found, None))
+        if stub:
             return Result("waiting", f"{exercise.name} needs {stub} first")
         found = _difference(example, wanted[index], answer, namespace)
         if found is not None:
             hint = None if answer.stopped else hint_for(exercise, index, fingerprint(answer.outcome))
             return Result("wrong", _message(examples, index, found, hint))
+        if watch.left:
+            hint = hint_for(exercise, index, watch.mark)
+            return Result("wrong", _message(examples, index, (watch.shown, WANTED), hint))
     count = sum(bool(example.want) for example in examples)
     return Result("passed", f"{exercise.name}: {count} example{'s' * (count != 1)} right")
 
@@ -108,10 +117,12 @@ def _wanted(exercise: Exercise, example: doctest.Example) -> Any:
         raise KitError(f"An example of {exercise.name} cannot be read: {example.want.strip()}") from error
 
 
-def _answer(example: doctest.Example, space: dict[str, Any], stopped: type[BaseException] | tuple) -> _Answer:
+def _answer(
+    example: doctest.Example, space: dict[str, Any], stopped: type[BaseException] | tuple, watch: Watch
+) -> _Answer:
     source = example.source.strip()
     try:
-        with _undisturbed():
+        with watch.example(), _undisturbed():
             return _Answer(eval(compile(source, "<example>", "eval" if example.want else "exec"), space))
     except stopped as error:
         return _Answer(error=error, stopped=True)
@@ -121,19 +132,14 @@ def _answer(example: doctest.Example, space: dict[str, Any], stopped: type[BaseE
 
 @contextlib.contextmanager
 def _undisturbed() -> Iterator[None]:
-    """Keep what one call changes in torch from the next: default dtype, gradient mode, random numbers.
+    """Give every example the same random numbers.
 
     transformers shows no progress bars meanwhile: the examples' models are small.
     """
-    dtype, gradients = torch.get_default_dtype(), torch.is_grad_enabled()
     quiet = models.quiet_progress() if "transformers" in sys.modules else contextlib.nullcontext()
-    try:
-        with quiet, torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
-            yield
-    finally:
-        torch.set_default_dtype(dtype)
-        torch.set_grad_enabled(gradients)
+    with quiet, torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        yield
 
 
 def _difference(
@@ -147,7 +153,7 @@ def _difference(
             return None
         return _show_error(answer, namespace), wanted
     if answer.error is not None:
-        return _show_error(answer, namespace), show(wanted) if example.want else "no exception"
+        return _show_error(answer, namespace), _show_wanted(example, wanted)
     try:
         same(answer.value if example.want else None, wanted, _RULE)
     except Mismatch as mismatch:
@@ -155,6 +161,10 @@ def _difference(
     except Exception as trouble:
         return f"a value that cannot be compared ({type(trouble).__name__})", show(wanted)
     return None
+
+
+def _show_wanted(example: doctest.Example, wanted: Any) -> str:
+    return wanted if example.exc_msg is not None else show(wanted) if example.want else "no exception"
 
 
 def _show_error(answer: _Answer, namespace: dict[str, Any]) -> str:
@@ -196,6 +206,12 @@ def short_path(path: str) -> str:
 
 def unwritten(error: BaseException | None) -> str | None:
     """Return the name of the exercise whose stub raised: the last frame is the exercise itself, on its raise line."""
+    stub = _stub_of(error)
+    return stub and stub.partition(".")[0]
+
+
+def _stub_of(error: BaseException | None) -> str | None:
+    """The qualified name of the stub that raised: an exercise, or a method of one."""
     if not isinstance(error, NotImplementedError):  # torch raises these too
         return None
     traceback = error.__traceback__
@@ -208,19 +224,32 @@ def unwritten(error: BaseException | None) -> str | None:
         return None
     name = code.co_qualname.partition(".")[0]
     known = any(exercise.name == name for lesson in lessons().values() for exercise in lesson.exercises)
-    return name if known and "<locals>" not in code.co_qualname else None
+    return code.co_qualname if known and "<locals>" not in code.co_qualname else None
+
+
+def _code_of(function: Any) -> list[CodeType]:
+    """The code of a function; of a class that of its own `__init__`, or of all its methods if it has none."""
+    if isinstance(function, type):
+        methods = {name: value for name, value in vars(function).items() if isinstance(value, FunctionType)}
+        chosen = [methods["__init__"]] if "__init__" in methods else list(methods.values())
+        return [method.__code__ for method in chosen]
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    return [] if code is None else [code]
 
 
 def _is_stub(function: Any) -> bool:
-    code = getattr(inspect.unwrap(function), "__code__", None)
-    return code is not None and "NotImplementedError" in code.co_names
+    codes = _code_of(function)
+    return bool(codes) and all("NotImplementedError" in code.co_names for code in codes)
 
 
 def _is_untouched(function: Any) -> bool:
-    """Whether a function does nothing but `raise NotImplementedError()`."""
-    code = getattr(inspect.unwrap(function), "__code__", None)
-    returns = code is not None and any(step.opname.startswith("RETURN") for step in dis.get_instructions(code))
-    return code is not None and code.co_names == ("NotImplementedError",) and not returns
+    """Whether a function, or a class's `__init__`, does nothing but `raise NotImplementedError()`."""
+    codes = _code_of(function)
+    return bool(codes) and all(
+        code.co_names == ("NotImplementedError",)
+        and not any(step.opname.startswith("RETURN") for step in dis.get_instructions(code))
+        for code in codes
+    )
 
 
 def _message(examples: list[doctest.Example], index: int, found: tuple[str, str], hint: str | None) -> str:

@@ -1,7 +1,5 @@
-"""Single layers of given numbers, and small language models that tell how they are called."""
+"""Layers and norms with given numbers, models around them, and what puts other layers in their place."""
 
-import zlib
-from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -10,87 +8,124 @@ from torch import Tensor, nn
 from exercises.kit.toys.small_models import seeded
 
 
-def linear(weight: Any, bias: Any = None) -> nn.Linear:
-    """Return a linear layer of this weight (out, in), a tensor or lists, in its dtype, and with this bias or none."""
-    weight = torch.as_tensor(weight)
-    layer = nn.Linear(weight.shape[1], weight.shape[0], bias=bias is not None, dtype=weight.dtype)
-    with torch.no_grad():
-        layer.weight.copy_(weight)
-        if bias is not None:
-            layer.bias.copy_(torch.as_tensor(bias))
+def linear(weight: Tensor, bias: Tensor | None = None) -> nn.Linear:
+    """Return an `nn.Linear` with this weight (out, in) and bias."""
+    return _filled(nn.Linear(weight.shape[1], weight.shape[0], bias is not None), weight, bias)
+
+
+def convolution(weight: Tensor, bias: Tensor | None = None, **options: Any) -> nn.Conv2d:
+    """Return an `nn.Conv2d` with this weight (out, in / groups, height, width), this bias and these options."""
+    rows, columns, *size = weight.shape
+    made = nn.Conv2d(columns * options.get("groups", 1), rows, tuple(size), bias=bias is not None, **options)
+    return _filled(made, weight, bias)
+
+
+def _filled(layer: Any, weight: Tensor, bias: Tensor | None) -> Any:
+    layer.weight = nn.Parameter(weight.clone())
+    if bias is not None:
+        layer.bias = nn.Parameter(bias.clone())
     return layer
 
 
-class Speaker(nn.Module):
-    """A language model of one embedding and one head, whose output has `logits` and nothing else.
-
-    forward: `input_ids` (batch, length), `labels`, which it ignores, and `offset`, 0-dim, which it adds to the embedding.
-    Buffers, int64 and 0-dim: `calls` counts calls of forward, `trained` those in training mode, `recorded` those with
-    gradients.
-    """
-
-    def __init__(self, vocabulary: int, width: int, dropout: float, encoder_decoder: bool) -> None:
-        super().__init__()
-        self.config = SimpleNamespace(is_encoder_decoder=encoder_decoder)
-        self.embedding = nn.Embedding(vocabulary, width)
-        self.dropout = nn.Dropout(dropout)
-        self.head = nn.Linear(width, vocabulary, bias=False)
-        for name in ("calls", "trained", "recorded"):
-            self.register_buffer(name, torch.tensor(0))
-
-    def forward(self, input_ids: Tensor, labels: Tensor | None = None, offset: Tensor | float = 0.0) -> SimpleNamespace:
-        self.calls += 1
-        self.trained += int(self.training)
-        self.recorded += int(torch.is_grad_enabled())
-        return SimpleNamespace(logits=self.head(self.dropout(self.embedding(input_ids) + offset)))
-
-
-def speaker(
-    seed: int = 0,
-    encoder_decoder: bool = False,
-    dropout: float = 0.5,
-    dtype: torch.dtype = torch.float32,
-    loud: float = 2.0,
+def batch_norm(
+    dimensions: int,
+    mean: Tensor,
+    variance: Tensor,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    eps: float = 1e-5,
+    training: bool = False,
 ) -> nn.Module:
-    """Return a `Speaker` of 24 tokens and width 16 in training mode; `loud` is how large its weights are."""
-    with seeded(seed):
-        model = Speaker(24, 16, dropout, encoder_decoder)
-        with torch.no_grad():
-            model.head.weight.copy_(torch.randn(24, 16) * loud / 4)
-    return model.to(dtype)
+    """Return a BatchNorm1d or BatchNorm2d with these statistics; affine if it has a weight."""
+    kind = {1: nn.BatchNorm1d, 2: nn.BatchNorm2d}[dimensions]
+    made = kind(len(mean), eps=eps, affine=weight is not None)
+    made.running_mean, made.running_var = mean.clone(), variance.clone()
+    if weight is not None and bias is not None:
+        made.weight, made.bias = nn.Parameter(weight.clone()), nn.Parameter(bias.clone())
+    return made.train(training)
 
 
-def says(logits: list[list[float]], encoder_decoder: bool = False) -> nn.Module:
-    """Return a model whose logits at a position are the row of `logits` that its input id names."""
-    rows = torch.tensor(logits)
-    model = Speaker(len(rows), rows.shape[1], 0.0, encoder_decoder)
-    model.head = nn.Identity()  # type: ignore[assignment]
-    with torch.no_grad():
-        model.embedding.weight.copy_(rows)
-    return model.eval()
+def without_statistics(dimensions: int, width: int) -> nn.Module:
+    """Return a BatchNorm1d or BatchNorm2d that keeps no running statistics."""
+    return {1: nn.BatchNorm1d, 2: nn.BatchNorm2d}[dimensions](width, track_running_stats=False)
 
 
-class Telling:
-    """Scores a model by what its modules are, an arbitrary number from 0 to 1 for each combination; counts its `calls`.
+class Doubled(nn.Linear):
+    """A subclass of `nn.Linear`: its output is doubled."""
 
-    What counts: each module's name and class, the qtypes of its weights and activations, and whether it is frozen.
+    def forward(self, x: Tensor) -> Tensor:
+        return 2 * super().forward(x)
+
+
+class Branches(nn.Module):
+    """Linear layers at several depths, between modules of other kinds.
+
+    Names: `h`, `head`, `body.0` (a norm), `body.1.inner`, `body.1.head`, `body.2`, `parts.left`, `parts.right`, and `last`, a
+    subclass of Linear. forward: float (batch, width) -> (batch, width).
     """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.h = nn.Linear(width, width)
+        self.head = nn.Linear(width, width, bias=False)
+        inner = nn.ModuleDict({"inner": nn.Linear(width, width), "head": nn.Linear(width, width)})
+        self.body = nn.ModuleList([nn.LayerNorm(width), inner, nn.Linear(width, width)])
+        self.parts = nn.ModuleDict({"left": nn.Linear(width, width), "right": nn.Linear(width, width, bias=False)})
+        self.last = Doubled(width, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.head(torch.relu(self.h(x)))
+        x = self.body[1]["head"](self.body[1]["inner"](self.body[0](x)))
+        return self.last(self.parts["right"](torch.relu(self.parts["left"](self.body[2](x)))))
+
+
+def branches(seed: int = 0, width: int = 16) -> nn.Module:
+    """Return a `Branches` in eval mode."""
+    with seeded(seed):
+        return Branches(width).eval()
+
+
+def sharing(seed: int = 0, width: int = 16) -> nn.Module:
+    """Return a model in which one Linear stands as `first.0`, as `first.2` and as `again`; `other` is another one."""
+    with seeded(seed):
+        shared = nn.Linear(width, width)
+        model = nn.Module()
+        model.first = nn.Sequential(shared, nn.ReLU(), shared)
+        model.other = nn.Linear(width, width)
+        model.again = shared
+        return model
+
+
+def in_bfloat16(model: nn.Module, *names: str) -> nn.Module:
+    """Cast the modules of these names to bfloat16, in place, and return the model."""
+    for name in names:
+        model.get_submodule(name).bfloat16()
+    return model
+
+
+class Stand(nn.Module):
+    """What `standing` puts in the place of a Linear: it holds that very layer, as `old`, and an identity."""
+
+    def __init__(self, old: nn.Module) -> None:
+        super().__init__()
+        self.old = old
+        self.after = nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.after(self.old(x))
+
+
+class Making:
+    """Makes a `Stand` for each layer that it is called with, and notes these layers in `given`."""
 
     def __init__(self) -> None:
-        self.calls = 0
+        self.given: list[nn.Module] = []
 
-    def __call__(self, model: nn.Module) -> float:
-        self.calls += 1
-        told = [self._module(name, module) for name, module in model.named_modules()]
-        return zlib.crc32(" ".join(told).encode()) / 2**32
-
-    @staticmethod
-    def _module(name: str, module: nn.Module) -> str:
-        qtypes = [getattr(module, f"{what}_qtype", None) for what in ("weight", "activation")]
-        names = [getattr(qtype, "name", "") for qtype in qtypes]
-        return f"{name} {type(module).__name__} {names} {getattr(module, 'frozen', '')}"
+    def __call__(self, old: nn.Module) -> nn.Module:
+        self.given.append(old)
+        return Stand(old)
 
 
-def layers_evaluator() -> Telling:
-    """Return a `Telling`."""
-    return Telling()
+def standing() -> Making:
+    """Return a new `Making`."""
+    return Making()
