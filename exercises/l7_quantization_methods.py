@@ -20,7 +20,7 @@ from optimum import quanto
 from torch import Tensor, nn
 
 from exercises.kit import groups, method_pictures, models, pictures
-from exercises.kit.toys import precisions, speakers
+from exercises.kit.toys import parts, precisions
 from exercises.kit.unpacking import unpack_in_torch
 
 unpack_in_torch()  # quanto would compile C++ at the first use of 4-bit weights
@@ -45,15 +45,15 @@ def perplexity(model: nn.Module, batches: list[dict]) -> float:
     the output only `.logits` is used.  Unless `model.config.is_encoder_decoder`, labels are shifted: logits at t are for
     label t + 1.  Log-softmax in float32, sums in float64, in eval mode, without gradients; then every submodule has its
     old mode again, also after an exception.  ValueError if no label counts.
-    >>> model = speakers.says([[0.0, 0.0], [0.0, 3.0 ** 0.5]])
+    >>> model = parts.says([[0.0, 0.0], [0.0, 3.0 ** 0.5]])
     >>> batch = {"input_ids": torch.tensor([[0, 0, 0]]), "labels": torch.tensor([[-100, 1, 0]])}
     >>> round(perplexity(model, [batch]), 4)
     2.0
     >>> long, short = [[0, 0, 0, 0, 0, 1, 1]], [[1, 1]]
     >>> texts = [{"input_ids": torch.tensor(ids), "labels": torch.tensor(ids)} for ids in (long, short)]
-    >>> round(perplexity(speakers.says([[0.0, 0.0], [0.0, 2.0]]), texts), 4)
+    >>> round(perplexity(parts.says([[0.0, 0.0], [0.0, 2.0]]), texts), 4)
     1.7013
-    >>> round(perplexity(speakers.says([[0.0, 1.0], [2.0, 0.0]], encoder_decoder=True), texts[1:]), 4)
+    >>> round(perplexity(parts.says([[0.0, 1.0], [2.0, 0.0]], encoder_decoder=True), texts[1:]), 4)
     8.3891
     """
     # YOUR CODE HERE
@@ -133,7 +133,7 @@ def smooth(linear: nn.Linear, inputs: Tensor, alpha: float = 0.5) -> tuple[nn.Li
 
     inputs: float32 (tokens, in), from which a_j = max |x_j|.  The new layer's weight has column j multiplied by s_j; its bias
     is the old one, or None.  `linear` stays as it is.
-    >>> linear = speakers.linear([[1.0, -4.0], [-1.0, 0.5]], [3.0, -1.0])
+    >>> linear = parts.linear([[1.0, -4.0], [-1.0, 0.5]], [3.0, -1.0])
     >>> new, s = smooth(linear, tensor([[1.0, 2.0], [-4.0, 16.0], [0.0, -3.0]]))
     >>> s.tolist(), new.weight.tolist(), new.bias.tolist()
     ([2.0, 2.0], [[2.0, -8.0], [-2.0, 1.0]], [3.0, -1.0])
@@ -183,7 +183,7 @@ def smooth(linear: nn.Linear, inputs: Tensor, alpha: float = 0.5) -> tuple[nn.Li
 #     seen = inputs_of(changed, [readers[0] for _, readers in pairs])
 #     for norm_name, reader_names in pairs:
 #         norm, readers = changed.get_submodule(norm_name), [changed.get_submodule(name) for name in reader_names]
-#         joined = speakers.linear(torch.cat([reader.weight.detach() for reader in readers]))
+#         joined = parts.linear(torch.cat([reader.weight.detach() for reader in readers]))
 #         new, s = smooth(joined, seen[reader_names[0]])
 #         with torch.no_grad():
 #             norm.weight /= s
@@ -262,7 +262,7 @@ def rotate(linear: nn.Linear) -> nn.Linear:
 
     In the layer's dtype (float32 or float64), with its bias as it is, or None; `linear` stays as it is.  ValueError unless
     in_features is a power of two.
-    >>> linear = speakers.linear([[1.0, 2.0, 3.0, 5.0], [0.0, 0.0, 8.0, 0.0]], [7.0, -1.0])
+    >>> linear = parts.linear([[1.0, 2.0, 3.0, 5.0], [0.0, 0.0, 8.0, 0.0]], [7.0, -1.0])
     >>> new = rotate(linear)
     >>> new.weight.tolist(), new.bias.tolist()
     ([[5.5, -1.5, -2.5, 0.5], [4.0, 4.0, -4.0, -4.0]], [7.0, -1.0])
@@ -503,7 +503,7 @@ def equalize(first: nn.Linear, second: nn.Linear) -> tuple[nn.Linear, nn.Linear]
     r1_i, r2_i: largest magnitudes in row i of the first weight (its bias not counted) and in column i of the second.
     s_i = √(r1_i r2_i) / r2_i, or 1 where one of them is 0.  Row i of the first, its bias too, is divided by s_i, column i of the
     second multiplied by it; the second's bias stays.  float32; both arguments stay as they are.
-    >>> first, second = speakers.linear([[8.0, -1.0], [0.5, 0.25]], [4.0, 1.0]), speakers.linear([[0.5, 1.0], [-0.25, -2.0]])
+    >>> first, second = parts.linear([[8.0, -1.0], [0.5, 0.25]], [4.0, 1.0]), parts.linear([[0.5, 1.0], [-0.25, -2.0]])
     >>> new_first, new_second = equalize(first, second)
     >>> new_first.weight.tolist(), new_first.bias.tolist()
     ([[2.0, -0.25], [1.0, 0.5]], [1.0, 2.0])
@@ -520,7 +520,7 @@ def equalize(first: nn.Linear, second: nn.Linear) -> tuple[nn.Linear, nn.Linear]
 # %% tags=["active-ipynb"]
 # def in_8_bits(layer):
 #     flat = layer.weight.detach().reshape(1, -1)
-#     return speakers.linear(groups.symmetric(flat, flat.numel(), 8).reshape(layer.weight.shape))
+#     return parts.linear(groups.symmetric(flat, flat.numel(), 8).reshape(layer.weight.shape))
 #
 #
 # def output_error(one, two, x):
@@ -530,8 +530,8 @@ def equalize(first: nn.Linear, second: nn.Linear) -> tuple[nn.Linear, nn.Linear]
 #
 # made_here = torch.Generator().manual_seed(0)
 # uneven = torch.logspace(-2, 2, 32)
-# one_layer = speakers.linear(torch.randn(32, 16, generator=made_here) * uneven.unsqueeze(1))
-# next_layer = speakers.linear(torch.randn(8, 32, generator=made_here) / uneven)
+# one_layer = parts.linear(torch.randn(32, 16, generator=made_here) * uneven.unsqueeze(1))
+# next_layer = parts.linear(torch.randn(8, 32, generator=made_here) / uneven)
 # sampled = torch.randn(200, 16, generator=made_here)
 # with torch.no_grad():
 #     print(f"as they are: {output_error(one_layer, next_layer, sampled):.4f}")

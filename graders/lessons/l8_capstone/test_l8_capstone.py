@@ -327,12 +327,6 @@ class TestParetoFront:
         """An empty list gives an empty list."""
         same(student.pareto_front([]), [])
 
-    @observed
-    def test_the_list_stays(self, student):
-        """The list, its order and its rows are as they were."""
-        rows = [{"bytes": b, "score": s, "at": i} for i, (b, s) in enumerate([(9, 0.9), (5, 0.5), (7, 0.1)])]
-        same(student.probe(probes.arguments_after, "pareto_front", rows)[1], [rows])
-
 
 # Two models -------------------------------------------------------------------------------------------------------------
 
