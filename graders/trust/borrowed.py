@@ -27,6 +27,12 @@ _CAST, _QUANTIZE = "exercises.kit.toys.quantized_models:cast", "exercises.kit.to
 KNOWN = {
     # `cast` is Tensor.to, which is the answer; models of lesson 4 are made in 16 bits by it.
     "l2_data_types": {"downcast": [_CAST]},
+    # Probes set torch's default dtype around a call; toys cast a model in place, which the main check of `cast_copy` cannot tell.
+    "l3_models_with_different_data_types": {
+        "build_in_dtype": ["exercises.kit.probes.l3:under_default"],
+        "cast_copy": [_CAST],
+        "default_dtype": ["exercises.kit.probes.l3:_default"],
+    },
     # Quantized models are arguments of half of lesson 4's exercises: some function of the kit must quantize them. It is
     # quanto.quantize and quanto.freeze, which the statements name.
     "l4_quantization_theory": {

@@ -28,7 +28,6 @@ from graders.wire import tiers
 SEED = "siege"
 SHORT = {"CALL_SECONDS": 3.0, "EXERCISE_SECONDS": 5.0}
 AT_ONCE = 2
-MOST_MEMORY = 1.2  # times that of an honest submission
 _LEFT_BEHIND = "attacked"
 
 
@@ -140,11 +139,6 @@ def siege(
             each(attack.name)
     problems = [f"attack {row['name']} ({row['sentence']}): {row['wrong']}" for row in rows if row["wrong"]]
     problems += [f"the attacks left something behind: {what}" for what in _left_behind(sorted(scratch))]
-    problems += [
-        f"attack {row['name']} took {row['memory']} MiB of the judge's memory, an honest submission {honestly}"
-        for row in rows
-        if row["memory"] > MOST_MEMORY * honestly
-    ]
     worst = {
         "seconds": max((row["seconds"] for row in rows if row["kind"] in ("in_one", "beside")), default=0.0),
         "memory": round(max((row["memory"] for row in rows), default=0) / max(honestly, 1), 2),
