@@ -18,10 +18,10 @@ _MARKS = ("slip", "wheat")
 def check_agreement(lesson: Lesson) -> None:
     """Raise LessonError for a test class without exercise, an exercise without class, no or two main checks, and odd slips.
 
-    A project without hidden tests of any lesson has nothing to agree with.
+    A lesson for which there is no folder of hidden tests yet has nothing to agree with.
     """
     tests = lesson.path.parent.parent / "graders" / "lessons" / lesson.name
-    if not tests.parent.is_dir():
+    if not tests.is_dir():
         return
     hidden = tests / f"test_{lesson.name}.py"
     if not hidden.is_file():
