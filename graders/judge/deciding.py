@@ -54,6 +54,7 @@ class ExerciseVerdict:
     hint: str = ""
     seconds: float = 0.0
     checks: list[CheckVerdict] = field(default_factory=list)
+    measured: list[dict[str, Any]] = field(default_factory=list)  # rows for a leaderboard, where an exercise has one
 
 
 class Answers(Protocol):
@@ -115,9 +116,18 @@ class Decider:
                     return None
         except WorkerEnded:
             return None
-        passed = [CheckVerdict(check.name, PASSED) for check in exercise.checks]
         points = exercise.points
-        return ExerciseVerdict(exercise.name, PASSED, float(points), points, seconds=round(seconds, 4), checks=passed)
+        verdict = ExerciseVerdict(exercise.name, PASSED, float(points), points, seconds=round(seconds, 4))
+        verdict.checks = [CheckVerdict(check.name, PASSED) for check in exercise.checks]
+        self._measure(exercise, verdict, answers.__getitem__)
+        return verdict
+
+    def _measure(self, exercise: checks.Exercise, verdict: ExerciseVerdict, ask: Callable[[bytes], bytes]) -> None:
+        """Note what the test class measures of answers whose main check passed, if it measures anything."""
+        measure = getattr(exercise.owner, "measured", None)
+        if measure and any(check.name == exercise.main.name and check.outcome == PASSED for check in verdict.checks):
+            with contextlib.suppress(Exception), _limited(self._seconds):
+                verdict.measured = measure(Proxy(ask))
 
     def decide(self, exercise: checks.Exercise, answers: Answers) -> ExerciseVerdict:
         """Return the verdict on an exercise."""
@@ -135,6 +145,7 @@ class Decider:
                 verdict.checks.append(self._check(exercise, check, answers, values, left))
                 left = max(left - (time.process_time() - before), self._seconds / 50)
             self._sum_up(exercise, verdict)
+            self._measure(exercise, verdict, answers.ask)
         _settle(verdict, answers.stub)
         cause = answers.first_cause(verdict.message) if verdict.outcome == ERROR else ""
         verdict.message = f"{cause}\n{verdict.message}" if cause else verdict.message

@@ -69,7 +69,8 @@ def value_of(reply: bytes, values: Values | None = None) -> Any:
         try:
             values[reply] = _decoded(reply), None
         except Exception as error:
-            values[reply] = None, error
+            error.__context__ = error.__cause__ = None  # else what was being read is kept with it
+            values[reply] = None, error.with_traceback(None)
     value, raised = values[reply]
     if raised is not None:
         raise raised.with_traceback(None)
