@@ -9,6 +9,8 @@ from pathlib import Path
 
 from graders.wire.tiers import TIERS
 
+_EXTRA = "it comes with the extra [graders]: pip install -c requirements.lock -e '.[graders]' in the repository"
+
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
@@ -30,6 +32,17 @@ def _parser() -> argparse.ArgumentParser:
     grade.add_argument(
         "--output", type=Path, required=True, metavar="DIR", help="where verdicts.jsonl and grades.csv go"
     )
+    grade.add_argument(
+        "--layout", metavar="NAME", help="how what is handed in is arranged, where guessing is not enough"
+    )
+    grade.add_argument(
+        "--pattern", metavar="REGEX", help="what paths begin with; groups student, and name, attempt, late if need be"
+    )
+    grade.add_argument(
+        "--only", nargs="+", default=[], metavar="EXERCISE", help="the exercises that count (default: all)"
+    )
+    grade.add_argument("--points", type=Path, metavar="FILE.csv", help="other points: lines EXERCISE,POINTS")
+    grade.add_argument("--roster", type=Path, metavar="FILE.csv", help="the class list: id, name, email, section, ...")
     spread = grade.add_mutually_exclusive_group()
     spread.add_argument(
         "--workers", type=_positive, default=1, metavar="N", help="judge on N processes of this machine"
@@ -99,14 +112,24 @@ def _grade(given: argparse.Namespace) -> int:
         refuse_below(given.require_tier)
     try:
         with Screen() as screen:
-            verdicts = grading.grade(given.paths, given.output, given.seed, given.workers, given.scheduler, screen.each)
+            options = grading.Options(given.layout, given.pattern, given.roster, tuple(given.only), given.points)
+            verdicts = grading.grade(
+                given.paths,
+                given.output,
+                given.seed,
+                given.workers,
+                given.scheduler,
+                screen.each,
+                options,
+                screen.gathered,
+            )
         write_csv(verdicts, given.output / "grades.csv")
         leaderboard.write(verdicts, given.output, given.pseudonyms)
     except OSError as error:
         told = f"{error.filename}: {error.strerror}" if error.filename else str(error)
         raise Stopped(f"stopped ({told}); what was finished is kept, the same command goes on from there") from None
     screen.summary(verdicts, str(given.output))
-    return int(any(verdict["status"] != "graded" for verdict in verdicts))
+    return int(screen.lost)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -141,6 +164,11 @@ def main(arguments: list[str] | None = None) -> int:
             from graders.trust.selfcheck import selfcheck
 
             return selfcheck(given.tiers, given.markdown)
+    except ModuleNotFoundError as error:
+        if (error.name or "").split(".")[0] in ("graders", "exercises", "solutions"):
+            raise
+        print(f"graders: {error.name} is not installed; {_EXTRA}", file=sys.stderr)
+        return 1
     except Problem as problem:
         print(f"graders: {problem}", file=sys.stderr)
         return problem.status

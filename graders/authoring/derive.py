@@ -14,15 +14,20 @@ The same sources give the same bytes, so `derive --check` proves that what is co
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
 
 from graders import ROOT
+from graders.authoring.agreement import check_agreement
 from graders.authoring.files import write_all
 from graders.authoring.hints import hints
 from graders.authoring.notebooks import as_bytes, stub, student_notebook
 from graders.authoring.source import Lesson, read_lessons
+
+_CACHE = ".derived.json"  # of this machine only
 
 
 def derive(root: Path = ROOT, check: bool = False) -> list[str]:
@@ -44,13 +49,44 @@ def derive(root: Path = ROOT, check: bool = False) -> list[str]:
 def derived_files(root: Path = ROOT) -> dict[str, bytes]:
     """Return everything that is derived: path relative to root -> content."""
     lessons = read_lessons(root)
+    for lesson in lessons:
+        check_agreement(lesson)
     files = {}
     for lesson in lessons:
         files[f"exercises/{lesson.name}.py"] = stub(lesson).encode()
         files[f"exercises/{lesson.name}.ipynb"] = as_bytes(student_notebook(lesson))
     files["exercises/kit/lessons.json"] = _json(lessons_table(lessons))
-    files["exercises/kit/hints.json"] = _json({lesson.name: hints(lesson) for lesson in lessons})
+    files["exercises/kit/hints.json"] = _json(_hints(lessons, root))
     return files
+
+
+def _hints(lessons: list[Lesson], root: Path) -> dict[str, Any]:
+    """Return the hints of every lesson. Finding them runs every slip, so those of lessons that are as they were are kept."""
+    kept = _remembered(root / _CACHE)
+    shared = hashlib.sha256()
+    for path in sorted([*(root / "exercises").rglob("*.py"), *(root / "graders/authoring").rglob("*.py")]):
+        if path.parent != root / "exercises":  # stubs are derived
+            shared.update(path.read_bytes())
+    found = {}
+    for lesson in lessons:
+        key = shared.copy()
+        for path in (lesson.path, root / "graders" / "lessons" / lesson.name / "slips.py"):
+            key.update(_read(path) or b"")
+        known = kept.get(lesson.name)
+        same = isinstance(known, dict) and known.get("key") == key.hexdigest()
+        found[lesson.name] = known if same else {"key": key.hexdigest(), "hints": hints(lesson)}
+    if found != kept:
+        with contextlib.suppress(OSError):
+            write_all({root / _CACHE: _json(found)})
+    return {name: row["hints"] for name, row in found.items()}
+
+
+def _remembered(path: Path) -> dict[str, Any]:
+    with contextlib.suppress(OSError, ValueError):
+        found = json.loads(path.read_text(encoding="utf-8"))
+        if isinstance(found, dict):
+            return found
+    return {}
 
 
 def lessons_table(lessons: list[Lesson]) -> dict[str, Any]:

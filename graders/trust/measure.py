@@ -21,7 +21,7 @@ from graders import ROOT, lessons
 from graders.authoring.hints import hints
 from graders.authoring.source import read_lesson
 from graders.errors import Problem
-from graders.trust import page, settings, siege, trials
+from graders.trust import outside, page, settings, siege, trials
 from graders.trust.trials import Material
 
 FEWEST_WHEATS = 3  # of an exercise that computes numbers
@@ -50,8 +50,7 @@ def trust(names: list[str], output: Path | None) -> int:
         found = examine(trials.material(name), measured[name], say)
         found["problems"] += _hints_differ(name)
         report["lessons"].append(found)
-    say(f"attacks, on {names[0]}")
-    report["siege"] = siege.siege(names[0])
+    report["siege"] = siege.sieges(names, say)
     report["runs"] = [siege.runs(name) for name in names]
     for found in [*report["lessons"], report["siege"], *report["runs"]]:
         report["problems"] += found.pop("problems")
@@ -79,6 +78,7 @@ def examine(material: Material, measured: dict[str, settings.Rows], say: Say = l
     trivial = trials.try_trivial(judge)
     mutants = trials.try_mutants(judge, material.source, lambda name: say(f"{lesson}: mutants of {name}"))
     exercises, problems = [], _stale(material, mutants)
+    cases = [(case, outside.judged(judge, case)) for case in outside.cases(lesson)]
     for exercise in judge.exercises:
         name = exercise.name
         own = {setting: [row for row in rows if row["exercise"] == name] for setting, rows in measured.items()}
@@ -88,12 +88,20 @@ def examine(material: Material, measured: dict[str, settings.Rows], say: Say = l
         wrong = _variant_problems(own, trials.is_numeric(judge, exercise))
         wrong += [f"the mutant survives: {text}" for text in survivors if text not in proven]
         wrong += [f"its main check accepts {answer}" for answer in trivial[name]]
+        theirs = [(case, held) for case, held in cases if case.exercise == name]
+        wrong += [f"from outside, {case.name} is {_judged(case)}" for case, held in theirs if not held]
         problems += [f"{lesson}, {name}: {told}" for told in wrong]
         found = {"name": name, "mutants": len(mutants[name]), "killed": len(mutants[name]) - len(survivors)}
         found |= {"equivalent": len(proven), "survivors": [text for text in survivors if text not in proven]}
         for kind in ("wheat", "slip"):
             found[f"{kind}s"] = sum(row["kind"] == kind for row in plain)
         found["trivial_accepted"] = trivial[name]
+        for kind in outside.CLASSES:
+            held_ones = [held for case, held in theirs if case.right is (kind == "right")]
+            failures = held_ones.count(False)
+            found[f"outside_{kind}"] = {
+                "cases": len(held_ones), "failures": failures, "bound": outside.bound(len(held_ones), failures),
+            }  # fmt: skip
         found["margins"] = _margins(trials.tolerances(judge, exercise), own, mutants[name])
         found["checks"] = len(exercise.checks)
         exercises.append(found)
@@ -101,6 +109,10 @@ def examine(material: Material, measured: dict[str, settings.Rows], say: Say = l
     proofs = [{"exercise": name, "text": text, "proof": proof} for (name, text), proof in material.equivalents.items()]
     found = {"lesson": lesson, "settings": list(measured), "exercises": exercises}
     return found | {"proofs": proofs, "problems": problems}
+
+
+def _judged(case: outside.Case) -> str:
+    return "right and refused" if case.right else "wrong and accepted"
 
 
 def _stale(material: Material, mutants: dict[str, trials.Rows]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from exercises.kit import pictures
+from graders.trust.outside import CLASSES, bound
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _FURTHEST = 1e6  # margins beyond this, on either side, are drawn at the rim
@@ -74,11 +76,27 @@ def summary(report: dict[str, Any]) -> list[str]:
     for lesson, runs in zip(report["lessons"], report["runs"], strict=True):
         scores = f"solutions {runs['solutions']:g}/{runs['max']:g} twice alike, stubs {runs['stubs']:g}"
         lines.append(f"{lesson['lesson']}: {scores}; variants judged in {len(lesson['settings'])} settings")
+    for lesson in report["lessons"]:
+        lines.append(
+            f"{lesson['lesson']}, from outside: " + ", ".join(map(partial(_outside, lesson["exercises"]), CLASSES))
+        )
     siege = report["siege"]
     ran = [row for row in siege["attacks"] if row["ran"]]
     held = sum(not row["wrong"] for row in ran)
     lines.append(f"attacks: {held} of {len(ran)} got what is due and no more; isolation: {siege['isolation']}")
+    worst = siege["worst"]
+    lines.append(
+        f"one hostile exercise cost {worst['seconds']:g} s and {worst['memory']:g} times an honest one's memory at most"
+    )
     return lines
+
+
+def _outside(exercises: list[dict[str, Any]], kind: str) -> str:
+    """Say how many answers from outside of a class were judged as they are, and what follows from it."""
+    told = [exercise[f"outside_{kind}"] for exercise in exercises]
+    count, failures = sum(each["cases"] for each in told), sum(each["failures"] for each in told)
+    rate = bound(count, failures)
+    return f"{failures} of {count} {kind} ones misjudged" + ("" if rate is None else f" (at 95 %: at most {rate:.2g})")
 
 
 def exact(exercises: list[dict[str, Any]]) -> str:

@@ -7,8 +7,11 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from traitlets.config.loader import PyFileConfigLoader
 
+from graders import ROOT
 from graders.for_nbgrader import feedback
+from graders.for_nbgrader.course import course
 from graders.report import page, table
 from tests.for_nbgrader.hostile_text import ALL, HOSTILE, PIXEL
 
@@ -103,3 +106,17 @@ def test_cells_of_tables_are_one_line_without_odd_characters(tmp_path: Path) -> 
     table.write_csv([verdict], tmp_path / "grades.csv")
     rows = list(csv.reader((tmp_path / "grades.csv").open(encoding="utf-8")))
     assert rows[1] == ["'=an\ufffdn\ufffd", "", "could not grade", "0", "0", "a\ufffd[2J\ufffdb"]
+
+
+def test_a_line_end_in_the_name_of_a_folder_costs_no_other_student(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    course(tmp_path / "course", ROOT)
+    submitted, aside = tmp_path / "course" / "submitted", tmp_path / "course" / "set_aside"
+    for name in ("ann", "a\nb", "c\nd"):
+        (submitted / name).mkdir(parents=True)
+    (aside / "a b").mkdir(parents=True)
+    PyFileConfigLoader("nbgrader_config.py", str(tmp_path / "course")).load_config()
+    assert [path.name for path in submitted.iterdir()] == ["ann"]
+    assert sorted(path.name for path in aside.iterdir()) == ["a b", "a b+", "c d"]
+    assert "'a\\nb' has a line end in its name: moved to " in capsys.readouterr().err

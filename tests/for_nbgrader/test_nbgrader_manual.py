@@ -7,9 +7,6 @@ import re
 from importlib import import_module
 from pathlib import Path
 
-import pytest
-from traitlets.config import Config
-
 from graders import ROOT
 from graders.for_nbgrader.course import course_files
 from graders.for_nbgrader.export import COLUMNS
@@ -56,31 +53,3 @@ def test_the_configuration_names_what_there_is():
     for name in names:
         module, _, attribute = name.rpartition(".")
         assert hasattr(import_module(module), attribute), name
-
-
-@pytest.mark.parametrize(
-    ("path", "student"),
-    [
-        ("extracted/all/ann_l2_data_types.ipynb", "ann"),
-        ("extracted/all/ann_LATE_12_34_l2_data_types-2.ipynb", "ann"),
-        ("extracted/ann_12/l2_data_types.ipynb", "ann"),
-        ("extracted/all/Ann Lee_12_assignsubmission_file_/l2_data_types.ipynb", "Ann Lee"),
-        ("extracted/all/Ann Lee_12_assignsubmission_file_/l2_data_types (1).ipynb", "Ann Lee"),
-        ("extracted/all/Ann Lee_12_assignsubmission_file_/final_l2_data_types.ipynb", "Ann Lee"),
-        ("extracted/all/Ann Lee_12_assignsubmission_file_/task/my l2_data_types.ipynb", "Ann Lee"),
-        ("extracted/all/Ann Lee_12_assignsubmission_file_final_l2_data_types.ipynb", "Ann Lee"),
-        ("extracted/all/Ann Lee_12_assignsubmission_file_/homework.ipynb", None),
-        ("extracted/l2_data_types.ipynb", None),
-    ],
-)
-def test_files_of_an_lms_belong_to_their_students(path, student):
-    found = re.match(_configuration().FileNameCollectorPlugin.named_regexp, f"/course/downloaded/l2_data_types/{path}")
-    assert (found and found["student_id"]) == student
-    assert found is None or found["file_id"] == "l2_data_types"
-
-
-def _configuration() -> Config:
-    """The course's configuration, as nbgrader reads it."""
-    config = Config()
-    exec(course_files()["nbgrader_config.py"], {"get_config": lambda: config, "__file__": "/course/nbgrader_config.py"})
-    return config

@@ -50,6 +50,8 @@ a red circle above a blue square
 l2_data_types {'passed'}
 l3_models_with_different_data_types {'passed'}
 l4_quantization_theory {'passed'}
+l5_quantization_in_depth {'passed'}
+l6_number_formats {'passed'}
 l7_quantization_methods {'passed'}
 l8_capstone {'passed'}
 asked for: []

@@ -30,3 +30,11 @@ def tables(module: Any) -> dict[str, Any]:
     both = found["parameters"] | found["buffers"]
     with_gradients = [name for name, value in both.items() if _requires_gradients(value)]
     return {**found, "unsaved": sorted(map(str, own["_non_persistent_buffers_set"])), "with_gradients": with_gradients}
+
+
+def error_text(function: Callable[..., Any], *args: Any, **keywords: Any) -> Any:
+    """Return the whole text of the ValueError that the function raises; if it raises none, a list of what it returns."""
+    try:
+        return [function(*args, **keywords)]
+    except ValueError as error:
+        return str(error)

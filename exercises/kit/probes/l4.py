@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from exercises.kit.probes.common import arguments_after as arguments_after
+from exercises.kit.probes.common import error_text as error_text
 from exercises.kit.unpacking import load_quanto
 
 _PLAIN = (torch.Tensor, torch.nn.Parameter, torch.nn.Buffer)
@@ -52,14 +53,6 @@ def error_of(function: Callable[..., Any], model: torch.nn.Module, *args: Any, *
     except ValueError as error:
         return str(error), model
     return None, model
-
-
-def error_text(function: Callable[..., Any], *args: Any, **keywords: Any) -> Any:
-    """Return the whole text of the ValueError that the function raises; if it raises none, a list of what it returns."""
-    try:
-        return [function(*args, **keywords)]
-    except ValueError as error:
-        return str(error)
 
 
 def settings_around(function: Callable[..., Any], model: Any, *args: Any) -> tuple[str, str]:

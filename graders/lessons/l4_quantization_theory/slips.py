@@ -568,12 +568,15 @@ def _frozen(model):
     return model
 
 
-@slip("quantized_copy", "the model itself was quantized: copy it first, with copy.deepcopy")
+_COPY_FIRST = "the model itself was quantized: copy it first with copy.deepcopy; copy.copy shares the modules"
+
+
+@slip("quantized_copy", _COPY_FIRST)
 def no_copy(model, weights="qint8", exclude=None):
     return _frozen(quantize_model(model, weights, exclude=exclude))
 
 
-@slip("quantized_copy", "copy.copy shares the modules with the original: use copy.deepcopy")
+@slip("quantized_copy", _COPY_FIRST)
 def shallow_copy(model, weights="qint8", exclude=None):
     shallow = copy.copy(model)
     shallow._modules = dict(model._modules)

@@ -813,6 +813,14 @@ class TestQuantizedCopy:
         same_model(model, record_of(MLP))
 
     @observed
+    @pytest.mark.parametrize("model", [TIED, MLP], ids=["tied", "mlp"])
+    def test_the_original_stays_float(self, student, model):
+        """The model that was given is as before."""
+        _, (after,) = student.probe(probes.arguments_after, "quantized_copy", model)
+        same_model(after, record_of(model))
+        same(records.training(after), records.training(record_of(model)))
+
+    @observed
     @pytest.mark.parametrize("model", [BUFFERED, TIED, NESTED], ids=["buffers", "tied", "nested"])
     def test_shares_nothing(self, student, model):
         """Copy and original share no bias, embedding, norm or buffer."""

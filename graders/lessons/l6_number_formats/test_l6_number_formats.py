@@ -199,13 +199,6 @@ class TestFloat8Quantize:
         x = settled_float8(x, e4m3) if layout is spread else x
         parts(student.float8_quantize(x), reference.float8_quantize(x), exactly, CLOSE)
 
-    @observed
-    def test_leaves_its_argument(self, student):
-        """The tensor that was passed in keeps its values."""
-        x = tensor([3.0, -0.25, 100.0])
-        _, after = student.probe(probes.arguments_after, "float8_quantize", x)
-        same(after, [x])
-
 
 def tiles_of(x: Tensor, tile: tuple[int, int]) -> Tensor:
     return x.unflatten(0, (-1, tile[0])).unflatten(2, (-1, tile[1]))
@@ -305,13 +298,6 @@ class TestTileQuantize:
         with raises(ValueError):
             student.tile_quantize(torch.ones(6, 8), tile)
 
-    @observed
-    def test_leaves_its_argument(self, student):
-        """The matrix that was passed in keeps its values."""
-        x = tensor([[3.0, -0.25], [100.0, 0.0]])
-        _, after = student.probe(probes.arguments_after, "tile_quantize", x, (1, 2))
-        same(after, [x, (1, 2)])
-
 
 # Four bits with an exponent ---------------------------------------------------------------------------------------------
 
@@ -373,13 +359,6 @@ class TestRoundToE2m1:
         with raises(ValueError):
             student.round_to_e2m1(x)
 
-    @observed
-    def test_leaves_its_argument(self, student):
-        """The tensor that was passed in keeps its values."""
-        x = tensor([0.3, -2.6, 700.0])
-        _, after = student.probe(probes.arguments_after, "round_to_e2m1", x)
-        same(after, [x])
-
 
 class TestDecodeE2m1:
     @main
@@ -403,19 +382,14 @@ class TestDecodeE2m1:
         same(student.decode_e2m1(codes), reference.decode_e2m1(codes), exactly)
 
     @pytest.mark.parametrize(
-        "codes", [[16], [3, 255, 1], [200, 15], [0, 31]], ids=["16", "255 among others", "200 first", "31 last"]
+        "codes",
+        [[16], [3, 255, 1], [200, 15], [0, 31], [0, 1, 16, 2]],
+        ids=["16", "255 among others", "200 first", "31 last", "16 among small ones"],
     )
     def test_refuses_larger_codes(self, student, codes):
         """A code above 15 is a ValueError."""
         with raises(ValueError):
             student.decode_e2m1(tensor(codes, dtype=uint8))
-
-    @observed
-    def test_leaves_its_argument(self, student):
-        """The codes that were passed in stay."""
-        codes = tensor([3, 15, 8], dtype=uint8)
-        _, after = student.probe(probes.arguments_after, "decode_e2m1", codes)
-        same(after, [codes])
 
 
 # A power of two for 32 values -------------------------------------------------------------------------------------------
@@ -491,13 +465,6 @@ class TestSharedExponent:
         """All of the tensor is one block, whatever its shape and strides."""
         block = layout(torch.randn(4, 6, generator=generator) * 30)
         same(student.shared_exponent(block, 2), reference.shared_exponent(block, 2), exactly)
-
-    @observed
-    def test_leaves_its_argument(self, student):
-        """The block that was passed in keeps its values."""
-        block = tensor([0.3, -2.6, 7.0])
-        _, after = student.probe(probes.arguments_after, "shared_exponent", block, 2)
-        same(after, [block, 2])
 
 
 def element_input(element: str, shape: tuple[int, ...], generator: Generator) -> Tensor:
@@ -616,13 +583,6 @@ class TestMxQuantize:
         with raises(ValueError):
             student.mx_quantize(torch.ones(shape))
 
-    @observed
-    def test_leaves_its_argument(self, student):
-        """The tensor that was passed in keeps its values."""
-        x = torch.arange(-16.0, 16.0) * 0.3
-        _, after = student.probe(probes.arguments_after, "mx_quantize", x)
-        same(after, [x])
-
 
 class TestMxDequantize:
     @main
@@ -660,13 +620,6 @@ class TestMxDequantize:
         elements = layout(on_the_grid((3, 64), generator))
         same(student.mx_dequantize(exponents, elements), reference.mx_dequantize(exponents, elements), exactly)
 
-    @observed
-    def test_leaves_its_arguments(self, student):
-        """The tensors that were passed in keep their values."""
-        exponents, elements = tensor([130], dtype=uint8), torch.full((32,), 1.5)
-        _, after = student.probe(probes.arguments_after, "mx_dequantize", exponents, elements)
-        same(after, [exponents, elements])
-
 
 class TestUnpackMxfp4:
     @main
@@ -696,13 +649,6 @@ class TestUnpackMxfp4:
         blocks = torch.randint(256, (*axes, 16), generator=generator, dtype=uint8)
         scales = torch.randint(120, 130, axes, generator=generator, dtype=uint8)
         same(student.unpack_mxfp4(blocks, scales), reference.unpack_mxfp4(blocks, scales), exactly)
-
-    @observed
-    def test_leaves_its_arguments(self, student):
-        """The tensors that were passed in keep their values."""
-        blocks, scales = torch.arange(32, dtype=uint8).reshape(2, 16), tensor([128, 126], dtype=uint8)
-        _, after = student.probe(probes.arguments_after, "unpack_mxfp4", blocks, scales)
-        same(after, [blocks, scales])
 
 
 # A small float for 16 values --------------------------------------------------------------------------------------------
@@ -794,13 +740,6 @@ class TestNvfp4Quantize:
         with raises(ValueError):
             student.nvfp4_quantize(torch.ones(shape))
 
-    @observed
-    def test_leaves_its_argument(self, student):
-        """The tensor that was passed in keeps its values."""
-        x = torch.arange(-16.0, 16.0) * 0.3
-        _, after = student.probe(probes.arguments_after, "nvfp4_quantize", x)
-        same(after, [x])
-
 
 # Levels where the weights are -------------------------------------------------------------------------------------------
 
@@ -882,13 +821,6 @@ class TestNf4Quantize:
         with raises(ValueError):
             student.nf4_quantize(torch.ones(3, 4), block_size)
 
-    @observed
-    def test_leaves_its_argument(self, student):
-        """The tensor that was passed in keeps its values."""
-        x = tensor([2.0, -0.25, 0.0, 1.0])
-        _, after = student.probe(probes.arguments_after, "nf4_quantize", x, 2)
-        same(after, [x, 2])
-
 
 def restored_nf4(codes: Tensor, absmax: Tensor, shape: tuple[int, ...]) -> tuple[Tensor, Rule]:
     """The values, and how far they may be off: the levels are given to 1e-6, and one product is rounded."""
@@ -931,13 +863,6 @@ class TestNf4Dequantize:
         codes = every_other(torch.randint(16, (12,), generator=generator, dtype=uint8))
         absmax = every_other(uniform((3,), 0.5, 2.0, generator))
         same(student.nf4_dequantize(codes, absmax, (4, 3)), *restored_nf4(codes, absmax, (4, 3)))
-
-    @observed
-    def test_leaves_its_arguments(self, student):
-        """The tensors that were passed in keep their values."""
-        codes, absmax = tensor([1, 15, 7, 0], dtype=uint8), tensor([2.0, 0.5])
-        _, after = student.probe(probes.arguments_after, "nf4_dequantize", codes, absmax, (2, 2))
-        same(after, [codes, absmax, (2, 2)])
 
 
 # What a weight costs ----------------------------------------------------------------------------------------------------
@@ -1013,13 +938,6 @@ class TestEncodeE2m1:
         with raises(ValueError):
             student.encode_e2m1(tensor(values))
 
-    @observed
-    def test_leaves_its_argument(self, student):
-        """The values that were passed in stay."""
-        values = tensor([0.5, -6.0, 3.0])
-        _, after = student.probe(probes.arguments_after, "encode_e2m1", values)
-        same(after, [values])
-
 
 def amax_at_six(generator: Generator) -> Tensor:
     return 6 * 2.0 ** torch.randint(-60, 100, (6,), generator=generator)
@@ -1094,13 +1012,6 @@ class TestMxQuantizeNoClip:
         """A last axis that is no multiple of 32 is a ValueError."""
         with raises(ValueError):
             student.mx_quantize_no_clip(torch.ones(shape))
-
-    @observed
-    def test_leaves_its_argument(self, student):
-        """The tensor that was passed in keeps its values."""
-        x = torch.arange(-16.0, 16.0) * 0.3
-        _, after = student.probe(probes.arguments_after, "mx_quantize_no_clip", x)
-        same(after, [x])
 
 
 def errors_of(block: Tensor, measure: Callable[[Tensor], Tensor]) -> list[float]:
@@ -1207,13 +1118,6 @@ class TestFourOverSix:
         block = every_other(four_or_six(9, True, generator))
         parts(student.four_over_six(block), reference.four_over_six(block), exactly, CLOSE)
 
-    @observed
-    def test_leaves_its_argument(self, student):
-        """The block that was passed in keeps its values."""
-        block = tensor([10.0, 20.0, -30.0, 40.0])
-        _, after = student.probe(probes.arguments_after, "four_over_six", block)
-        same(after, [block])
-
 
 def scales_input(blocks: int, size: int, generator: Generator) -> Tensor:
     """Multiples of 2**-12 below 4 with the mean 2: every sum of them is exact, and no quotient is near a tie."""
@@ -1277,13 +1181,6 @@ class TestDoubleQuantize:
         """A block size that does not divide the length, or is below 1, is a ValueError."""
         with raises(ValueError):
             student.double_quantize(torch.ones(12), block_size)
-
-    @observed
-    def test_leaves_its_argument(self, student):
-        """The vector that was passed in keeps its values."""
-        absmax = tensor([1.0, 3.0, 0.0, 4.0])
-        _, after = student.probe(probes.arguments_after, "double_quantize", absmax, 2)
-        same(after, [absmax, 2])
 
 
 def half_away(x: Tensor) -> Tensor:
@@ -1350,13 +1247,6 @@ class TestPackQ80:
         with raises(ValueError):
             student.pack_q8_0(torch.ones(length))
 
-    @observed
-    def test_leaves_its_argument(self, student):
-        """The row that was passed in keeps its values."""
-        row = torch.arange(-16.0, 16.0) * 0.3
-        _, after = student.probe(probes.arguments_after, "pack_q8_0", row)
-        same(after, [row])
-
 
 def q4_k_blocks(count: int, generator: Generator) -> Tensor:
     """Random blocks; bit 14 of d and dmin is cleared, so that both are finite."""
@@ -1402,13 +1292,6 @@ class TestUnpackQ4K:
         blocks = q4_k_blocks(2, generator)
         blocks[:, :4] = tensor([d & 255, d >> 8, dmin & 255, dmin >> 8], dtype=uint8)
         same(student.unpack_q4_k(blocks), reference.unpack_q4_k(blocks), exactly)
-
-    @observed
-    def test_leaves_its_argument(self, student, generator):
-        """The blocks that were passed in keep their bytes."""
-        blocks = q4_k_blocks(1, generator)
-        _, after = student.probe(probes.arguments_after, "unpack_q4_k", blocks)
-        same(after, [blocks])
 
 
 def ternary_input(shape: tuple[int, ...], generator: Generator) -> Tensor:
@@ -1473,13 +1356,6 @@ class TestTernaryQuantize:
         weight = layout(ternary_input((4, 6), generator))
         parts(student.ternary_quantize(weight), reference.ternary_quantize(weight), exactly, CLOSE)
 
-    @observed
-    def test_leaves_its_argument(self, student):
-        """The weight that was passed in keeps its values."""
-        weight = tensor([1.0, -2.0, 0.25])
-        _, after = student.probe(probes.arguments_after, "ternary_quantize", weight)
-        same(after, [weight])
-
 
 def draws(shape: tuple[int, ...], generator: Generator) -> Tensor:
     return torch.randint(65536, shape, generator=generator, dtype=int32)
@@ -1534,10 +1410,3 @@ class TestStochasticRound:
         """The strides of the tensor do not matter."""
         x, random = layout(torch.randn(4, 6, generator=generator)), draws((4, 6), generator)
         same(student.stochastic_round(x, random), reference.stochastic_round(x, random), exactly)
-
-    @observed
-    def test_leaves_its_arguments(self, student):
-        """The tensors that were passed in keep their values."""
-        x, random = tensor([1.001953125, -3.3]), tensor([5, 65535], dtype=int32)
-        _, after = student.probe(probes.arguments_after, "stochastic_round", x, random)
-        same(after, [x, random])

@@ -1,0 +1,56 @@
+"""Whether the public check and the hidden tests say the same: what is right is green, what is wrong should be red.
+
+`python -m graders.trust.public [LESSON...]` prints what is right and red, and what is wrong and green on the examples.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from exercises.kit.checking.examples import run
+from exercises.kit.lessons import lessons as student_lessons
+from graders import lessons
+from graders.judge.contract import slips_of, wheats_of
+from graders.trust import outside
+
+
+def variants(lesson: str) -> Iterator[tuple[str, str, bool, dict[str, Any]]]:
+    """Yield every wheat, slip and outside case: exercise, name, whether it is right, and its namespace."""
+    loaded = lessons.load(lesson)
+    wheats, solution = lessons.wheats(lesson), vars(loaded.solution)
+    for right, found in (
+        (True, wheats_of(wheats) if wheats else []),
+        (False, slips_of(loaded.slips) if loaded.slips else []),
+    ):
+        for one in found:
+            exercise: str = one.exercise  # type: ignore[attr-defined]
+            yield exercise, one.__name__, right, solution | {exercise: one}
+    for case in outside.cases(lesson):
+        yield case.exercise, f"outside {case.name}", case.right, case.space(loaded.solution)
+
+
+def contradictions(lesson: str) -> dict[str, list[str]]:
+    """Return what is right and red, and what is wrong and green, each as "exercise: name"."""
+    known = {exercise.name: exercise for exercise in student_lessons()[lesson].exercises}
+    found: dict[str, list[str]] = {"right and red": [], "wrong and green": []}
+    for exercise, name, right, space in variants(lesson):
+        with contextlib.redirect_stdout(io.StringIO()):
+            green = run(known[exercise], space).outcome == "passed"
+        if green is not right:
+            found["right and red" if right else "wrong and green"].append(f"{exercise}: {name}")
+    return found
+
+
+def main(names: list[str]) -> None:
+    """Print the contradictions of some lessons, of all if none is named."""
+    for lesson in names or lessons.names():
+        for kind, found in contradictions(lesson).items():
+            print(f"{lesson}: {len(found)} {kind}", *found, sep="\n  ")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,42 @@
+"""Answers from outside are judged as they are, and the public check does not contradict the hidden tests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from graders import lessons
+from graders.trust import outside, public, trials
+
+LESSON = "l2_data_types"
+
+
+@pytest.mark.timeout(300)
+def test_every_answer_from_outside_is_judged_as_it_is() -> None:
+    judge = trials.judge_in_process(lessons.load(LESSON))
+    assert [case.name for case in outside.cases(LESSON) if not outside.judged(judge, case)] == []
+
+
+@pytest.mark.timeout(300)
+def test_green_means_right_and_right_is_green() -> None:
+    assert public.contradictions(LESSON) == {"right and red": [], "wrong and green": []}
+
+
+def test_every_case_says_where_it_comes_from() -> None:
+    found = list(outside.cases(LESSON))
+    assert {case.right for case in found} == {True, False}
+    assert all(case.origin and case.text.startswith("# ") for case in found)
+
+
+def test_a_file_that_names_no_exercise_is_refused(tmp_path: Path) -> None:
+    folder = tmp_path / LESSON / "right"
+    folder.mkdir(parents=True)
+    (folder / "nobody.txt").write_text("x = 1\n")
+    with pytest.raises(ValueError, match=r"nobody\.txt is not named"):
+        list(outside.cases(LESSON, tmp_path))
+
+
+@pytest.mark.parametrize(("count", "failures", "rate"), [(0, 0, None), (1, 0, 1.0), (100, 0, 0.03), (100, 1, None)])
+def test_the_rule_of_three(count: int, failures: int, rate: float | None) -> None:
+    assert outside.bound(count, failures) == rate
