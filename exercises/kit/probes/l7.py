@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import Any
 
-from exercises.kit.probes.common import arguments_after as arguments_after
 from exercises.kit.probes.l3 import modes_after as modes_after
 
 
@@ -11,6 +10,13 @@ def calls_made(function: Callable[..., Any], build: Any, evaluate: Any, *args: A
     """Return how often the function called the builder and the evaluator that it was given."""
     function(build, evaluate, *args, **keywords)
     return [build.calls, evaluate.calls]
+
+
+def counts_of(function: Callable[..., Any], model: Any, *args: Any) -> dict[str, int]:
+    """Return what the model counted while the function ran: calls, those in training mode, those with gradients."""
+    before = dict(model.counts)
+    function(model, *args)
+    return {name: count - before[name] for name, count in model.counts.items()}
 
 
 def builds_made(function: Callable[..., Any], build: Any, *args: Any, **keywords: Any) -> int:

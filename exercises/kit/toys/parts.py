@@ -25,8 +25,7 @@ class Speaker(nn.Module):
     """A language model of one embedding and one head, whose output has `logits` and nothing else.
 
     forward: `input_ids` (batch, length), `labels`, which it ignores, and `offset`, 0-dim, which it adds to the embedding.
-    Buffers, int64 and 0-dim: `calls` counts calls of forward, `trained` those in training mode, `recorded` those with
-    gradients.
+    `counts` has how often forward was called ("calls"), in training mode ("trained"), and with gradients ("recorded").
     """
 
     def __init__(self, vocabulary: int, width: int, dropout: float, encoder_decoder: bool) -> None:
@@ -35,13 +34,12 @@ class Speaker(nn.Module):
         self.embedding = nn.Embedding(vocabulary, width)
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(width, vocabulary, bias=False)
-        for name in ("calls", "trained", "recorded"):
-            self.register_buffer(name, torch.tensor(0))
+        self.counts = {"calls": 0, "trained": 0, "recorded": 0}
 
     def forward(self, input_ids: Tensor, labels: Tensor | None = None, offset: Tensor | float = 0.0) -> SimpleNamespace:
-        self.calls += 1
-        self.trained += int(self.training)
-        self.recorded += int(torch.is_grad_enabled())
+        self.counts["calls"] += 1
+        self.counts["trained"] += int(self.training)
+        self.counts["recorded"] += int(torch.is_grad_enabled())
         return SimpleNamespace(logits=self.head(self.dropout(self.embedding(input_ids) + offset)))
 
 
