@@ -1,4 +1,4 @@
-"""The command line: `python -m graders derive | release | course | grade | trust | bench`."""
+"""The command line: `python -m graders derive | release | course | grade | trust | bench | selfcheck`."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import argparse
 import os
 import sys
 from pathlib import Path
+
+from graders.wire.tiers import TIERS
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -36,6 +38,9 @@ def _parser() -> argparse.ArgumentParser:
     grade.add_argument(
         "--seed", metavar="TEXT", help="the secret that hidden inputs are made from (default: made once)"
     )
+    grade.add_argument(
+        "--require-tier", type=_tier, metavar="TIER", help="refuse to grade with less isolation (see selfcheck)"
+    )
 
     trust = commands.add_parser("trust", help="measure how good the graders are")
     trust.add_argument("lessons", nargs="*", metavar="LESSON")
@@ -43,6 +48,10 @@ def _parser() -> argparse.ArgumentParser:
 
     bench = commands.add_parser("bench", help="measure what grading costs, against its floor")
     bench.add_argument("--output", type=Path, metavar="DIR")
+
+    check = commands.add_parser("selfcheck", help="what each isolation tier of this machine really stops")
+    check.add_argument("tiers", nargs="*", type=_tier, metavar="TIER", help="only these (default: all)")
+    check.add_argument("--markdown", action="store_true", help="print the manual's table of promises instead")
     return parser
 
 
@@ -51,6 +60,12 @@ def _positive(text: str) -> int:
     if number < 1:
         raise argparse.ArgumentTypeError("at least 1")
     return number
+
+
+def _tier(text: str) -> str:
+    if text not in TIERS:
+        raise argparse.ArgumentTypeError(f"choose from {', '.join(TIERS)}")
+    return text
 
 
 def _derive(given: argparse.Namespace) -> int:
@@ -67,10 +82,16 @@ def _derive(given: argparse.Namespace) -> int:
 
 def _grade(given: argparse.Namespace) -> int:
     from graders.cohort import grading
-    from graders.errors import Stopped
+    from graders.errors import Problem, Stopped
     from graders.report.table import write_csv
     from graders.report.terminal import Screen
 
+    if given.require_tier and given.scheduler:
+        raise Problem("--require-tier is about this machine; for others set GRADERS_REQUIRE_TIER where they run")
+    if given.require_tier:
+        from graders.collecting.processes import refuse_below
+
+        refuse_below(given.require_tier)
     try:
         with Screen() as screen:
             verdicts = grading.grade(given.paths, given.output, given.seed, given.workers, given.scheduler, screen.each)
@@ -110,6 +131,10 @@ def main(arguments: list[str] | None = None) -> int:
             from graders.bench.costs import bench
 
             return bench(given.output)
+        elif given.command == "selfcheck":
+            from graders.trust.selfcheck import selfcheck
+
+            return selfcheck(given.tiers, given.markdown)
     except Problem as problem:
         print(f"graders: {problem}", file=sys.stderr)
         return problem.status

@@ -15,7 +15,7 @@ from graders import lessons
 from graders.collecting.attempt import Attempt, Submission
 from graders.collecting.endings import WorkerEnded
 from graders.collecting.processes import Zygote
-from graders.judge import checks, judge
+from graders.judge import checks, judge, names
 from graders.judge.contract import StudentRaised
 from graders.judge.proxy import NotDefined, Proxy
 
@@ -104,7 +104,7 @@ def _lesson(request: pytest.FixtureRequest) -> str:
 def student(request: pytest.FixtureRequest) -> Proxy:
     """The submission's functions, answered by a worker."""
     session = request.config.stash[_KEY]
-    exercise = checks.exercise_name(request.cls)
+    exercise = names.exercise_name(request.cls)
     attempt = session.attempt_of(_lesson(request), exercise)
     lost = attempt.fate()
     if lost is not None:
@@ -127,7 +127,7 @@ def reference(request: pytest.FixtureRequest) -> Proxy:
 def generator(request: pytest.FixtureRequest) -> Any:
     """The generator of this case's hidden inputs, as in a judgement with this session's seed."""
     spec = getattr(request.node, "callspec", None)
-    name = checks.exercise_name(request.cls)
+    name = names.exercise_name(request.cls)
     return checks.generator(SEED, name, request.node.originalname, spec.id if spec else "")
 
 
@@ -135,7 +135,7 @@ def generator(request: pytest.FixtureRequest) -> Any:
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo) -> Any:
     report = yield
     if call.excinfo is not None and isinstance(call.excinfo.value, _OURS) and isinstance(item, pytest.Function):
-        exercise = checks.exercise_name(item.cls) if item.cls else ""
+        exercise = names.exercise_name(item.cls) if item.cls else ""
         proxy = item.stash.get(_PROXY, None)
         lesson = item.config.stash[_KEY].judge_of(item.path.stem.removeprefix("test_"))
         report.longrepr = lesson.message(exercise, item.function.__doc__ or item.name, proxy, call.excinfo.value)[1]

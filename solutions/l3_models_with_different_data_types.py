@@ -95,12 +95,15 @@ def half_in_place(model: nn.Module) -> nn.Module:
     """Cast the model's float parameters and buffers to float16, in place, and return the very same object.
 
     Its `Parameter` objects stay the same too, so that ties and an optimizer's references hold.  Integer and bool
-    buffers keep their dtypes.
+    buffers keep their dtypes; training modes, `requires_grad` and which buffers are saved stay as they are.
     >>> model = toys.mlp_from([tensor([[2049.0, 0.5]])])
     >>> half_in_place(model).layers[0].weight.data
     tensor([[2048.0, 0.5]], dtype=torch.float16)
     >>> model.layers[0].weight.dtype
     torch.float16
+    >>> norm = half_in_place(toy_behaviours.batch_norm()).norm
+    >>> norm.running_mean.dtype, norm.num_batches_tracked.dtype
+    (torch.float16, torch.int64)
     """
     ### BEGIN SOLUTION
     return model.half()
@@ -137,7 +140,7 @@ def half_in_place(model: nn.Module) -> nn.Module:
 def cast_copy(model: nn.Module, dtype: torch.dtype) -> nn.Module:
     """Return a deep copy of the model in the float dtype; the original stays as it is and shares no storage with it.
 
-    Integer and bool buffers keep their dtypes; ties and training modes are kept.
+    Integer and bool buffers keep their dtypes; ties, training modes, `requires_grad` and which buffers are saved are kept.
     >>> model = toys.mlp_from([tensor([[257.0, 1.0]])])
     >>> cast_copy(model, torch.bfloat16).layers[0].weight.data
     tensor([[256.0, 1.0]], dtype=torch.bfloat16)
@@ -207,7 +210,7 @@ def logits_gap(expected: Tensor, actual: Tensor) -> tuple[float, float]:
 def memory_footprint(model: nn.Module) -> int:
     """Return the bytes of all parameters and buffers, also of buffers that the state dict does not save.
 
-    A tied parameter and a shared buffer count once.  Works on the meta device.
+    A tied parameter and a shared buffer count once; a view counts its elements.  Works on the meta device.
     >>> memory_footprint(toys.dummy_model())
     120
     >>> memory_footprint(toys.tied(vocabulary=32, width=16))
@@ -340,8 +343,9 @@ def footprint_ratio(model: nn.Module, dtype: torch.dtype) -> float:
 def default_dtype(dtype: torch.dtype) -> Iterator[None]:
     """Make new float tensors in `dtype` inside a `with` block, and restore the old default at its end.
 
-    The old default comes back after an exception too, and blocks can be nested.  TypeError, with the default
-    unchanged, for a dtype that torch refuses as default: integer and float8 ones.
+    The old default comes back after an exception too, KeyboardInterrupt included, and blocks can be nested.  The
+    exception comes out.  TypeError, with the default unchanged, for a dtype that torch refuses as default: integer and
+    float8 ones.
     >>> with default_dtype(torch.float64):
     ...     inside = torch.ones(1).dtype
     ...     with default_dtype(torch.bfloat16):
@@ -349,6 +353,13 @@ def default_dtype(dtype: torch.dtype) -> Iterator[None]:
     ...     between = torch.ones(1).dtype
     >>> inside, deeper, between, torch.ones(1).dtype
     (torch.float64, torch.bfloat16, torch.float64, torch.float32)
+    >>> try:
+    ...     with default_dtype(torch.float64):
+    ...         raise KeyboardInterrupt
+    ... except KeyboardInterrupt:
+    ...     afterwards = torch.ones(1).dtype
+    >>> afterwards
+    torch.float32
     """
     ### BEGIN SOLUTION
     before = torch.get_default_dtype()
@@ -370,11 +381,14 @@ def build_in_dtype(build: Callable[[], nn.Module], dtype: torch.dtype) -> nn.Mod
     """Call `build()` once, with `dtype` as torch's default, and return the very model that it made.
 
     The model is not cast: a tensor that `build` makes in a dtype of its own keeps it.  The default is restored, also if
-    `build` raises.  TypeError as in `default_dtype`.
+    `build` raises; its exception comes out.  TypeError as in `default_dtype`.
     >>> build_in_dtype(lambda: toys.root_leaf(tensor(0.1)), torch.float64).factor.item()
     0.1
     >>> build_in_dtype(lambda: toys.root_leaf(tensor(0.5, dtype=torch.float32)), torch.bfloat16).factor.dtype
     torch.float32
+    >>> built = []
+    >>> build_in_dtype(lambda: built.append(toys.mlp()) or built[-1], torch.float16) is built[-1], len(built)
+    (True, 1)
     """
     ### BEGIN SOLUTION
     with default_dtype(dtype):
@@ -411,8 +425,9 @@ def load_in_dtype(folder: str | Path, dtype: torch.dtype | None = None) -> nn.Mo
     >>> folder = toy_transformers.blip_folder(dtype=torch.float16)
     >>> load_in_dtype(folder).dtype
     torch.float16
-    >>> load_in_dtype(folder, torch.bfloat16).dtype
-    torch.bfloat16
+    >>> loaded = load_in_dtype(folder, torch.bfloat16)
+    >>> loaded.dtype, loaded.training
+    (torch.bfloat16, False)
     """
     ### BEGIN SOLUTION
     return BlipForConditionalGeneration.from_pretrained(folder, dtype=dtype or "auto", local_files_only=True)
@@ -445,12 +460,24 @@ def caption_image(model: nn.Module, processor: Any, image: Any) -> str:
     """Return the model's greedy caption of an image, without special tokens.
 
     model: with `generate`; it gets its inputs in the dtype of its first float parameter.  Greedy whatever its
-    generation config says (do_sample=False, num_beams=1), up to 20 new tokens, without gradients, in eval mode;
-    every submodule then has its old mode again, also after an exception.
-    >>> caption_image(*models.tiny_blip(), scenes.paint("a red circle above a blue square"))
+    generation config says (do_sample=False, num_beams=1), up to 20 new tokens, in eval mode;
+    every submodule then has its old mode again, also after an exception; the generation config keeps its settings.
+    >>> image = scenes.paint("a red circle above a blue square")
+    >>> model, processor = models.tiny_blip()
+    >>> caption_image(model, processor, image)
     'a red circle above a blue square'
-    >>> caption_image(*models.tiny_blip(), scenes.paint("a black cross left of a yellow triangle"))
-    'a black cross left of a yellow triangle'
+    >>> caption_image(model.train(), processor, scenes.paint("a black cross left of a yellow triangle")), model.training
+    ('a black cross left of a yellow triangle', True)
+    >>> from exercises.kit.probes.l3 import first_float_given
+    >>> first_float_given(caption_image, "vision_model", model.to(torch.bfloat16), processor, image).dtype
+    torch.bfloat16
+    >>> settings = model.float().text_decoder.generation_config
+    >>> settings.do_sample, settings.temperature = True, 30.0  # dice
+    >>> caption_image(model, processor, image)
+    'a red circle above a blue square'
+    >>> settings.do_sample, settings.num_beams, settings.length_penalty = False, 4, -20.0  # beams
+    >>> caption_image(model, processor, image)
+    'a red circle above a blue square'
     """
     ### BEGIN SOLUTION
     dtype = next(parameter.dtype for parameter in model.parameters() if parameter.is_floating_point())
@@ -484,8 +511,11 @@ def compare_dtypes(model: nn.Module, inputs: dict, dtypes: list[torch.dtype]) ->
     Gaps are those of the logits against the model as it is, on the inputs as they are.  Logits are the output's
     `logits`, or the output if it is a tensor.  All run in eval mode, without gradients; the model, its modes and its
     batch norms' statistics stay as they are.
-    >>> compare_dtypes(toys.root_leaf(tensor([1.0, 1.0])), {"x": tensor([257.0, 1.0])}, [torch.bfloat16])
+    >>> model = toys.root_leaf(tensor([1.0, 1.0]))
+    >>> compare_dtypes(model, {"x": tensor([257.0, 1.0])}, [torch.bfloat16])
     [{'dtype': torch.bfloat16, 'footprint': 4, 'mean_gap': 0.5, 'max_gap': 1.0}]
+    >>> model.factor.dtype
+    torch.float32
     >>> compare_dtypes(toys.dummy_model(), {"x": toys.dummy_input()}, [torch.float32])
     [{'dtype': torch.float32, 'footprint': 120, 'mean_gap': 0.0, 'max_gap': 0.0}]
     """
@@ -651,8 +681,8 @@ def cast_except(model: nn.Module, dtype: torch.dtype, patterns: list[str]) -> nn
 
     patterns: globs as in `fnmatch`, matched against full module names; the root's is "".  Parameters and buffers of a
     module that matches, and of everything below it, keep their dtypes.  A tied parameter keeps its dtype if any of
-    its modules matches, by any of its names.  Integer and bool buffers always do.  The original stays as it is; ties
-    and modes are kept.
+    its modules matches, by any of its names.  Integer and bool buffers always do.  The original stays as it is; ties,
+    modes and `requires_grad` are kept.
     >>> model = cast_except(toy_behaviours.nested(), torch.bfloat16, ["encoder.0", "*.norm"])
     >>> [block.attention.query.weight.dtype for block in model.encoder], model.encoder[1].norm.bias.dtype
     ([torch.float32, torch.bfloat16], torch.float32)
@@ -696,10 +726,12 @@ def first_overflow(model: nn.Module, inputs: dict, dtype: torch.dtype) -> str | 
     A copy of the model runs, in the model's own mode and without gradients, on the inputs (keyword arguments) with
     their float tensors in `dtype`.  First in order of execution; "" if the root is the leaf; None if all outputs are
     finite.  An output counts with every float tensor in it.  The model keeps no hooks.  An exception before the first
-    overflow propagates.
-    >>> model, x = toy_behaviours.staged([2.0**15, 1.0, 2.0**15], order=[1, 2, 0]), torch.full((1, 16), 4.0)
-    >>> first_overflow(model, {"x": x}, torch.float16), first_overflow(model, {"x": x}, torch.bfloat16)
-    ('stage_2', None)
+    overflow propagates; after it, it does not matter whether one does.
+    >>> model = toy_behaviours.staged([1.0, 2.0**15, 1.0, 1.0, 1.0], order=[4, 1, 2, 0, 3])  # runs stage_4 first
+    >>> first_overflow(model, {"x": torch.full((1, 16), 4.0)}, torch.float16)
+    'stage_1'
+    >>> first_overflow(model, {"x": torch.full((1, 16), 4.0)}, torch.bfloat16) is None
+    True
     """
 
     def tensors(output: Any) -> list[Tensor]:

@@ -61,7 +61,8 @@ def scale_and_zero_point(tensor: Tensor, dtype: torch.dtype = torch.int8) -> tup
 
     tensor: float, any shape.  dtype: int8 or uint8.  The range is taken in float64: the width of a float16
     tensor's range may exceed float16.  The zero point is an int inside the dtype's range, rounded to nearest.
-    All zeros give (1.0, 0).  ValueError if the tensor is empty or not finite.
+    All zeros give (1.0, 0).  ValueError if the tensor is empty or not finite.  Ranges whose width or scale float64 cannot
+    hold (from -1.7e308 to 1.7e308, or from 0 to 5e-324) do not occur.
     >>> scale_and_zero_point(tensor([-28.25, 100.0, 226.75]))
     (1.0, -100)
     >>> scale_and_zero_point(tensor([51.0, 127.5]), torch.uint8)
@@ -123,8 +124,8 @@ def linear_dequantize(q: Tensor, scale: float, zero_point: int) -> Tensor:
     """Return the float32 values that codes stand for: scale * (q - zero_point).
 
     q: int8 or uint8, any shape; same shape.  The subtraction is exact, then one product.
-    >>> linear_dequantize(tensor([127, -70, -128], dtype=torch.int8), 0.5, -70)
-    tensor([98.5, 0.0, -29.0])
+    >>> linear_dequantize(tensor([[127], [-70], [-128]], dtype=torch.int8), 0.5, -70)
+    tensor([[98.5], [0.0], [-29.0]])
     >>> linear_dequantize(tensor([0, 255], dtype=torch.uint8), 2.0, 200)
     tensor([-400.0, 110.0])
     """
@@ -180,10 +181,12 @@ def quantize_model(
     """Quantize the model with quanto, in place and not frozen, and return the same object.
 
     weights, activations: a quanto qtype or its name.  exclude: a glob on qualified names, or a list of them; what
-    matches stays float.  ValueError, the model unchanged, for anything else (torch.int8, "int8", weights=None).
+    matches stays float.  Training modes stay.  ValueError, the model unchanged, for anything else (torch.int8, "int8",
+    weights=None); its text lists the names that quanto knows.
     >>> model = toys.mlp()
-    >>> quantize_model(model, "qint4", "qint8", exclude="*.1") is model
-    True
+    >>> returned = quantize_model(model, "qint4", "qint8", exclude="*.1")
+    >>> type(returned).__name__, returned is model
+    ('Mlp', True)
     >>> [type(layer).__name__ for layer in model.layers]
     ['QLinear', 'Linear']
     >>> model.layers[0].weight_qtype.name, model.layers[0].activation_qtype.name, model.layers[0].frozen
@@ -200,10 +203,14 @@ def quantize_model(
 
 # %% tags=["core"]
 def quantize_and_freeze(model: nn.Module, weights: str | quanto.qtype = "qint8") -> nn.Module:
-    """Quantize the model's weights, freeze it, and return the same object.
+    """Quantize the model's weights and freeze it, in place, and return the same object.
 
-    weights and ValueError as in `quantize_model`.  Frozen weights hold codes, no floats.
-    >>> layer = quantize_and_freeze(toys.mlp_from([torch.diag(torch.full((16,), 254.0))])).layers[0]
+    weights and ValueError as in `quantize_model`.  Frozen weights hold codes, no floats.  Training modes stay.
+    >>> model = toys.mlp_from([torch.diag(torch.full((16,), 254.0))])
+    >>> returned = quantize_and_freeze(model)
+    >>> type(returned).__name__, returned is model
+    ('Mlp', True)
+    >>> layer = model.layers[0]
     >>> layer.weight._data[0, :3], layer.weight._scale[0]
     (tensor([127, 0, 0], dtype=torch.int8), tensor([2.0]))
     >>> quantize_and_freeze(toys.mlp(), "qint4").layers[0].weight.qtype.name
@@ -262,15 +269,19 @@ def is_frozen(model: nn.Module) -> bool:
 
     A layer is quantized if its weights have a qtype: quanto's modules (`quanto.QModuleMixin`) keep it in `weight_qtype`,
     which is None for a layer norm, and answer `frozen`.
-    >>> model = toys.mlp()
-    >>> before = is_frozen(model)
+    >>> model = toys.mlp([16, 16, 16, 16])
+    >>> is_frozen(model)
+    False
     >>> quanto.quantize(model, weights="qint8")
-    >>> quantized = is_frozen(model)
+    >>> is_frozen(model)
+    False
+    >>> model.layers[2].freeze()
+    >>> last = is_frozen(model)
     >>> model.layers[0].freeze()
-    >>> half = is_frozen(model)
+    >>> first_and_last = is_frozen(model)
     >>> model.layers[1].freeze()
-    >>> before, quantized, half, is_frozen(model)
-    (False, False, False, True)
+    >>> last, first_and_last, is_frozen(model)
+    (False, False, True)
     """
     ### BEGIN SOLUTION
     layers = [m for m in model.modules() if isinstance(m, quanto.QModuleMixin) and m.weight_qtype is not None]
@@ -453,7 +464,7 @@ def generate_text(model: nn.Module, tokenizer, prompt: str, max_new_tokens: int 
     """Return the model's greedy answer to the prompt, as text without special tokens, not stripped otherwise.
 
     model: encoder-decoder with `generate`.  Greedy whatever its generation config says (do_sample=False, num_beams=1);
-    the config's other settings hold.  In eval mode, without gradients; every submodule then has its old mode again.
+    the config's other settings hold.  In eval mode; every submodule then has its old mode again.
     >>> model, tokenizer = models.tiny_t5()
     >>> generate_text(model.train(), tokenizer, "translate number to words: 4071")
     'four thousand seventy-one'
@@ -498,11 +509,17 @@ def compare_precisions(build: Callable[[], nn.Module], evaluate: Callable[[nn.Mo
 
     Each row is a dict of `precision` (its name), `bytes` (as `stored_bytes` counts) and `score` (what
     `evaluate(model)` returned), on a fresh float32 model from `build()`: one build and one evaluation for each row.
-    >>> rows = compare_precisions(toys.mlp, lambda model: str(next(model.parameters()).dtype))
-    >>> [(row["precision"], row["bytes"], row["score"]) for row in rows[:3]]
-    [('float32', 4288, 'torch.float32'), ('bfloat16', 2144, 'torch.bfloat16'), ('float16', 2144, 'torch.float16')]
+    Quantized models are frozen before they are evaluated.
+    >>> def describe(model):
+    ...     weight = model.layers[0].weight
+    ...     return f"{weight.dtype} {type(weight).__name__}"
+    >>> rows = compare_precisions(toys.mlp, describe)
+    >>> [row["precision"] for row in rows]
+    ['float32', 'bfloat16', 'float16', 'qint8', 'qint4', 'qint2']
+    >>> rows[1]
+    {'precision': 'bfloat16', 'bytes': 2144, 'score': 'torch.bfloat16 Parameter'}
     >>> rows[3]
-    {'precision': 'qint8', 'bytes': 1424, 'score': 'torch.float32'}
+    {'precision': 'qint8', 'bytes': 1424, 'score': 'torch.float32 WeightQBytesTensor'}
     """
     ### BEGIN SOLUTION
     rows = []
@@ -565,11 +582,16 @@ def choose_precision(
     """Return the first precision, in the order of `compare_precisions`, that fits the budget and reaches the score.
 
     It fits if its bytes are at most the budget, and reaches the score if its own is at least min_score; nan never does.
-    If none does, ValueError; its text names all six, and with each the number it missed: budget_bytes or min_score.
-    >>> choose_precision(toys.mlp, lambda model: 0.9, 1424, 0.9)
+    If none does, ValueError; its text names all six, and beside each the value of the limit that it missed, budget_bytes
+    or min_score, but no limit that it kept.
+    >>> choose_precision(toys.mlp, lambda model: 0.9, 1500, 0.8)
     'qint8'
-    >>> choose_precision(toys.mlp, lambda model: float(next(model.parameters()).dtype == torch.float32), 4000, 1.0)
+    >>> choose_precision(toys.mlp, lambda model: float(next(model.parameters()).dtype == torch.float32), 4000, 0.8)
     'qint8'
+    >>> choose_precision(toys.mlp, lambda model: 0.9, 2144, 0.8)
+    'bfloat16'
+    >>> choose_precision(toys.mlp, lambda model: 0.9, 5000, 0.9)
+    'float32'
     >>> choose_precision(toys.mlp, lambda model: nan, 5000, 0.5)
     Traceback (most recent call last):
         ...
@@ -597,7 +619,7 @@ def symmetric_scale(tensor: Tensor, dtype: torch.dtype = torch.int8) -> float:
     """Return the step that puts the largest magnitude in `tensor` on the largest value of `dtype`.
 
     tensor: float, any shape.  dtype: any integer dtype.  All zeros give 1.0.  ValueError if empty or not finite.
-    >>> symmetric_scale(tensor([-254.0, 0.5, 100.0]))
+    >>> symmetric_scale(tensor([[1.0, 0.5], [-254.0, 100.0]]))
     2.0
     >>> symmetric_scale(tensor([-51.0, 25.5]), torch.uint8)
     0.2
@@ -615,7 +637,7 @@ def quantization_error(tensor: Tensor, restored: Tensor) -> float:
     """Return the mean squared difference of two tensors, computed in float64.
 
     Float, of one shape; ValueError otherwise, and if they are empty.
-    >>> quantization_error(tensor([1.0, 2.0, 4.0, -1.0]), tensor([1.5, 2.0, 3.0, -1.0]))
+    >>> quantization_error(tensor([[1.0, 2.0], [4.0, -1.0]]), tensor([[1.5, 2.0], [3.0, -1.0]]))
     0.3125
     >>> quantization_error(tensor([300.0], dtype=torch.float16), tensor([-300.0], dtype=torch.float16))
     360000.0
@@ -659,7 +681,8 @@ def quantize_rows(weight: Tensor) -> tuple[Tensor, Tensor]:
     """Quantize each row of a matrix symmetrically to int8, as quanto does: (codes, scales).
 
     weight: float32 (rows, columns).  codes: int8, same shape.  scales: float32 (rows, 1), the row's largest magnitude
-    / 127; both equal quanto's `_data` and `_scale` bit for bit.  A zero row has codes 0 and any finite scale >= 0.
+    / 127; both equal quanto's `_data` and `_scale` bit for bit.  For one row too scales are (1, 1), where quanto keeps a
+    scalar.  A zero row has codes 0 and any finite scale >= 0.
     >>> quantize_rows(tensor([[127.0, -63.5, 0.5], [-254.0, 100.0, 3.0]]))
     (tensor([[127, -64, 0], [-127, 50, 2]], dtype=torch.int8), tensor([[1.0], [2.0]]))
     >>> quantize_rows(tensor([[0.0, 0.0]]))[0]
@@ -704,7 +727,8 @@ def quantize_rows(weight: Tensor) -> tuple[Tensor, Tensor]:
 def quantized_copy(model: nn.Module, weights: str = "qint8", exclude: str | list[str] | None = None) -> nn.Module:
     """Return a quantized, frozen copy of the model; the model itself stays as it is.
 
-    weights, exclude and ValueError as in `quantize_model`.  Mind the order: a frozen model cannot be copied.
+    weights, exclude and ValueError as in `quantize_model`.  Training modes and the ties of what stays float are kept.
+    Mind the order: a frozen model cannot be copied.
     >>> model = toys.mlp()
     >>> frozen = quantized_copy(model, exclude="*.1")
     >>> [type(layer).__name__ for layer in [*model.layers, *frozen.layers]], frozen.layers[0].frozen
@@ -753,8 +777,12 @@ def predicted_int8_bytes(model: nn.Module, exclude: str | tuple[str, ...] | list
 
     Linear and Conv2d: 1 byte per weight; per output row (the weight's first dimension) a scale, and per layer two
     scalars, all in the weight's dtype.  exclude: a glob or globs on qualified names, matched by `fnmatch` as in quanto.
-    >>> predicted_int8_bytes(toys.mlp([16, 32, 16], bias=False).half(), exclude="layers.1")
-    1604
+    >>> predicted_int8_bytes(toys.mlp([16, 32, 16], bias=False))
+    1232
+    >>> predicted_int8_bytes(toys.mlp([16, 32, 16], bias=False).half())
+    1128
+    >>> predicted_int8_bytes(toys.mlp([16, 32, 16], bias=False), exclude="layers.1")
+    2696
     >>> predicted_int8_bytes(toys.tied(vocabulary=32, width=16), exclude=("body",))
     3912
     """
@@ -826,6 +854,15 @@ def calibrate(model: nn.Module, batches: list[dict]) -> nn.Module:
     >>> batches = [{"x": torch.full((1, 16), 254.0)}, {"x": torch.full((1, 16), 1524.0)}]
     >>> round(calibrate(model, batches).layers[0].input_scale.item(), 4), model.training  # 0.9 * 2 + 0.1 * 12
     (3.0, True)
+    >>> from exercises.kit.probes.l4 import calibrations
+    >>> len(calibrations(calibrate, model, batches))
+    1
+    >>> from exercises.kit.toys.quantized_models import spy
+    >>> model = spy()  # a model that counts its calls, and those in training mode or with gradients
+    >>> quanto.quantize(model, weights="qint8", activations="qint8")
+    >>> counted = calibrate(model, [{"x": torch.ones(1, 16)}] * 3)
+    >>> [int(count) for count in (counted.calls, counted.trained, counted.recorded)]
+    [3, 0, 0]
     """
     if not batches or all(getattr(module, "activation_qtype", None) is None for module in model.modules()):
         raise ValueError("there are no batches, or no activations to calibrate")
@@ -909,6 +946,8 @@ def save_quantized(model: nn.Module, folder: str | Path) -> None:
     >>> quanto.freeze(model)
     >>> folder = Path(tempfile.mkdtemp(), "new")
     >>> save_quantized(model, str(folder))
+    >>> any(path.read_bytes().startswith(b"PK") for path in folder.iterdir())  # so a pickle by torch.save begins
+    False
     >>> 4096 < sum(path.stat().st_size for path in folder.iterdir()) < 8192
     True
     """

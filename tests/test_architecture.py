@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = {"exercises", "solutions", "graders", "tests"}
-FILES = {"pyproject.toml", "README.md", "LICENSE", "requirements.lock", ".gitignore", ".ci"}
+FILES = {"pyproject.toml", "README.md", "LICENSE", "requirements.lock", ".gitignore", ".ci", ".devcontainer.json"}
 MAY_IMPORT = {
     "exercises": {"exercises"},
     "solutions": {"exercises", "solutions"},

@@ -4,7 +4,11 @@ Nothing is imported here, so that a lesson pays only for what it uses.
 """
 
 import importlib
+import logging
 from types import ModuleType
+
+# quanto imports this module of torch, which warns of a CUDA toolkit without a GPU: no news to a student.
+logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
 
 _NAMES_IN_LESSONS = {"toy_behaviours": "toys.behaviours", "toy_transformers": "toys.small_transformers"}
 

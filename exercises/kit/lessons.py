@@ -7,6 +7,7 @@ hints.json    {lesson: {exercise: [{"example", "value", "hint"}]}}: at the examp
 """
 
 import json
+import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -29,6 +30,11 @@ class Exercise:
     examples: str
     stub: str = ""
     steps: tuple[str, ...] = ()
+
+    @property
+    def in_place(self) -> bool:
+        """Whether it may change its first argument."""
+        return says_in_place(self.examples)
 
 
 @dataclass(frozen=True)
@@ -64,6 +70,17 @@ def _lesson(entry: dict) -> Lesson:
         for part in entry["exercises"]
     )
     return Lesson(entry["name"], entry.get("title", ""), exercises)
+
+
+def says_in_place(statement: str) -> bool:
+    """Return whether a statement says "in place": only then may the exercise change its first argument."""
+    return re.search(r"\bin\s+place\b", statement) is not None
+
+
+@cache
+def works_in_place(exercise: str) -> bool:
+    """Return whether an exercise of this name may change its first argument."""
+    return any(each.in_place for lesson in lessons().values() for each in lesson.exercises if each.name == exercise)
 
 
 def hint_for(exercise: Exercise, example: int, fingerprint: str) -> str | None:

@@ -20,6 +20,8 @@ from typing import Any
 import torch
 
 from exercises.kit.checking.examples import fingerprint
+from exercises.kit.checking.watching import Watch
+from exercises.kit.lessons import says_in_place
 from graders import ROOT
 from graders.authoring.source import Exercise, Lesson, LessonError
 from graders.judge.contract import slips_of
@@ -52,8 +54,8 @@ def _hints_of(exercise: Exercise, slips: list[Any], names: dict[str, Any]) -> li
     sentences: dict[tuple[int, str], set[str]] = {}
     first: dict[tuple[int, str], set[str]] = {}  # of the slips for which it is the first wrong value
     for slip in slips:
-        answers = enumerate(_answers(exercise, slip, names))
-        wrong = [(example, value) for example, value in answers if value is not None and value != right[example]]
+        told = map(_told, _answers(exercise, slip, names), right)
+        wrong = [(example, value) for example, value in enumerate(told) if value is not None]
         for place in wrong:
             sentences.setdefault(place, set()).add(slip.sentence)
         for place in wrong[:1]:
@@ -66,35 +68,43 @@ def _hints_of(exercise: Exercise, slips: list[Any], names: dict[str, Any]) -> li
     return [{"example": place[0], "value": place[1], "hint": hint} for place, hint in sorted(single.items())]
 
 
-def _answers(exercise: Exercise, function: Callable, names: dict[str, Any]) -> list[str | None]:
-    """Return the fingerprint of every example's value or exception; None for set-up and for what cannot be reached."""
+def _told(got: tuple[str, str] | None, want: tuple[str, str] | None) -> str | None:
+    """Return what the public check sees that is not right: another value, else what was left behind; None if nothing is."""
+    if got is None or want is None or got == want:
+        return None
+    return got[0] if got[0] != want[0] else got[1]
+
+
+def _answers(exercise: Exercise, function: Callable, names: dict[str, Any]) -> list[tuple[str, str] | None]:
+    """Return for every example the fingerprint of its value or exception, and what it left behind.
+
+    None for what cannot be reached.
+    """
     examples = doctest.DocTestParser().get_examples(exercise.docstring)
-    space = {**names, "tensor": torch.tensor, "inf": math.inf, "nan": math.nan, exercise.name: function}
-    found: list[str | None] = [None] * len(examples)
+    watch = Watch(function, says_in_place(exercise.docstring))
+    space = {**names, "tensor": torch.tensor, "inf": math.inf, "nan": math.nan, exercise.name: watch.watched()}
+    found: list[tuple[str, str] | None] = [None] * len(examples)
     for index, example in enumerate(examples):
         code = compile(example.source.strip(), "<example>", "eval" if example.want else "exec")
         try:
-            with _undisturbed():
+            with watch.example(), _undisturbed():
                 value = eval(code, space)
-            found[index] = fingerprint(value) if example.want else None
+            told = fingerprint(value) if example.want else ""
         except Exception as error:
-            found[index] = fingerprint(error)
-            if not example.want:
-                break
+            told = fingerprint(error)
+        found[index] = told, watch.mark if watch.left else ""
+        if told.startswith("raises ") and not example.want:
+            break
     return found
 
 
 @contextlib.contextmanager
 def _undisturbed() -> Iterator[None]:
-    """Keep what a statement changes or prints from the next one, as the kit does when it runs the examples."""
-    dtype, gradients, quiet = torch.get_default_dtype(), torch.is_grad_enabled(), io.StringIO()
-    try:
-        with torch.random.fork_rng(devices=[]), contextlib.redirect_stdout(quiet), contextlib.redirect_stderr(quiet):
-            torch.manual_seed(0)
-            yield
-    finally:
-        torch.set_default_dtype(dtype)
-        torch.set_grad_enabled(gradients)
+    """Keep what a statement draws or prints from the next one, as the kit does when it runs the examples."""
+    quiet = io.StringIO()
+    with torch.random.fork_rng(devices=[]), contextlib.redirect_stdout(quiet), contextlib.redirect_stderr(quiet):
+        torch.manual_seed(0)
+        yield
 
 
 def _module(root: Path, package: str, name: str) -> ModuleType:

@@ -19,7 +19,8 @@ from nbformat import NotebookNode
 from nbgrader.preprocessors import CheckCellMetadata, ClearHiddenTests, ClearSolutions
 
 from graders.authoring.source import DEFINITION, Exercise, Lesson, LessonError, answer_points, is_exercise, tags
-from graders.judge.checks import DEFAULT_POINTS, snake_case
+from graders.judge.checks import DEFAULT_POINTS
+from graders.judge.names import snake_case
 
 CHECK_IMPORT = "from exercises.kit.examples import check, hint"
 FAIL_CLOSED = """### BEGIN HIDDEN TESTS
@@ -128,7 +129,7 @@ def _set(cell: NotebookNode, **flags: bool | float) -> None:
 def _with_checks(lesson: Lesson, notebook: NotebookNode, points: Mapping[str, float]) -> NotebookNode:
     """Import `check` in the first code cell, and put a test cell behind every exercise."""
     first = next(cell for cell in notebook.cells if cell.cell_type == "code")
-    first.source += f"\n{CHECK_IMPORT}"
+    first.source = f"{CHECK_IMPORT}\n\n{first.source}"
     cells = []
     for cell in notebook.cells:
         cells.append(cell)

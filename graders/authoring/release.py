@@ -14,7 +14,8 @@ from graders.authoring.source import Lesson, read_lessons
 
 _MANIFEST = ".kit.json"
 _SUPPORT = ("kit", "models")  # folders of exercises/ that go to students as they are
-_SINGLE = ("__init__.py", "conftest.py")
+_SINGLE = ("__init__.py", "conftest.py", "setup.sh", "README.md")
+_EXTRAS = ("notebook",)
 _PROJECT = ("name", "version", "description", "readme", "requires-python", "license", "dependencies")
 
 
@@ -52,9 +53,11 @@ def kit_files(root: Path = ROOT) -> dict[str, bytes]:
 
 def student_project(project: dict[str, Any]) -> str:
     """Return the pyproject.toml of the kit: the project's own students' part, with no package but exercises."""
+    extras = project["project"].get("optional-dependencies", {})
     tables = {
         "build-system": project["build-system"],
         "project": {key: project["project"][key] for key in _PROJECT},
+        "project.optional-dependencies": {name: extras[name] for name in _EXTRAS if name in extras},
         "tool.setuptools.packages.find": {"include": ["exercises*"]},
         "tool.pytest.ini_options": project["tool"]["pytest"]["ini_options"],
     }

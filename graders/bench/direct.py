@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from graders import lessons
-from graders.judge import checks
+from graders.judge import checks, names
 from graders.judge.contract import StudentRaised
 from graders.judge.proxy import Proxy
 from graders.judge.recording import in_process
@@ -80,5 +80,5 @@ class Floor:
     @pytest.fixture
     def generator(self, request: pytest.FixtureRequest) -> torch.Generator:
         spec = getattr(request.node, "callspec", None)
-        name = checks.exercise_name(request.cls)
+        name = names.exercise_name(request.cls)
         return checks.generator(SEED, name, request.node.originalname, spec.id if spec else "")

@@ -7,13 +7,15 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from graders import ROOT, lessons
-from graders.cohort import submissions, verdicts
+from graders.cohort import judges, submissions, verdicts
 from graders.cohort.submissions import Submission
 from graders.collecting.processes import Zygote
-from graders.judge.judge import Judge
+
+if TYPE_CHECKING:
+    from graders.judge.judge import Judge
 
 
 class Bench:
@@ -30,6 +32,8 @@ class Bench:
         return self._zygotes[libraries]
 
     def judge(self, lesson: str) -> Judge:
+        from graders.judge.judge import Judge  # heavy; only those who judge need it
+
         if lesson not in self._judges:
             zygote = self.zygote(lessons.libraries(lesson))
             zygote.warm()
@@ -138,8 +142,13 @@ def grade(
         for known in done.values():
             each(known, len(found))
         todo = {index: one for index, one in enumerate(found) if index not in done}
-        run = _one_by_one if scheduler is None and workers == 1 else _on_several
-        for index, verdict in run(todo, book.seed, hidden, workers, scheduler):
+        if scheduler is None:
+            run = judges.judged(iter(todo.items()), book.seed, hidden, workers)
+        else:
+            run = _elsewhere(todo, book.seed, hidden, scheduler)
+        for index, one, (verdict, fault) in run:
+            if verdict is None:
+                verdict = _not_graded(one, fault, book)
             book.add(verdict)
             done[index] = verdict
             each(verdict, len(found))
@@ -148,40 +157,34 @@ def grade(
         book.close()
 
 
-Verdicts = Iterator[tuple[int, dict[str, Any]]]
+def _not_graded(one: Submission, fault: str, book: verdicts.Book) -> dict[str, Any]:
+    """Return the verdict on a submission that nothing was decided on, and write down why."""
+    book.log(f"{one.student}, {one.lesson or one.name}:\n{fault}")
+    made_with = verdicts.environment("unknown", book.seed)
+    return verdicts.record(one.student, one.lesson, one.data, made_with, reason=judges.FAULT, older=one.older)
 
 
-def _one_by_one(
-    todo: dict[int, Submission], seed: str, hidden: tuple[str, ...], workers: int, scheduler: str | None
-) -> Verdicts:
-    bench = Bench(seed, hidden)
-    try:
-        for index, one in todo.items():
-            yield index, bench.grade(one)
-    finally:
-        bench.close()
+def _elsewhere(
+    todo: dict[int, Submission], seed: str, hidden: tuple[str, ...], scheduler: str
+) -> Iterator[tuple[int, Submission, judges.Judged]]:
+    """Let Dask spread the submissions over the machines of a scheduler."""
+    from dask.distributed import Client, as_completed
 
-
-def _on_several(
-    todo: dict[int, Submission], seed: str, hidden: tuple[str, ...], workers: int, scheduler: str | None
-) -> Verdicts:
-    """Let Dask spread the submissions over processes here, or over the machines of a scheduler."""
-    from dask.distributed import Client, LocalCluster, as_completed
-
-    cluster = None if scheduler else LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None)
-    with Client(cluster or scheduler) as client:
+    with Client(scheduler) as client:
         futures = {client.submit(grade_here, one, seed, hidden, pure=False): index for index, one in todo.items()}
         for future in as_completed(list(futures)):
-            yield futures[future], future.result()
-    if cluster is not None:
-        cluster.close()
+            index = futures[future]
+            if future.status == "error":
+                yield index, todo[index], judges.Judged(None, f"the scheduler lost it: {future.exception()!r}")
+            else:
+                yield index, todo[index], judges.Judged(*future.result())
 
 
 _benches: dict[tuple[str, tuple[str, ...]], Bench] = {}
 
 
-def grade_here(one: Submission, seed: str, hidden: tuple[str, ...]) -> dict[str, Any]:
+def grade_here(one: Submission, seed: str, hidden: tuple[str, ...]) -> judges.Judged:
     """Grade one submission in this process of a cluster; its judges stay for the next one."""
     if (seed, hidden) not in _benches:
         _benches[seed, hidden] = Bench(seed, hidden)
-    return _benches[seed, hidden].grade(one)
+    return judges.guarded(lambda: _benches[seed, hidden].grade(one))

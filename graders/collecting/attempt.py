@@ -12,6 +12,7 @@ from typing import Any
 from graders.collecting import processes
 from graders.collecting.deadlines import Deadline
 from graders.collecting.endings import ERROR, NOT_STARTED, WorkerEnded, one_line
+from graders.collecting.first_cause import first_cause
 from graders.collecting.processes import Zygote
 from graders.wire import schema
 from graders.wire.recipes import Unreadable
@@ -124,8 +125,8 @@ class Attempt:
         ended = self._submission.fatal_to(self._asked.numbers).get(last["number"])
         if ended is not None:
             return ended.outcome, f"its cell did not finish: {ended}"
-        if str(last["number"]) in self.errors:
-            told = self.errors[str(last["number"])]
+        told = self.errors.get(str(last["number"]))
+        if told is not None and not told["went_on"]:
             outcome = "memory" if "MemoryError" in told["bases"] else ERROR
             return outcome, one_line(f"its cell raised {told['kind']}: {told['text']} (line {told['line']})")
         return None
@@ -223,6 +224,10 @@ class Attempt:
         self.end()
         self._open([call])
         self._collect([call])
+
+    def first_cause(self, message: str) -> str:
+        """Return a line that names the cell which was lost before what a message misses, "" if there is none."""
+        return first_cause(message, list(self._submission.cells.values()), self.errors)
 
     def end(self) -> None:
         if self._worker is not None:

@@ -17,7 +17,8 @@ from typing import Any
 from graders import ROOT
 from graders.collecting.deadlines import Clock, Deadline
 from graders.collecting.endings import WorkerEnded
-from graders.wire import frames, schema
+from graders.errors import Problem
+from graders.wire import frames, schema, tiers
 from graders.wire.recipes import Unreadable
 
 CALL_SECONDS = 10.0
@@ -30,6 +31,7 @@ _KEPT_ENVIRONMENT = (
     "LC_ALL",
     "ATEN_CPU_CAPABILITY",
     "ONEDNN_MAX_CPU_ISA",
+    "GRADERS_MEMORY",
     "GRADERS_TIER",
     "LD_LIBRARY_PATH",
 )
@@ -134,8 +136,15 @@ class Zygote:
         self._control: socket.socket | None = None
         self._scratch = ""
 
+    @property
+    def pid(self) -> int:
+        """The number of the zygote's process, 0 before it runs."""
+        return self._process.pid if self._process else 0
+
     def _start(self) -> None:
         self.close()
+        if wrong := tiers.wrong_setting():
+            raise Problem(wrong)
         self._scratch = tempfile.mkdtemp(prefix="graders-")
         here, there = socket.socketpair()
         root = str(ROOT)
@@ -162,7 +171,13 @@ class Zygote:
         there.close()
         self._control = here
         here.settimeout(START_SECONDS)
-        self.tier = {b"N": "namespaces", b"P": "process"}[here.recv(1)]
+        self.tier = tiers.of_rank(*struct.unpack("<b", frames.read_exactly(here, 1)))
+        if not tiers.enough(self.tier):
+            self.close()
+            raise Problem(
+                f"this machine isolates with the tier `{self.tier}`, and `{os.environ[tiers.REQUIRED]}` is required; "
+                "`python -m graders selfcheck` says what each tier stops here"
+            )
 
     def _ask(self, message: bytes, descriptors: tuple[int, ...] = ()) -> None:
         assert self._control is not None
@@ -258,3 +273,13 @@ class Zygote:
         if self._scratch:
             shutil.rmtree(self._scratch, ignore_errors=True)
             self._scratch = ""
+
+
+def refuse_below(tier: str) -> None:
+    """Require a tier from now on, in this process and what it starts. Raises Problem if this machine does not allow it."""
+    os.environ[tiers.REQUIRED] = tier
+    zygote = Zygote()
+    try:
+        zygote.warm()
+    finally:
+        zygote.close()

@@ -181,7 +181,7 @@ class Judge(NbGraderPreprocessor):
             verdict = judges.answer(asked)
         except JudgeEnded as error:
             raise NbGraderException(f"{asked.student}: the judge failed: {error}") from None
-        if verdict["environment"]["isolation"] == "process":
+        if verdict["environment"]["isolation"].startswith("process"):
             self.log.warning("no isolation on this machine: what is judged can read its disk (see graders/README.md)")
         if verdict["status"] == GRADED:
             self.log.info("Judged %s: %g of %g points", asked.student, verdict["score"], verdict["max_score"])

@@ -195,7 +195,7 @@ def _place(master: Master, made: list[tuple[Master | None, dict[str, Any]]]) -> 
 
 
 def _cell(cell: _Cell, master: Master | None) -> dict[str, Any]:
-    kind = master.kind if master else cell.kind
+    kind = master.kind if master else "markdown" if cell.kind == "raw" else cell.kind  # pages take raw cells for HTML
     source = master.source if master and master.locked else cell.source
     made: dict[str, Any] = {"cell_type": kind, "source": source, "metadata": _metadata(master) if master else {}}
     if kind == "code":

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import re
-from copy import deepcopy
-from pathlib import Path
+from html import escape
 from typing import Any
 
 import jinja2
-from nbconvert.exporters import HTMLExporter
+from nbconvert.exporters import Exporter, HTMLExporter
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from nbformat import NotebookNode
 from nbgrader.api import Gradebook
-from traitlets.config import Config
 
+from graders.report import page
 from graders.report.feedback import clean
 
 LOST_CELL = "lost"  # the id of the cell that says why a submission could not be graded
-_TEMPLATES = Path(__file__).parent / "templates"
+_PICTURES = ("image/png", "image/jpeg", "image/gif", "image/webp")
 
 
 class FeedbackPage(HTMLExporter):
@@ -26,25 +25,21 @@ class FeedbackPage(HTMLExporter):
     It is made from the graded notebook, with no test source in it, and needs no other file and no network.
     """
 
-    def __init__(self, config: Config | None = None, **kwargs: Any) -> None:
-        """Take the configuration as it is but for the template: nbgrader, and formgrader too, name theirs in it."""
-        ours: dict[str, Any] = {"template_name": "feedback_page", "extra_template_basedirs": [str(_TEMPLATES)]}
-        ours["filters"] = {"markdown2html": safe_markdown}
-        merged = deepcopy(config) if config is not None else Config()
-        merged.merge(Config(FeedbackPage=ours))
-        super().__init__(config=merged, **kwargs)
-
-    def _preprocess(self, nb: NotebookNode, resources: Any) -> tuple[NotebookNode, Any]:
-        """Let nbgrader's preprocessors look up scores and comments, then arrange what the template shows."""
-        nb, resources = super()._preprocess(nb, resources)
+    def from_notebook_node(  # type: ignore[override] # the text of a page, as every exporter of nbconvert returns
+        self, nb: NotebookNode, resources: Any = None, **kwargs: Any
+    ) -> tuple[str, Any]:
+        """Let nbgrader's preprocessors look up scores and comments, then write the page."""
+        nb, resources = Exporter.from_notebook_node(self, nb, resources, **kwargs)
+        about = resources["nbgrader"]
         ours = [cell for cell in nb.cells if cell.metadata.get("nbgrader")]
         answers = {cell.metadata.nbgrader.grade_id: cell for cell in ours if cell.metadata.nbgrader.solution}
         graded = [cell for cell in ours if cell.metadata.nbgrader.grade or cell.metadata.nbgrader.get("task")]
-        resources["nbgrader"]["title"] = next(filter(None, map(_title, nb.cells)), resources["nbgrader"]["notebook"])
-        waiting = _waiting(resources["nbgrader"])
-        resources["nbgrader"]["parts"] = [_part(cell, answers, waiting) for cell in graded]
-        resources["nbgrader"]["lost"] = "".join(cell.source for cell in nb.cells if cell.get("id") == LOST_CELL)
-        return nb, resources
+        waiting = _waiting(about)
+        told = {name: about.get(name) for name in ("score", "max_score", "late_penalty")}
+        told["title"] = next(filter(None, map(_title, nb.cells)), about["notebook"])
+        told["parts"] = [_part(cell, answers, waiting) for cell in graded]
+        told["lost"] = "".join(cell.source for cell in nb.cells if cell.get("id") == LOST_CELL)
+        return page.render(told), resources
 
 
 def _title(cell: NotebookNode) -> str:
@@ -75,8 +70,8 @@ def _part(cell: NotebookNode, answers: dict[str, NotebookNode], waiting: set[str
     part["lines"] = [_labelled(line) for line in "\n".join(lines).strip("\n").split("\n")] if "".join(lines) else []
     part["look"] = "written" if not tests else "full" if ours.score >= ours.points else "part" if ours.score else "none"
     part["code"] = answer.source if tests and answer else cell.source if not tests and cell.cell_type == "code" else ""
-    part["cell"] = None if tests or cell.cell_type == "code" else cell
-    part["comment"] = (answer or cell).metadata.nbgrader.get("comment")
+    part["written"] = "" if tests or cell.cell_type == "code" else _html(cell.source, cell.get("attachments"))
+    part["comment"] = _html((answer or cell).metadata.nbgrader.get("comment"))
     return part
 
 
@@ -97,6 +92,32 @@ def safe_markdown(context: Any, source: str) -> str:
 
     nbgrader's own pages render such HTML as it is, scripts included, in the origin of the gradebook.
     """
-    attachments = context.get("cell", {}).get("attachments", {})
-    renderer = IPythonRenderer(escape=True, allow_harmful_protocols=False, attachments=attachments)
-    return str(MarkdownWithMath(renderer=renderer).render(source))
+    return _html(source, context.get("cell", {}).get("attachments"))
+
+
+def _html(source: str | None, attachments: dict[str, dict[str, str]] | None = None) -> str:
+    """Return Markdown as clean HTML; where it cannot be read, the text as it is."""
+    if not source:
+        return ""
+    try:
+        return page.clean(MarkdownWithMath(renderer=_Renderer(attachments or {})).render(source), names=False)
+    except Exception:  # of a parser that a student feeds: whatever it is, it costs this part alone
+        return page.plain(source)
+
+
+class _Renderer(IPythonRenderer):
+    """Writes HTML in which nothing runs: HTML and diagrams as text, no names, pictures only out of the notebook."""
+
+    def __init__(self, attachments: dict[str, dict[str, str]]) -> None:
+        super().__init__(escape=True, allow_harmful_protocols=False, exclude_anchor_links=True, attachments=attachments)
+
+    def block_mermaidjs(self, code: str) -> str:
+        return page.plain(code)
+
+    def image(self, text: str, url: str, title: str | None = None) -> str:
+        attached = self.attachments.get(url.removeprefix("attachment:"), {}) if url.startswith("attachment:") else {}
+        kind = next((kind for kind in _PICTURES if kind in attached), None)
+        if kind is not None or url.startswith("data:"):
+            source = f"data:{kind};base64,{attached[kind]}" if kind is not None else url
+            return f'<img src="{escape(source)}" alt="{escape(text)}">'
+        return escape(f"[picture that is not in the notebook: {text or url}]")

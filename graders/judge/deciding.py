@@ -14,14 +14,16 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, is_dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from exercises.kit.checking.closeness import relative, same
 from graders.collecting.endings import ERROR, FAILED, NOT_STARTED, PASSED, WorkerEnded, one_line
-from graders.judge import checks
+from graders.judge import checks, left_behind
 from graders.judge.contract import StudentRaised
 from graders.judge.proxy import Proxy, Values, describe_call, value_of
 from graders.judge.told import NEEDS_ANOTHER, told
+from graders.wire import notes
 
 if TYPE_CHECKING:
     from graders.judge.recording import Recording
@@ -61,6 +63,8 @@ class Answers(Protocol):
     def fate(self) -> tuple[str, str] | None: ...
 
     def ask(self, call: bytes) -> bytes: ...
+
+    def first_cause(self, message: str) -> str: ...
 
 
 class Apart(Protocol):
@@ -131,6 +135,8 @@ class Decider:
                 left = max(left - (time.process_time() - before), self._seconds / 50)
             self._sum_up(exercise, verdict)
         _settle(verdict, answers.stub)
+        cause = answers.first_cause(verdict.message) if verdict.outcome == ERROR else ""
+        verdict.message = f"{cause}\n{verdict.message}" if cause else verdict.message
         verdict.seconds = round(time.monotonic() - begun, 4)
         return verdict
 
@@ -148,7 +154,7 @@ class Decider:
             outcome, message = self.message(exercise.name, check.sentence, student, error)
             slips: set[str] = set()
             with contextlib.suppress(WorkerEnded), _limited(seconds):
-                slips = self._matching_slips(exercise.name, student, values)
+                slips = self._matching_slips(exercise.name, student, values, check.name == left_behind.NAME)
             return CheckVerdict(check.name, outcome, message, slips)
         return CheckVerdict(check.name, PASSED)
 
@@ -174,8 +180,12 @@ class Decider:
         _, _, name, args, kwargs, probe = student._calls[-1]
         return [describe_call(name, args, kwargs, vars(self.lesson.solution).get(name), probe)]
 
-    def _matching_slips(self, name: str, student: Proxy, values: Values) -> set[str]:
-        """Return the sentences of the slips that answer as the student did wherever the student's answer is not the reference's."""
+    def _matching_slips(self, name: str, student: Proxy, values: Values, only_left_behind: bool) -> set[str]:
+        """Return the sentences of the slips that answer as the student did wherever the student's answer is not the reference's.
+
+        only_left_behind: what is compared is not the answers, but what the calls left behind.
+        """
+        same = left_behind.alike if only_left_behind else partial(alike, values=values)
         known = self.recording.slips(name)
         told = [(call, reply) for call, reply, called, *_ in student._calls if called == name and reply is not None]
         likely: set[str] | None = None
@@ -185,8 +195,8 @@ class Decider:
                 theirs = [(sentence, ask(call)) for sentence, ask in known] if reply != right else []
             else:
                 right, theirs = self._apart.right(call), self._apart.slips(name, call)
-            if not alike(reply, right, values):
-                those = {sentence for sentence, answer in theirs if alike(reply, answer, values)}
+            if not same(reply, right):
+                those = {sentence for sentence, answer in theirs if same(reply, answer)}
                 likely = those if likely is None else likely & those
         return likely or set()
 
@@ -236,6 +246,7 @@ def hint(shown: set[str], slips: list[set[str]], ruled_out: Callable[[], set[str
 
 def alike(left: bytes, right: bytes, values: Values) -> bool:
     """Whether two answers are the same: values up to rounding, exceptions by type."""
+    left, right = notes.split(left)[1], notes.split(right)[1]
     if left == right:
         return True
     if left[:1] != right[:1]:

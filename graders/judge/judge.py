@@ -6,7 +6,6 @@ alone, in fresh workers, a few ahead of the checks.
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections import deque
 from typing import Any
@@ -85,12 +84,13 @@ class Judge(Decider):
 
 
 def _name_the_cause(verdicts: list[ExerciseVerdict], submission: Submission) -> None:
-    """Say it first when a failed exercise uses another one that failed."""
+    """Say it first when a failed exercise uses another one that failed; there is no hint then but that one's."""
     wrong = {verdict.name for verdict in verdicts if verdict.outcome != PASSED}
     for verdict in verdicts:
         below = [name for name in submission.rests_on(verdict.name) if name in wrong]
         if verdict.outcome not in (PASSED, NOT_STARTED) and below:
             verdict.message = f"rests on {', '.join(below)}, which is not right yet\n{verdict.message}"
+            verdict.hint = ""  # it would be said of this code, and the mistake may be in the other
 
 
 class _Local:
@@ -104,6 +104,9 @@ class _Local:
     def fate(self) -> None:
         return None
 
+    def first_cause(self, message: str) -> str:
+        return ""
+
 
 class _Here:
     """Stands for workers apart where all code is trusted, and so are its answers."""
@@ -113,8 +116,3 @@ class _Here:
 
     def slips(self, exercise: str, call: bytes) -> list[tuple[str, bytes]]:
         return [(sentence, ask(call)) for sentence, ask in self._slips(exercise)]
-
-
-def seed_hash(seed: str) -> str:
-    """Return the public commitment to a secret seed."""
-    return hashlib.sha256(seed.encode()).hexdigest()

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from graders.judge import checks
+from graders.judge import checks, left_behind
 from graders.judge.contract import slips_of
 from graders.judge.proxy import Proxy
 from graders.wire import schema
@@ -68,20 +68,25 @@ class Recording:
         return self._answers.setdefault(call, self._solution(call))
 
     def _record(self, exercise: checks.Exercise, reference: Proxy) -> list[bytes]:
-        calls: dict[bytes, bytes] = {}
+        """Run the checks on the reference and return the calls; the check of what these leave behind comes last."""
+        calls: dict[bytes, tuple] = {}
 
-        def ask(call: bytes) -> bytes:
-            asked.append(calls.setdefault(call, call))
-            return self._record_answer(call)
+        def run(check: checks.Check, case: checks.Case) -> None:
+            student = Proxy(self._record_answer)
+            where = f"{exercise.owner.__name__}.{check.name}[{case.id}]"
+            try:
+                exercise.run(check, case, self.seed, student, reference)
+            except Exception as error:
+                raise ValueError(f"{self.lesson.name}: the solution fails {where}: {error!r}") from error
+            asked = [calls.setdefault(call[0], call)[0] for call in student._calls]
+            self._by_case[exercise.name, check.name, case.id] = asked
 
         for check in exercise.checks:
             for case in check.cases:
-                asked = self._by_case[exercise.name, check.name, case.id] = []
-                where = f"{exercise.owner.__name__}.{check.name}[{case.id}]"
-                try:
-                    exercise.run(check, case, self.seed, Proxy(ask), reference)
-                except Exception as error:
-                    raise ValueError(f"{self.lesson.name}: the solution fails {where}: {error!r}") from error
+                run(check, case)
+        last = left_behind.check(list(calls.values()), vars(self.lesson.solution).get(exercise.name))
+        run(last, last.cases[0])
+        exercise.checks.append(last)
         if 2 * sum(len(self._answers[call]) for call in calls) > schema.MAX_ANSWERS:
             raise ValueError(f"{self.lesson.name}: the right answers of {exercise.name} are too large to be sent")
         return list(calls)

@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from graders.collecting.endings import one_line
+
 
 def write_csv(verdicts: Iterable[dict[str, Any]], path: Path) -> None:
     """Write the table in one go, so that a run that is killed leaves the old one."""
@@ -32,5 +34,8 @@ def write_csv(verdicts: Iterable[dict[str, Any]], path: Path) -> None:
 
 
 def harmless(value: Any) -> Any:
-    """Return a cell that no spreadsheet takes for a formula."""
-    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value
+    """Return a cell that no spreadsheet takes for a formula, of one line, without control and bidirectional characters."""
+    if not isinstance(value, str):
+        return value
+    text = one_line(value, len(value))
+    return f"'{text}" if text[:1] in ("=", "+", "-", "@") or value[:1] in ("\t", "\r") else text

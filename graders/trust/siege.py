@@ -20,6 +20,7 @@ from graders.cohort.grading import Bench
 from graders.cohort.submissions import Submission
 from graders.collecting import processes
 from graders.trust.attacks import Attack, corpus
+from graders.wire import tiers
 
 SEED = "siege"
 SHORT = {"CALL_SECONDS": 3.0, "EXERCISE_SECONDS": 5.0}
@@ -89,7 +90,9 @@ def siege(
     rows, scratch = [], set()
     with ProcessPoolExecutor(AT_ONCE, context, _start, (lesson,)) as pool:
         tier = pool.submit(_tier, lesson).result()
-        tried = [(attack, not attack.harmful or tier == "namespaces") for attack in attacks or corpus()]
+        tried = [
+            (attack, not attack.harmful or tiers.rank(tier) >= tiers.rank("landlock")) for attack in attacks or corpus()
+        ]
         judged = [
             pool.submit(_judge, lesson, text_of(attack, lesson, honest)) if ran else None for attack, ran in tried
         ]
@@ -159,7 +162,7 @@ def _told(verdict: dict[str, Any]) -> list[dict[str, Any]]:
 
 def _left_behind(scratch: list[str]) -> list[str]:
     """Return what the attacks left: files outside their scratch folders, and processes that outlived their judge."""
-    places = [ROOT, ROOT / "exercises" / "kit", Path.cwd(), Path.home(), Path("/tmp")]
+    places = [ROOT, ROOT / "exercises" / "kit", Path.cwd(), Path.home(), *map(Path, ("/tmp", "/var/tmp", "/dev/shm"))]
     files = [str(place / _LEFT_BEHIND) for place in places if (place / _LEFT_BEHIND).exists()]
     return files + [f"process {pid}" for pid in _processes_of(scratch)]
 

@@ -29,6 +29,7 @@ MAX_DIMENSIONS = 25
 MAX_KEYS = 1_000  # of one dict or set: with numbers of the same hash, its time grows with the square
 MAX_ALL_KEYS = 10_000
 MAX_DIGITS = 4300  # of a number: as many as Python itself reads
+MAX_NOTES = 4096  # bytes of what is noted beside an answer
 MAX_PLAN = 64 << 20  # bytes of a file's cells and plans
 
 _STRINGS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
@@ -99,9 +100,11 @@ def fits(value: Any, form: Any) -> bool:
 EXCEPTION = {
     "kind": str, "bases": [str], "text": str, "line": (int, None), "in_file": bool, "function": str, "source": str,
 }  # fmt: skip
-SENT = ("source", "line", "number", "flags", "error")  # what a worker gets of a cell
-ERRORS = {str: EXCEPTION}  # by the number of their cell
-CELL = {"source": str, "line": int, "number": int, "flags": int, "error": (str, None), "exercises": [str]}
+SENT = ("source", "line", "number", "flags", "error", "steps")  # what a worker gets of a cell
+ERRORS = {str: EXCEPTION | {"went_on": bool, "first": EXCEPTION}}  # by the number of their cell
+CELL = {
+    "source": str, "line": int, "number": int, "flags": int, "error": (str, None), "steps": str, "exercises": [str],
+}  # fmt: skip
 PLAN = {"cells": [CELL], "plans": {str: {"cells": [int], "rests_on": [str], "stub": bool}}, "defined": [str]}
 READ = ({"error": str}, {"lessons": {str: PLAN}})
 
@@ -109,6 +112,11 @@ READ = ({"error": str}, {"lessons": {str: PLAN}})
 def exception(body: bytes) -> dict[str, Any]:
     """Return an exception as a worker describes it. Raises Unreadable."""
     return _formed(parsed(body), EXCEPTION)
+
+
+def notes(body: bytes) -> list[str]:
+    """Return what a worker notes beside an answer. Raises Unreadable."""
+    return _formed(parsed(body, MAX_NOTES), [str])
 
 
 def errors(body: bytes) -> dict[str, Any]:

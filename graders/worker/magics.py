@@ -2,14 +2,18 @@
 
 Lines for the shell and most magics are accepted and ignored. `%%time` and its like leave their body, `%time x = f()` its
 statement; the body of `%%bash`, `%%html` or `%%timeit` is no code of the notebook. Files that a notebook writes for itself
-(`%%writefile own.py`) can be imported and run (`%run own.py`), in the worker's scratch folder.
+(`%%writefile own.py`) can be imported and run (`%run own.py`), in the worker's scratch folder. What a notebook asks of Colab
+(`drive.mount`, `files.upload`, `userdata.get`) does nothing.
 """
 
 from __future__ import annotations
 
+import importlib.abc
+import importlib.machinery
 import os
 import re
 import sys
+import types
 from collections.abc import Callable
 from typing import Any
 
@@ -72,3 +76,38 @@ class Notebook:
             path += "" if path.endswith(".py") else ".py"
             with open(path, encoding="utf-8") as file:
                 exec(compile(file.read(), path, "exec", dont_inherit=True), self._space)
+
+
+class _Inert(types.ModuleType):
+    """A module of `google.colab`: whatever is taken from it can be called, and does nothing."""
+
+    def __getattr__(self, name: str) -> Callable:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return _nothing
+
+
+def _nothing(*args: Any, **kwargs: Any) -> None:
+    """Stand for a function of Colab."""
+
+
+class _Colab(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Finds `google.colab` and its modules where there is no Colab; asked last, so that a real one wins."""
+
+    def find_spec(self, name: str, path: Any, target: Any = None) -> importlib.machinery.ModuleSpec | None:
+        known = name in ("google", "google.colab") or name.startswith("google.colab.")
+        return importlib.machinery.ModuleSpec(name, self, is_package=True) if known else None
+
+    def create_module(self, spec: importlib.machinery.ModuleSpec) -> types.ModuleType:
+        return _Inert(spec.name)
+
+    def exec_module(self, module: types.ModuleType) -> None:
+        if module.__name__ == "google.colab":
+            for name in ("auth", "drive", "files", "output", "userdata"):
+                setattr(module, name, _Inert(f"google.colab.{name}"))
+
+
+def offer_colab() -> None:
+    """Let `from google.colab import drive` find something that does nothing."""
+    if not any(type(finder).__name__ == _Colab.__name__ for finder in sys.meta_path):
+        sys.meta_path.append(_Colab())

@@ -19,7 +19,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from graders.worker import magics
+from graders.worker import imports, magics, newer
 
 _CELL = re.compile(r"^#\s*%%")
 _DEFINITION = re.compile(r"^(?:async\s+def|def|class)\s+(\w+)|^(\w+)\s*=(?!=)", re.MULTILINE)
@@ -54,6 +54,7 @@ class Cell:
     wild: bool = False
     demonstration: bool = False
     flags: int = 0
+    steps: str = ""  # where it goes on although a statement fails: "" nowhere, behind "imports", behind "all"
     error: str | None = None
 
 
@@ -64,9 +65,22 @@ def read(data: bytes, notebook: bool) -> list[Cell]:
         cell.number = number
         cell.flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT if notebook else 0
         _analyse(cell)
+    cells = _with_imports_of_lost_ones(cells)
     for cell, after in itertools.pairwise(cells):
         after.flags |= cell.flags
     return cells
+
+
+def _with_imports_of_lost_ones(cells: list[Cell]) -> list[Cell]:
+    """Return the cells with the imports of those that do not parse before them, as cells of their own."""
+    found: list[Cell] = []
+    for cell in cells:
+        kept = imports.imports_in(cell.source) if cell.error else ""
+        if kept.strip():
+            found.append(Cell(kept, cell.line, len(cells) + cell.number, demonstration=cell.demonstration))
+            _analyse(found[-1])
+        found.append(cell)
+    return found
 
 
 def _text(data: bytes) -> str:
@@ -163,13 +177,14 @@ def _analyse(cell: Cell) -> None:
         compile(tree, "<cell>", "exec", cell.flags, dont_inherit=True)
         for statement in tree.body:
             _bindings(statement, cell)
+        cell.steps = imports.steps(tree)
         cell.binds |= cell.imports | cell.assigns
         cell.uses |= _globals(symtable.symtable(cell.source, "<cell>", "exec"), cell)
         cell.wild |= any(isinstance(node, ast.Attribute) and node.attr in _WILD_METHODS for node in ast.walk(tree))
         cell.wild |= bool(cell.uses & _WILD)
     except SyntaxError as error:
         line = (error.lineno or 1) + cell.line - 1
-        cell.error = f"{type(error).__name__}: {error.msg} (line {line})"
+        cell.error = f"{type(error).__name__}: {error.msg} (line {line}){newer.told(cell.source, error)}"
     except (ValueError, RecursionError, MemoryError) as error:
         cell.error = f"{type(error).__name__}: {error}"[:120]
     if cell.error:

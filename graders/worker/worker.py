@@ -5,10 +5,7 @@ What goes in and out are frames (see `wire.frames`).
 
 from __future__ import annotations
 
-import asyncio
-import builtins
 import json
-import linecache
 import os
 import random
 import socket
@@ -18,8 +15,11 @@ from typing import Any
 
 import torch
 
-from graders.wire import codec, frames, recipes
-from graders.worker import magics, plans, submission, world
+from exercises.kit.checking.left_behind import Before, named
+from exercises.kit.lessons import works_in_place
+from graders.wire import codec, frames, notes, recipes
+from graders.worker import loading, magics, plans, submission, world
+from graders.worker.loading import describe
 
 _encode, _decode, _dumps = codec.encode, codec.decode, json.dumps
 _seed = random.seed
@@ -28,6 +28,7 @@ _torch_seed = torch.default_generator.manual_seed  # torch.manual_seed looks for
 
 def new_namespace() -> dict[str, Any]:
     """Return the namespace of a fresh module for student code, with the names that a notebook offers."""
+    magics.offer_colab()
     module = types.ModuleType("submission")
     sys.modules["submission"] = module
     space = module.__dict__
@@ -37,58 +38,13 @@ def new_namespace() -> dict[str, Any]:
     return space
 
 
-_COUNTED_IN_THE_FILE: set[str] = set()  # cells of a .py file; lines of a notebook are counted in each cell
-
-
-def run_cell(cell: dict[str, Any], space: dict[str, Any]) -> dict | None:
-    """Run one cell; return the description of its exception, or None."""
-    name = f"<cell {cell['number']}>"
-    source = "\n" * (cell["line"] - 1) + cell["source"]
-    if cell["line"] > 1:
-        _COUNTED_IN_THE_FILE.add(name)
-    linecache.cache[name] = (len(source), None, [line + "\n" for line in source.split("\n")], name)
-    try:
-        waiting = eval(compile(source, name, "exec", cell["flags"], dont_inherit=True), space)
-        if waiting is not None:  # the cell awaits something itself, as a notebook's may
-            asyncio.run(waiting)
-    except BaseException as error:
-        return describe(error)
-    return None
-
-
-def describe(error: BaseException) -> dict[str, Any]:
-    """Return an exception as data: type, builtin types above it, text, and the last frame of the student's code."""
-    line, function, source, inside, in_file = None, "", "", False, False
-    trace = error.__traceback__
-    while trace is not None:
-        code = trace.tb_frame.f_code
-        inside = code.co_filename.startswith("<cell ")
-        if inside:
-            line, function = trace.tb_lineno, code.co_qualname
-            in_file = code.co_filename in _COUNTED_IN_THE_FILE
-            source = linecache.getline(code.co_filename, line).strip()
-        trace = trace.tb_next
-    try:
-        text = str.__str__(str(error))[:120]
-    except BaseException:
-        text = ""
-    bases = [base.__name__ for base in type(error).__mro__ if getattr(builtins, base.__name__, None) is base]
-    return {
-        "kind": type(error).__name__[:80],
-        "bases": bases,
-        "text": text.split("\n")[0],
-        "line": line,
-        "in_file": in_file,
-        "function": function,
-        "source": source[:200] if inside else "",
-    }
-
-
 def answer(space: dict[str, Any], request: bytes) -> bytes:
     """Answer one encoded call (name, probe, args, kwargs): `=` and the value, `!` and the exception, `?` and why not readable.
 
+    What the call left behind is noted before the answer (see `notes`); torch's settings are then as they were again.
     Random numbers are the same in every call, so that whoever makes a known mistake with them is recognised.
     """
+    before = None
     try:
         _seed(0)
         _torch_seed(0)
@@ -96,18 +52,37 @@ def answer(space: dict[str, Any], request: bytes) -> bytes:
         if name not in space:
             return b"-" + name.encode()
         function = space[name]
+        before = _before(name, args, kwargs)
         value = recipes.cook(probe, (function, *args), kwargs) if probe else function(*args, **kwargs)
-        return b"=" + _encode(value)
+        reply = b"=" + _encode(value)
     except recipes.Unreadable as error:
-        return b"?" + str(error)[:200].encode()
+        reply = b"?" + str(error)[:200].encode()
     except BaseException as error:
-        return b"!" + _dumps(describe(error)).encode()
+        reply = b"!" + _dumps(describe(error)).encode()
+    return _with_notes(reply, before) if before is not None else reply
+
+
+def _before(name: str, args: list[Any], kwargs: dict[str, Any]) -> Before:
+    """Remember what the call must leave as it is: an exercise that works in place may change what it was given first."""
+    watched = named(args, kwargs)
+    if works_in_place(name):
+        watched = dict(list(watched.items())[1:])
+    return Before(watched)
+
+
+def _with_notes(reply: bytes, before: Before) -> bytes:
+    try:
+        told = before.differences()
+        before.put_back()
+    except BaseException as error:  # what is left of an argument cannot be read
+        told = [f"an argument cannot be read any more ({type(error).__name__[:80]})"]
+    return notes.attach(reply, told)
 
 
 def serve(connection: socket.socket) -> None:
     """Answer requests until the judge hangs up, each in a namespace of its own, or until one has changed the world."""
     send, receive, unpack = frames.send_frame, frames.receive_frame, frames.unpack_request
-    run, reply, changed, where = run_cell, answer, world.changed, os.getcwd
+    run, reply, changed, where = loading.run_cell, answer, world.changed, os.getcwd
     folder, used = where(), False
     while True:
         header, calls = unpack(receive(connection))

@@ -20,13 +20,12 @@ import signal
 import socket
 import struct
 import sys
-import tempfile
 import time
 from pathlib import Path
 
 import exercises.kit
 from exercises.kit import unpacking
-from graders.wire import records
+from graders.wire import records, tiers
 from graders.worker import sandbox, worker, world
 
 _UNKNOWN = 255
@@ -60,7 +59,7 @@ def _forget_the_rest(root: str) -> None:
     sys.meta_path[:] = [finder for finder in sys.meta_path if "__editable__" not in getattr(finder, "__module__", "")]
     sys.path_hooks[:] = [hook for hook in sys.path_hooks if "__editable__" not in getattr(hook, "__module__", "")]
     sys.path_importer_cache.clear()
-    for name in ("graders", "graders.worker", "graders.wire"):
+    for name in ("graders", "graders.worker", "graders.wire", "graders.worker.sandbox"):
         sys.modules[name].__path__ = []
     sys.argv[:] = ["submission"]
 
@@ -129,21 +128,13 @@ def _greet(connection: socket.socket, tier: bytes) -> None:
     os.close(folder)
 
 
-def _become_worker(spaces: sandbox.Namespaces | None, connection: socket.socket, scratch: str) -> None:
+def _become_worker(box: sandbox.Sandbox, connection: socket.socket) -> None:
     try:
-        if spaces is not None:
-            spaces.enter()
-            os.chdir(scratch)
-        else:
-            sandbox.first_to_go()
-            os.chdir(tempfile.mkdtemp(dir=scratch))
-        sandbox.limit(
-            0 if spaces else sandbox.tasks()
-        )  # after a change of user, which would clear the signal that comes with the parent's end
+        box.settle()
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         os.closerange(3, connection.fileno())
         os.closerange(connection.fileno() + 1, sandbox.OPEN_FILES)
-        _greet(connection, b"N" if spaces else b"P")
+        _greet(connection, b"N" if box.spaces else b"P")
         worker.serve(connection)
     except BaseException:
         os._exit(1)
@@ -160,12 +151,14 @@ def main(root: str, libraries: list[str], hidden: list[str], scratch: str) -> No
     null = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1, 2):
         os.dup2(null, descriptor)
-    spaces = sandbox.enter_namespaces(hidden, scratch, _needed())
+    box = sandbox.enter(hidden, scratch, _needed())
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000)  # else workers that build models and throw them away collect all the time
     _collapse()
-    control.sendall(b"N" if spaces else b"P")
+    if sys.platform.startswith("linux"):
+        sandbox.watch.start()
+    control.sendall(struct.pack("<b", tiers.rank(box.tier)))
     ended: dict[int, int] = {}
     while True:
         message, descriptors, _, _ = socket.recv_fds(control, 5, 1)
@@ -179,12 +172,12 @@ def main(root: str, libraries: list[str], hidden: list[str], scratch: str) -> No
             continue
         connection = socket.socket(fileno=descriptors[0])
         try:
-            pid = spaces.fork() if spaces else os.fork()
+            pid = box.fork()
         except OSError:
             pid = -1
         if pid == 0:
             control.close()
-            _become_worker(spaces, connection, scratch)
+            _become_worker(box, connection)
         connection.close()
         control.sendall(struct.pack("<i", max(pid, 0)))
         _reap(ended)

@@ -21,6 +21,8 @@ from graders.collecting.processes import Zygote
 from graders.judge.proxy import value_of
 from graders.wire import codec
 from graders.worker import sandbox
+from graders.worker.sandbox import kernel
+from graders.worker.sandbox.namespaces import Namespaces
 
 pytestmark = pytest.mark.alone
 
@@ -160,9 +162,19 @@ def test_no_module_of_the_judge_is_in_the_worker(zygote: Zygote) -> None:
     loaded = run(
         zygote, "return sorted(name for name in sys.modules if name.startswith(('graders', 'solutions', 'tests')))"
     )
+    box = ("kernel", "landlock", "limits", "namespaces", "seccomp", "watch")
     sides = {
-        "wire": ("codec", "frames", "models", "quantized", "recipes", "records", "schema"),
-        "worker": ("magics", "plans", "sandbox", "submission", "worker", "world", "zygote"),
+        "wire": ("codec", "frames", "models", "quantized", "recipes", "records", "schema", "tiers"),
+        "worker": (
+            "magics",
+            "plans",
+            "sandbox",
+            *(f"sandbox.{name}" for name in box),
+            "submission",
+            "worker",
+            "world",
+            "zygote",
+        ),
     }
     assert loaded == sorted(
         [
@@ -221,8 +233,8 @@ def test_an_ordinary_user_gets_namespaces_too() -> None:
                 os.setgroups([])
                 os.setresgid(65534, 65534, 65534)
                 os.setresuid(65534, 65534, 65534)
-                sandbox._libc().prctl(_SET_DUMPABLE, 1, 0, 0, 0)  # else its files in /proc would still be root's
-            spaces = sandbox.Namespaces([], tempfile.mkdtemp(), [], False)
+                kernel.prctl(_SET_DUMPABLE, 1)  # else its files in /proc would still be root's
+            spaces = Namespaces([], tempfile.mkdtemp(), [], False)
             os._exit(max(map(_is_alone, [spaces] * 2)))
         except OSError as error:
             os._exit(error.errno or 1)
@@ -230,7 +242,7 @@ def test_an_ordinary_user_gets_namespaces_too() -> None:
     assert status == (0 if allowed else errno.EPERM)
 
 
-def _is_alone(spaces: sandbox.Namespaces) -> int:
+def _is_alone(spaces: Namespaces) -> int:
     """Fork a worker; return 0 if it sees no other process, no network and no capability of its own."""
     pid = spaces.fork()
     if pid:
@@ -253,14 +265,6 @@ def test_a_worker_can_write_in_its_own_folder_and_leaves_nothing(zygote: Zygote)
 
 def test_a_worker_is_the_first_to_go_when_memory_runs_out(zygote: Zygote) -> None:
     assert run(zygote, "return open('/proc/self/oom_score_adj').read()") == "1000\n"
-
-
-def test_shared_memory_ends_with_its_worker(zygote: Zygote) -> None:
-    """A segment outlives its process: it would be memory that nobody gives back, and a way from one exercise to another."""
-    needs_namespaces(zygote)
-    body = "import ctypes\nreturn ctypes.CDLL(None).shmget(0x5EC, 4096, {flags})"
-    assert run(zygote, body.format(flags=0o1666)) != -1
-    assert run(zygote, body.format(flags=0o666)) == -1
 
 
 def test_the_limit_on_processes_leaves_out_what_the_user_runs_besides() -> None:

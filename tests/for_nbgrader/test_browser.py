@@ -24,7 +24,17 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 
 from graders.for_nbgrader.course import course_files
-from tests.for_nbgrader.nbgrader_course import LESSON, exercise_scores, hand_in, new_course, notebook, rows, samples
+from tests.for_nbgrader.hostile_text import ALL, HOSTILE, RUN
+from tests.for_nbgrader.nbgrader_course import (
+    LESSON,
+    exercise_scores,
+    hand_in,
+    nbgrader,
+    new_course,
+    notebook,
+    rows,
+    samples,
+)
 from tests.for_nbgrader.nbgrader_samples import named
 
 pytestmark = [pytest.mark.timeout(900), pytest.mark.alone]
@@ -205,6 +215,58 @@ def test_an_instructor_grades_in_formgrader(tmp_path, page, serve):
     page.driver.get(f"{server.url}formgrader/gradebook/{LESSON}/{LESSON}")
     assert page.text(total).startswith(f"{score + 1.5:g} / ")
     page.keep("formgrader_total")
+
+
+def test_hostile_text_is_inert_in_formgrader_and_on_the_feedback_page(tmp_path, page, serve):
+    folder = new_course(tmp_path / "course", LESSON)
+    handed_in = json.loads(samples(folder).with_answers({"answer": ALL}))
+    code = handed_in["cells"][0] | {
+        "cell_type": "code",
+        "source": RUN,
+        "metadata": {},
+        "outputs": [],
+        "execution_count": 1,
+    }
+    output = {"output_type": "display_data", "data": {"text/html": f"<script>{RUN}</script>"}, "metadata": {}}
+    handed_in["cells"] += [
+        {"cell_type": "raw", "metadata": {}, "source": HOSTILE["image"]},
+        {"cell_type": "raw", "metadata": {"raw_mimetype": "text/html"}, "source": HOSTILE["script"]},
+        code | {"outputs": [output], "metadata": {"tags": [f'"><script>{RUN}</script>']}},
+    ]
+    handed_in["metadata"]["title"] = f"</title><script>{RUN}</script>"
+    hand_in(folder, "eve", json.dumps(handed_in).encode())
+    nbgrader(folder, "autograde", LESSON, "--student", "eve")
+    nbgrader(folder, "generate_feedback", LESSON, "--student", "eve")
+    pages = list((folder / "feedback" / "eve" / LESSON).glob("*.html"))
+    assert len(pages) == 1
+
+    server = serve(folder)
+    page.driver.get(f"{server.url}lab?token={server.token}&reset")
+    page.driver.get(f"{server.url}formgrader/gradebook/{LESSON}/{LESSON}")
+    page.click("//tr[.//a[text()='eve']]//a[contains(text(), 'Submission #')]")
+    assert "<script>" in page.text("//div[contains(@class, 'rendered_html')][contains(., 'graph TD')]")
+    _assert_inert(page, "the server's own scripts are there")
+    page.keep("formgrader_hostile")
+
+    page.driver.get(pages[0].as_uri())
+    assert "<script>" in page.text("//section[@id='answer']")
+    _assert_inert(page)
+    assert (
+        page.driver.find_elements(By.XPATH, "//script | //iframe | //form | //img[not(starts-with(@src, 'data:'))]")
+        == []
+    )
+    page.keep("feedback_hostile")
+
+
+def _assert_inert(page: Page, scripts: str = "") -> None:
+    """Nothing that was written has run or been loaded, and no link runs."""
+    time.sleep(1)
+    assert page.driver.title != "ran"
+    loaded = page.driver.execute_script("return performance.getEntriesByType('resource').map(each => each.name)")
+    assert [address for address in loaded if "example.invalid" in address] == []
+    links = page.driver.execute_script("return [...document.links].map(each => each.protocol)")
+    assert set(links) <= {"http:", "https:", "mailto:", "file:"} | ({"javascript:"} if scripts else set())
+    assert page.driver.find_elements(By.XPATH, "//*[contains(@*, \"'ran'\")]") == []
 
 
 def _manual_score(folder: Path) -> float | None:

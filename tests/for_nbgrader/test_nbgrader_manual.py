@@ -13,7 +13,7 @@ from traitlets.config import Config
 from graders import ROOT
 from graders.for_nbgrader.course import course_files
 from graders.for_nbgrader.export import COLUMNS
-from graders.judge.checks import snake_case
+from graders.judge.names import snake_case
 
 MANUAL = (ROOT / "graders" / "README.md").read_text(encoding="utf-8")
 
@@ -40,7 +40,7 @@ def test_every_observed_check_is_in_the_manual():
     table = MANUAL.split("## Observed checks")[1]
     rows = [re.findall(r"[\w.]+", line.replace("`", "")) for line in table.splitlines() if line.startswith("| l")]
     told = {(lesson, exercise, check) for lesson, exercise, *checks in rows if lesson != "lesson" for check in checks}
-    there = set().union(*map(observed, (ROOT / "graders" / "lessons").glob("test_l[0-9]_*.py")))
+    there = set().union(*map(observed, (ROOT / "graders" / "lessons").glob("*/test_l[0-9]_*.py")))
     assert told == there
 
 

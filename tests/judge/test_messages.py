@@ -14,7 +14,7 @@ from graders.judge.proxy import Proxy, describe_call
 from graders.judge.recording import in_process
 from graders.judge.told import told
 from graders.wire import codec
-from graders.worker import worker
+from graders.worker import loading, worker
 
 MODEL = recipe(toys.mlp)
 
@@ -54,7 +54,7 @@ def test_a_model_made_of_another_is_named_with_it_and_without_numbers():
 def test_lines_are_counted_where_the_student_counts_them(line, place):
     space = worker.new_namespace()
     cell = {"source": "def f():\n    return 1 / 0\n", "line": line, "number": 900 + line, "flags": 0}
-    assert worker.run_cell(cell, space) is None
+    assert loading.run_cell(cell, space) is None
     with pytest.raises(StudentRaised) as raised:
         Proxy(in_process(space)).f()
     assert str(raised.value) == f"ZeroDivisionError: division by zero ({place})"

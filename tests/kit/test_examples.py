@@ -142,7 +142,15 @@ class TestRight:
 
     def test_one_exercise_leaves_torch_as_it_was(self, kit):
         body = "def halve(x):\n    torch.set_default_dtype(torch.float16)\n    torch.set_grad_enabled(False)\n    return x / 2\n"
-        assert result_of(kit, "halve", body).outcome == "passed"
+        result = result_of(kit, "halve", body)
+        assert (result.outcome, result.message.splitlines()[1:]) == (
+            "wrong",
+            [
+                "  got    after the call torch's default dtype was torch.float32 and is torch.float16; "
+                "torch.is_grad_enabled() was True and is False",
+                "  want   arguments and torch's settings as they were before",
+            ],
+        )
         assert torch.get_default_dtype() == torch.float32
         assert torch.is_grad_enabled()
 

@@ -25,6 +25,7 @@ from exercises.kit import models
 from exercises.kit.checking.closeness import Mismatch, python_floats, relative, same
 from exercises.kit.checking.fingerprints import fingerprint
 from exercises.kit.checking.showing import show
+from exercises.kit.checking.watching import WANTED, Watch
 from exercises.kit.lessons import Exercise, KitError, hint_for, lessons
 
 __all__ = [
@@ -80,9 +81,10 @@ def run(exercise: Exercise, namespace: dict[str, Any], stopped: type[BaseExcepti
         return Result("not started", f"{exercise.name} is not started yet")
     examples = doctest.DocTestParser().get_examples(exercise.examples)
     wanted = [_wanted(exercise, example) for example in examples]
-    space = {**namespace, **_EXTRA}
+    watch = Watch(namespace[exercise.name], exercise.in_place)
+    space = {**namespace, **_EXTRA, exercise.name: watch.watched()}
     for index, example in enumerate(examples):
-        answer = _answer(example, space, stopped)
+        answer = _answer(example, space, stopped, watch)
         stub, _, method = (_stub_of(answer.error) or "").partition(".")
         own = stub == exercise.name
         if (own and method in ("", "__init__")) or (stub and _is_stub(namespace[exercise.name])):
@@ -96,6 +98,9 @@ def run(exercise: Exercise, namespace: dict[str, Any], stopped: type[BaseExcepti
         if found is not None:
             hint = None if answer.stopped else hint_for(exercise, index, fingerprint(answer.outcome))
             return Result("wrong", _message(examples, index, found, hint))
+        if watch.left:
+            hint = hint_for(exercise, index, watch.mark)
+            return Result("wrong", _message(examples, index, (watch.shown, WANTED), hint))
     count = sum(bool(example.want) for example in examples)
     return Result("passed", f"{exercise.name}: {count} example{'s' * (count != 1)} right")
 
@@ -112,10 +117,12 @@ def _wanted(exercise: Exercise, example: doctest.Example) -> Any:
         raise KitError(f"An example of {exercise.name} cannot be read: {example.want.strip()}") from error
 
 
-def _answer(example: doctest.Example, space: dict[str, Any], stopped: type[BaseException] | tuple) -> _Answer:
+def _answer(
+    example: doctest.Example, space: dict[str, Any], stopped: type[BaseException] | tuple, watch: Watch
+) -> _Answer:
     source = example.source.strip()
     try:
-        with _undisturbed():
+        with watch.example(), _undisturbed():
             return _Answer(eval(compile(source, "<example>", "eval" if example.want else "exec"), space))
     except stopped as error:
         return _Answer(error=error, stopped=True)
@@ -125,19 +132,14 @@ def _answer(example: doctest.Example, space: dict[str, Any], stopped: type[BaseE
 
 @contextlib.contextmanager
 def _undisturbed() -> Iterator[None]:
-    """Keep what one call changes in torch from the next: default dtype, gradient mode, random numbers.
+    """Give every example the same random numbers.
 
     transformers shows no progress bars meanwhile: the examples' models are small.
     """
-    dtype, gradients = torch.get_default_dtype(), torch.is_grad_enabled()
     quiet = models.quiet_progress() if "transformers" in sys.modules else contextlib.nullcontext()
-    try:
-        with quiet, torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
-            yield
-    finally:
-        torch.set_default_dtype(dtype)
-        torch.set_grad_enabled(gradients)
+    with quiet, torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        yield
 
 
 def _difference(

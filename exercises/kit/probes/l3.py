@@ -56,6 +56,21 @@ def made_after_exception(
         return {"without an exception": peaceful, "after an exception": torch.tensor([1 / 3])}
 
 
+def made_after_interrupt(manager: Callable[..., Any], before: torch.dtype, *dtypes: torch.dtype) -> dict[str, Any]:
+    """Raise KeyboardInterrupt inside of manager(dtype) for each dtype; return whether it came out, and a tensor made then."""
+    with _default(before):
+        came_out = True
+        try:
+            with contextlib.ExitStack() as stack:
+                for dtype in dtypes:
+                    stack.enter_context(manager(dtype))
+                raise KeyboardInterrupt
+            came_out = False
+        except KeyboardInterrupt:
+            pass
+        return {"the interrupt came out": came_out, "after it": torch.tensor([1 / 3])}
+
+
 def interrupted(manager: Callable[..., Any], before: torch.dtype, dtype: torch.dtype) -> str:
     """Raise ZeroDivisionError inside of manager(dtype), and return "swallowed" if it does not come out."""
     with _default(before):
@@ -89,7 +104,7 @@ def under_default(function: Callable[..., Any], before: torch.dtype, *args: Any)
 def made_after(function: Callable[..., Any], before: torch.dtype, *args: Any) -> torch.Tensor:
     """Call the function where torch's default dtype is `before`, and return a tensor made after it returned or raised."""
     with _default(before):
-        with contextlib.suppress(Exception):
+        with contextlib.suppress(Exception, KeyboardInterrupt):
             function(*args)
         return torch.tensor([1 / 3])
 
@@ -117,7 +132,7 @@ def shared_names(function: Callable[..., Any], model: torch.nn.Module, *args: An
 
 def generation_settings(function: Callable[..., Any], model: Any, *args: Any) -> dict[str, dict[str, Any]]:
     """Return what the generation config of every module that has one sets, after the function returned or raised."""
-    with contextlib.suppress(Exception):
+    with contextlib.suppress(Exception, KeyboardInterrupt):
         function(model, *args)
     named = [(name, getattr(module, "generation_config", None)) for name, module in model.named_modules()]
     return {name: config.to_diff_dict() for name, config in named if config is not None}
@@ -138,19 +153,26 @@ def renewed_parameters(function: Callable[..., Any], model: torch.nn.Module, *ar
     return [name for name in before | after if before.get(name) is not after.get(name)]
 
 
+def trained_parameters(function: Callable[..., Any], model: torch.nn.Module, *args: Any) -> dict[str, bool]:
+    """Return which parameters of the model that the function returns require gradients."""
+    result = function(model, *args)
+    named = result.named_parameters() if isinstance(result, torch.nn.Module) else []
+    return {name: parameter.requires_grad for name, parameter in named}
+
+
 def modes_after(function: Callable[..., Any], model: torch.nn.Module, *args: Any) -> dict[str, Any]:
     """Return the type of what the function raised ("" if nothing), and the training flag of every module afterwards."""
     raised = ""
     try:
         function(model, *args)
-    except Exception as error:
+    except (Exception, KeyboardInterrupt) as error:
         raised = type(error).__name__
     return {"raised": raised, "training": {name: module.training for name, module in model.named_modules()}}
 
 
 def hooks_after(function: Callable[..., Any], model: torch.nn.Module, *args: Any) -> int:
     """Return how many forward hooks there are, in the model and for all modules, after the function returned or raised."""
-    with contextlib.suppress(Exception):
+    with contextlib.suppress(Exception, KeyboardInterrupt):
         function(model, *args)
     everywhere = torch.nn.modules.module
     tables = [everywhere._global_forward_hooks, everywhere._global_forward_pre_hooks]
@@ -167,6 +189,9 @@ def first_float_given(function: Callable[..., Any], part: str, model: torch.nn.M
         tensors = [value for value in (*given, *named.values()) if isinstance(value, torch.Tensor)]
         seen.extend(tensor for tensor in tensors if tensor.is_floating_point())
 
-    model.get_submodule(part).register_forward_pre_hook(note, with_kwargs=True)
-    function(model, *args)
+    hook = model.get_submodule(part).register_forward_pre_hook(note, with_kwargs=True)
+    try:
+        function(model, *args)
+    finally:
+        hook.remove()
     return seen[0] if seen else "no float tensor"

@@ -153,8 +153,8 @@ def spy(seed: int = 0, width: int = 16, dropout: float = 0.5) -> nn.Module:
 
 
 class Describing:
-    """Tells about each model it is given, in place of a score: its precision, its first bias, and the call's number if
-    it is `counting`.
+    """Tells about each model it is given, in place of a score: its precision, its first bias, whether its quantized layers
+    are frozen (None if it has none), and the call's number if it is `counting`.
     """
 
     def __init__(self, counting: bool) -> None:
@@ -163,7 +163,12 @@ class Describing:
     def __call__(self, model: nn.Module) -> dict[str, Any]:
         self.calls += 1
         bias = next(value for name, value in model.named_parameters() if name.endswith("bias"))
-        told = {"precision": precision(model), "bias": bias.flatten()[0].item()}
+        frozen = {module.frozen for module in model.modules() if getattr(module, "weight_qtype", None) is not None}
+        told = {
+            "precision": precision(model),
+            "bias": bias.flatten()[0].item(),
+            "frozen": all(frozen) if frozen else None,
+        }
         return told | {"call": self.calls} if self.counting else told
 
 

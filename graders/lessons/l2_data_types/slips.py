@@ -107,6 +107,20 @@ def normal_is_subnormal(dtype: torch.dtype) -> dict[str, float]:
     return _properties(dtype, smallest_normal=info.smallest_normal * info.eps)
 
 
+@slip(
+    "float_properties",
+    "torch.finfo gives an object; take what is asked for out of it, into a dict with these five keys",
+)
+def finfo_itself(dtype: torch.dtype) -> torch.finfo:
+    return torch.finfo(dtype)
+
+
+@slip("float_properties", "the keys are exactly bits, min, max, smallest_normal and eps")
+def keys_of_finfo(dtype: torch.dtype) -> dict[str, float]:
+    info = torch.finfo(dtype)
+    return {name: getattr(info, name) for name in ("bits", "min", "max", "tiny", "eps")}
+
+
 @slip("float_properties", "bits are asked for, not bytes")
 def bytes_for_bits(dtype: torch.dtype) -> dict[str, float]:
     return _properties(dtype, bits=dtype.itemsize)
@@ -128,6 +142,12 @@ def mantissa_before_exponent(dtype: torch.dtype) -> tuple[int, int, int]:
 def hidden_one_counted(dtype: torch.dtype) -> tuple[int, int, int]:
     exponent, mantissa = _widths(dtype)
     return 1, exponent, mantissa + 1
+
+
+@slip("bit_layout", "the 1 in front of the mantissa is not stored, so it takes no bit")
+def hidden_one_taken_from_the_exponent(dtype: torch.dtype) -> tuple[int, int, int]:
+    exponent, mantissa = _widths(dtype)
+    return 1, exponent - 1, mantissa + 1
 
 
 @slip("bit_layout", "float dtypes are always signed: one bit is the sign, and the exponent has one less")
@@ -170,6 +190,13 @@ def stored_inside_the_range(value: float, dtype: torch.dtype) -> str:
     return format(torch.tensor(bounded, dtype=dtype).item(), ".60f")
 
 
+@slip("stored_value", "a value a little above the largest number is still rounded down to it, and no infinity")
+def infinite_above_the_largest(value: float, dtype: torch.dtype) -> str:
+    if math.isfinite(value) and abs(value) > torch.finfo(dtype).max:
+        value = math.copysign(math.inf, value)
+    return format(torch.tensor(value, dtype=dtype).item(), ".60f")
+
+
 @slip("stored_value", "bfloat16 and float16 are two dtypes; this is what float16 stores")
 def every_half_is_float16(value: float, dtype: torch.dtype) -> str:
     dtype = torch.float16 if dtype == torch.bfloat16 else dtype
@@ -200,6 +227,12 @@ def saturating_downcast(tensor: Tensor, dtype: torch.dtype) -> Tensor:
 @slip("downcast", "the values are rounded, but the result was cast back up: its dtype is the point")
 def rounded_but_wide(tensor: Tensor, dtype: torch.dtype) -> Tensor:
     return tensor.to(dtype).to(tensor.dtype)
+
+
+@slip("downcast", "the caller's tensor was changed: what tensor.to(dtype) makes is a new one, return that")
+def downcast_in_place(tensor: Tensor, dtype: torch.dtype) -> Tensor:
+    tensor.data = tensor.to(dtype)
+    return tensor
 
 
 @slip("downcast", "half() is float16; bfloat16 is another dtype")
@@ -367,6 +400,11 @@ def storage_bytes(tensor: Tensor) -> int:
     return tensor.untyped_storage().nbytes()
 
 
+@slip("tensor_bytes", "a slice lies in the storage of the whole tensor, contiguous or not: count its elements")
+def storage_of_a_contiguous_one(tensor: Tensor) -> int:
+    return tensor.contiguous().untyped_storage().nbytes()
+
+
 @slip("tensor_bytes", "not every element has 4 bytes: ask the dtype")
 def four_bytes_each(tensor: Tensor) -> int:
     return tensor.numel() * 4
@@ -391,6 +429,15 @@ def first_axis_only(tensor: Tensor) -> int:
 @slip("overflows", "a value a little above the largest number is still rounded down to it")
 def above_the_largest(tensor: Tensor, dtype: torch.dtype) -> Tensor:
     return tensor.isfinite() & (tensor.double().abs() > torch.finfo(dtype).max)
+
+
+@slip(
+    "overflows",
+    "two things: a value a little above the largest number is still rounded down to it, and an inf that was there before "
+    "did not overflow",
+)
+def above_the_largest_and_old_infinities(tensor: Tensor, dtype: torch.dtype) -> Tensor:
+    return tensor.double().abs() > torch.finfo(dtype).max
 
 
 @slip("overflows", "an inf that was there before did not overflow")
@@ -456,6 +503,14 @@ def half_up(tensor: Tensor, dtype: torch.dtype) -> Tensor:
 def wrapped(tensor: Tensor, dtype: torch.dtype) -> Tensor:
     _castable(tensor, dtype)
     return tensor.double().round().clamp(-(2.0**53), 2.0**53).to(torch.int64).to(dtype)
+
+
+@slip("saturating_cast", "two things: a cast drops the fraction and wraps; so round first, then clamp, and cast last")
+def cast_and_then_clamped(tensor: Tensor, dtype: torch.dtype) -> Tensor:
+    _castable(tensor, dtype)
+    info = torch.iinfo(dtype)
+    wide = tensor.double().trunc().clamp(-(2.0**53), 2.0**53).to(torch.int64)
+    return wide.to(dtype).clamp(info.min, info.max)
 
 
 @slip("saturating_cast", "two's complement reaches one further below zero: the smallest int8 is -128")
@@ -573,6 +628,12 @@ def only_high(low: int, high: int) -> torch.dtype:
     return _first(low, high, lambda info: max(abs(low), high) <= info.max)
 
 
+@slip("smallest_integer_dtype", "uint16 and uint32 are not among the five that are asked for")
+def other_unsigned_ones(low: int, high: int) -> torch.dtype:
+    dtypes = (torch.int8, torch.uint8, torch.int16, torch.uint16, torch.int32, torch.uint32, torch.int64)
+    return _first(low, high, lambda info: info.min <= low and high <= info.max, dtypes)
+
+
 @slip("smallest_integer_dtype", "uint8 is a candidate too: it holds 0 to 255 in one byte")
 def signed_only(low: int, high: int) -> torch.dtype:
     signed = tuple(dtype for dtype in _INTEGERS if dtype != torch.uint8)
@@ -582,6 +643,11 @@ def signed_only(low: int, high: int) -> torch.dtype:
 @slip("round_to_bfloat16", "the lower bits were cut off: add what carries over before you mask them")
 def masked_only(tensor: Tensor) -> Tensor:
     return (tensor.view(torch.int32) & ~0xFFFF).view(torch.float32)
+
+
+@slip("round_to_bfloat16", "this is the cast itself; look at the bits as int32 (view), and carry into the 16 that stay")
+def cast_there_and_back(tensor: Tensor) -> Tensor:
+    return tensor.to(torch.bfloat16).float()
 
 
 def _rounded(tensor: Tensor, offset: int | Tensor) -> Tensor:
@@ -648,6 +714,22 @@ def subnormals_halved(bits: str, exponent_bits: int, mantissa_bits: int) -> floa
 @slip("decode_bits", "with an exponent of zeros there is no hidden 1 in front of the mantissa")
 def subnormals_with_hidden_one(bits: str, exponent_bits: int, mantissa_bits: int) -> float:
     return _decoded(bits, exponent_bits, mantissa_bits, hidden=1)
+
+
+@slip(
+    "decode_bits",
+    "an exponent of zeros is special: no hidden 1 in front of the mantissa, and the exponent of the smallest normal "
+    "number, 1 - bias",
+)
+def subnormals_like_normal_ones(bits: str, exponent_bits: int, mantissa_bits: int) -> float:
+    return _decoded(bits, exponent_bits, mantissa_bits, hidden=1, least=0)
+
+
+@slip("decode_bits", "an exponent of zeros does not mean zero: with a mantissa it is a subnormal number")
+def subnormals_flushed(bits: str, exponent_bits: int, mantissa_bits: int) -> float:
+    number = _decoded(bits, exponent_bits, mantissa_bits)
+    least = math.ldexp(1.0, 2 - 2 ** (exponent_bits - 1))
+    return math.copysign(0.0, number) if abs(number) < least else number
 
 
 @slip("decode_bits", "an exponent of ones is special: inf if the mantissa is zero, else nan")

@@ -91,13 +91,13 @@ def limits_by_bytes(bits: int, signed: bool) -> tuple[int, int]:
 
 
 @wheat("range_from_bits")
-def limits_by_recursion(bits: int, signed: bool) -> tuple[int, int]:
+def limits_bit_by_bit(bits: int, signed: bool) -> tuple[int, int]:
     if bits < 1:
         raise ValueError(bits)
-    if bits == 1:
-        return (-1, 0) if signed else (0, 1)
-    low, high = limits_by_recursion(bits - 1, signed)
-    return 2 * low, 2 * high + 1
+    low, high = (-1, 0) if signed else (0, 1)
+    for _ in range(bits - 1):
+        low, high = 2 * low, 2 * high + 1
+    return low, high
 
 
 @wheat("float_properties")

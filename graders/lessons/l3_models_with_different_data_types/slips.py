@@ -68,6 +68,14 @@ def half_returns_nothing(model):
     model.half()
 
 
+@slip("half_in_place", "integer and bool buffers count and mark things: they keep their dtypes, only floats are cast")
+def half_of_everything(model):
+    model.half()
+    for buffer in model.buffers():
+        buffer.data = buffer.data.half()
+    return model
+
+
 @slip("half_in_place", "frozen parameters are cast too: requires_grad is about training, not about the dtype")
 def half_of_the_trained(model):
     for parameter in model.parameters():
@@ -79,9 +87,19 @@ def half_of_the_trained(model):
     return model
 
 
-@slip("cast_copy", "module.to() casts the module itself, in place; copy it first")
+_ORIGINAL_CAST = (
+    "the original was cast too: to() works in place, and copy.copy shares the tensors; copy.deepcopy comes first"
+)
+
+
+@slip("cast_copy", _ORIGINAL_CAST)
 def cast_without_copy(model, dtype):
     return model.to(dtype)
+
+
+@slip("cast_copy", _ORIGINAL_CAST)
+def cast_of_a_shallow_copy(model, dtype):
+    return copy.copy(model).to(dtype)
 
 
 @slip("cast_copy", "to() hands back the very tensor where it has the dtype already: the copy shares it; clone it too")
@@ -181,6 +199,15 @@ def gap_of_broadcast(expected, actual):
     return gap.mean().item(), gap.max().item()
 
 
+def _tensors_of(model):
+    return [*model.parameters(), *model.buffers()]
+
+
+@slip("memory_footprint", "a view counts its own elements; this is the size of the storage that it lies in")
+def footprint_of_storages(model):
+    return sum(tensor.untyped_storage().nbytes() for tensor in _tensors_of(model))
+
+
 @slip("memory_footprint", "buffers need memory too")
 def footprint_of_parameters(model):
     return sum(parameter.numel() * parameter.element_size() for parameter in model.parameters())
@@ -212,6 +239,23 @@ def four_bytes_each(model):
 @slip("memory_footprint", "that is the number of elements; each has element_size() bytes")
 def footprint_in_elements(model):
     return sum(tensor.numel() for tensor in [*model.parameters(), *model.buffers()])
+
+
+_NOTHING = (
+    "a model without parameters and buffers has the footprint 0, by which nothing can be divided: its ratio is 1.0"
+)
+
+
+@slip("footprint_ratio", _NOTHING)
+def ratio_of_nothing(model, dtype):
+    after = sum(t.numel() * (dtype.itemsize if t.is_floating_point() else t.itemsize) for t in _tensors_of(model))
+    return after / right_footprint(model)
+
+
+@slip("footprint_ratio", "the model itself was cast in place: count what it would take, without casting anything")
+def ratio_by_casting(model, dtype):
+    before = right_footprint(model)
+    return right_footprint(model.to(dtype)) / before if before else 1.0
 
 
 @slip("footprint_ratio", "integer buffers keep their size, and a model need not be float32 now")
@@ -254,6 +298,30 @@ def default_without_finally(dtype):
     before = torch.get_default_dtype()
     torch.set_default_dtype(dtype)
     yield
+    torch.set_default_dtype(before)
+
+
+@slip("default_dtype", "KeyboardInterrupt is no Exception: put what restores the default into a finally")
+@contextlib.contextmanager
+def default_after_an_exception(dtype):
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        yield
+    except Exception:
+        torch.set_default_dtype(before)
+        raise
+    torch.set_default_dtype(before)
+
+
+@slip(
+    "default_dtype",
+    "there has to be one `yield`: what stands before it runs first, then the block, then what stands behind",
+)
+@contextlib.contextmanager
+def default_without_yield(dtype):
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
     torch.set_default_dtype(before)
 
 
@@ -324,12 +392,15 @@ def build_twice(build, dtype):
         torch.set_default_dtype(before)
 
 
-@slip("load_in_dtype", "without a dtype the checkpoint's own is kept, which need not be float32")
+_OWN_DTYPE = "without a dtype the checkpoint's own is kept ('auto'), which need be neither float32 nor torch's default"
+
+
+@slip("load_in_dtype", _OWN_DTYPE)
 def load_in_float32(folder, dtype=None):
     return BlipForConditionalGeneration.from_pretrained(folder, dtype=dtype or torch.float32, local_files_only=True)
 
 
-@slip("load_in_dtype", "without a dtype the checkpoint's own is kept, whatever torch's default is")
+@slip("load_in_dtype", _OWN_DTYPE)
 def load_in_the_default(folder, dtype=None):
     asked = dtype or torch.get_default_dtype()
     return BlipForConditionalGeneration.from_pretrained(folder, dtype=asked, local_files_only=True)
@@ -627,6 +698,22 @@ def overflow_as_registered(model, inputs, dtype):
     return next((name for name, _ in small.named_modules() if name in found), None)
 
 
+@slip(
+    "first_overflow",
+    "the hook reads `name` only when it runs, after the loop: bind it at once, as a default argument name=name",
+)
+def overflow_with_the_last_name(model, inputs, dtype):
+    small = copy.deepcopy(model).to(dtype)
+    last = [name for name, module in small.named_modules() if _is_leaf(module)][-1]
+    return last if _overflows(small, inputs, dtype, _is_leaf) else None
+
+
+@slip("first_overflow", "an infinity is not finite either: isnan() misses it, isfinite() asks for both")
+def overflow_without_infinities(model, inputs, dtype):
+    found = _overflows(copy.deepcopy(model).to(dtype), inputs, dtype, _is_leaf, lambda t: not t.isnan().any())
+    return found[0] if found else None
+
+
 @slip("first_overflow", "-inf is an infinity too: isfinite() asks for either sign and for nan")
 def overflow_upwards(model, inputs, dtype):
     def finite(tensor):
@@ -748,6 +835,19 @@ def _expected(model, inputs):
 def compare_in_a_chain(model, inputs, dtypes):
     expected = _expected(model, inputs)
     return [_row(expected, model.to(dtype).eval(), right_inputs(inputs, dtype), dtype) for dtype in dtypes]
+
+
+@slip("compare_dtypes", "the model itself was cast; each row is about a copy of it")
+def compare_and_cast_the_original(model, inputs, dtypes):
+    expected, original = _expected(model, inputs), copy.deepcopy(model)
+    modes = {module: module.training for module in model.modules()}
+    rows = []
+    for dtype in dtypes:
+        rows.append(_row(expected, copy.deepcopy(original).to(dtype).eval(), right_inputs(inputs, dtype), dtype))
+        model.to(dtype)
+    for module, mode in modes.items():
+        module.training = mode
+    return rows
 
 
 @slip("compare_dtypes", "in training mode dropout rolls dice and batch norm learns; compare in eval mode")

@@ -135,6 +135,29 @@ def floor_under_the_scale(tensor, dtype=torch.int8):
     return scale, round(codes.min - low / scale)
 
 
+@slip(
+    "scale_and_zero_point",
+    "that is the symmetric scale, which fixes the zero point at 0; the affine map puts the smallest value on the smallest "
+    "code and the largest on the largest",
+)
+def symmetric_instead(tensor, dtype=torch.int8):
+    _refuse(tensor)
+    return tensor.double().abs().max().item() / torch.iinfo(dtype).max or 1.0, 0
+
+
+_ZERO_POINT_IS_AN_INT = "the zero point is a code, so an int, rounded to nearest: round() of a Python float gives one"
+
+
+@slip("scale_and_zero_point", _ZERO_POINT_IS_AN_INT)
+def zero_point_not_rounded(tensor, dtype=torch.int8):
+    return _affine(tensor, dtype, *_range(tensor), to_int=float)
+
+
+@slip("scale_and_zero_point", _ZERO_POINT_IS_AN_INT)
+def zero_point_as_float(tensor, dtype=torch.int8):
+    return _affine(tensor, dtype, *_range(tensor), to_int=lambda number: float(round(number)))
+
+
 def _codes(tensor, scale, zero_point, dtype, rounding=torch.round):
     if tensor.isnan().any():
         raise ValueError
@@ -405,6 +428,11 @@ def one_scale_for_all(weight):
     return _rows(weight, (weight.abs().max() / 127).expand(len(weight), 1).clone())
 
 
+@slip("quantize_rows", "each row has a scale of its own; you took the matrix's")
+def one_scalar_for_all(weight):
+    return _rows(weight, weight.abs().max() / 127)
+
+
 @slip("quantize_rows", "one scale for each row: reduce along the columns (dim 1)")
 def one_scale_for_each_column(weight):
     return _rows(weight, weight.abs().amax(dim=0, keepdim=True) / 127)
@@ -440,6 +468,18 @@ def scales_without_a_column(weight):
 def rows_by_reciprocal(weight):
     scales = weight.abs().amax(dim=1, keepdim=True) / 127
     return torch.round(weight * torch.where(scales > 0, 1 / scales, 0.0)).to(torch.int8), scales
+
+
+@slip("quantize_rows", "divide in float32, as quanto does: float64's quotient may lie on the other side of a half")
+def rows_in_float64(weight):
+    codes, scales = _rows(weight.double(), weight.double().abs().amax(dim=1, keepdim=True) / 127)
+    return codes, scales.float()
+
+
+@slip("quantize_rows", "divide in float32, as quanto does: float64's quotient may lie on the other side of a half")
+def quotients_in_float64(weight):
+    scales = weight.abs().amax(dim=1, keepdim=True) / 127
+    return _rows(weight.double(), scales.double())[0], scales
 
 
 @slip(
@@ -581,6 +621,11 @@ def last_layer_frozen(model):
     return bool(_quantized(model)) and _quantized(model)[-1].frozen
 
 
+@slip("is_frozen", _ALL_LAYERS)
+def first_layer_frozen(model):
+    return bool(_quantized(model)) and _quantized(model)[0].frozen
+
+
 @slip("is_frozen", "children() are the layers directly below: modules() goes all the way down")
 def only_children(model):
     layers = [child for child in model.children() if child in _quantized(model)]
@@ -672,9 +717,29 @@ def parameters_only(model):
     return _storage_bytes([leaf for parameter in model.parameters() for leaf in _inner(parameter)])
 
 
-@slip("stored_bytes", "a state dict names tied weights more than once, and leaves out buffers that are not saved")
+@slip("stored_bytes", "two things: packed codes claim the shape that they had before, and qint4 stores shifts too")
+def codes_and_scales_outward(model):
+    weights = [tensor for tensor in _tensors(model) if isinstance(tensor, quanto.QTensor)]
+    plain = [tensor for tensor in _tensors(model) if not isinstance(tensor, quanto.QTensor)]
+    inner = [getattr(weight, name) for weight in weights for name in ("_data", "_scale")]
+    return sum(part.numel() * part.element_size() for part in inner) + _storage_bytes(plain)
+
+
+_STORED_ONCE = (
+    "what has two names is stored once; a state dict lists it under both, and lacks buffers that are not saved"
+)
+
+
+@slip("stored_bytes", _STORED_ONCE)
 def state_dict_bytes(model):
     return sum(tensor.numel() * tensor.element_size() for tensor in model.state_dict().values())
+
+
+@slip("stored_bytes", _STORED_ONCE)
+def every_name_counted(model):
+    parameters = [parameter for _, parameter in model.named_parameters(remove_duplicate=False)]
+    buffers = [buffer for _, buffer in model.named_buffers(remove_duplicate=False)]
+    return sum(leaf.untyped_storage().nbytes() for tensor in parameters + buffers for leaf in _inner(tensor))
 
 
 @slip("stored_bytes", "codes and scales are not all: qint4 and qint2 also store shifts")
@@ -777,6 +842,11 @@ def _predicted(
 @slip("predicted_int8_bytes", "embeddings, norms and biases stay float: not everything shrinks to a quarter")
 def a_quarter_of_all(model, exclude=()):
     return stored_bytes(model) // 4
+
+
+@slip("predicted_int8_bytes", "scales are stored in the weight's dtype, and what is excluded keeps its floats")
+def layers_of_float32_alone(model, exclude=()):
+    return _predicted(model, (), scale_bytes=4)
 
 
 @slip("predicted_int8_bytes", "each quantized layer also stores two scalars, quanto's input and output scale")
@@ -989,6 +1059,12 @@ def pickled(model, folder):
     (Path(folder) / "quantization_map.json").write_text(json.dumps(quanto.quantization_map(model)))
 
 
+@slip("save_quantized", "torch.save writes a pickle, which runs code when it is loaded: use safetensors")
+def pickled_whole(model, folder):
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    torch.save(model, Path(folder) / "model.pt")
+
+
 @slip("save_quantized", "the weights were dequantized: save the state dict, which holds the codes")
 def saved_as_floats(model, folder):
     Path(folder).mkdir(parents=True, exist_ok=True)
@@ -1086,6 +1162,17 @@ def never_frozen(build, evaluate):
     return _compared(build, evaluate, lambda model, name: _in_precision(model, name, freeze=False))
 
 
+@slip("compare_precisions", "freeze comes before evaluate: the row is about the frozen model")
+def frozen_after_the_score(build, evaluate):
+    rows = []
+    for precision in _PRECISIONS:
+        model = _in_precision(build(), precision, freeze=False)
+        score = evaluate(model)
+        quanto.freeze(model)
+        rows.append({"precision": precision, "bytes": stored_bytes(model), "score": score})
+    return rows
+
+
 @slip("compare_precisions", "a quantized weight claims to be float32: count as in stored_bytes")
 def compared_outward(build, evaluate):
     return _compared(build, evaluate, count=outward_bytes)
@@ -1152,6 +1239,12 @@ def reasons_missing(build, evaluate, budget_bytes, min_score):
 )
 def reasons_not_told_apart(build, evaluate, budget_bytes, min_score):
     text = f"none of {', '.join(_PRECISIONS)} fits {budget_bytes} bytes with a score of {min_score}"
+    return _chosen(build, evaluate, budget_bytes, min_score, text=text)
+
+
+@slip("choose_precision", "beside each precision only the limit that it missed: these texts name both for all of them")
+def both_limits_beside_each(build, evaluate, budget_bytes, min_score):
+    text = "; ".join(f"{name}: {budget_bytes} bytes, score {min_score}" for name in _PRECISIONS)
     return _chosen(build, evaluate, budget_bytes, min_score, text=text)
 
 

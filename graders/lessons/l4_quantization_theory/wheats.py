@@ -268,13 +268,6 @@ def rows_in_numpy(weight):
     return torch.from_numpy(codes), torch.from_numpy(scales)
 
 
-@wheat("quantize_rows")
-def rows_in_float64(weight):
-    largest = weight.double().abs().amax(1, keepdim=True)
-    scales = (largest / 127).float()
-    return torch.round(weight.double() / scales.double().clamp(min=1e-300)).to(torch.int8), scales
-
-
 # Whole models -----------------------------------------------------------------------------------------------------------
 
 

@@ -74,7 +74,7 @@ _TEXTS = {
 def corpus() -> list[Attack]:
     """Return all attacks, in the order in which they are written."""
     if not CORPUS:
-        for module in ("endings", "lies", "forgeries", "answers", "searches", "messes"):
+        for module in ("endings", "lies", "forgeries", "answers", "searches", "messes", "breakouts"):
             importlib.import_module(f"graders.trust.attacks.{module}")
         CORPUS.extend(Attack(name, sentence, "in_one", text) for name, (sentence, text) in _TEXTS.items())
     return CORPUS

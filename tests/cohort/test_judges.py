@@ -1,0 +1,75 @@
+"""Whatever goes wrong while a submission is judged costs that submission, and is written down."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from graders import ROOT
+from graders.cohort import grading, judges
+from graders.cohort.submissions import Submission
+
+LESSON = "l2_data_types"
+STUB = (ROOT / "exercises" / f"{LESSON}.py").read_bytes()
+
+
+class Ends:
+    """Ends the process that unpickles it."""
+
+    def __reduce__(self) -> tuple[Callable[[int], Any], tuple[int]]:
+        return os._exit, (3,)
+
+
+def test_a_fault_costs_one_submission_and_the_process_goes_on() -> None:
+    honest = Submission("ann", LESSON, "ann.py", STUB)
+    found = dict[int, judges.Judged]()
+    todo = iter([(0, honest), (1, "no submission"), (2, Ends()), (3, honest)])
+    for index, _, judged in judges.judged(todo, "seed", (), 1):
+        found[index] = judged
+    assert [found[index].verdict is not None for index in range(4)] == [True, False, False, True]
+    assert "AttributeError" in found[1].fault
+    assert "Traceback" in found[1].fault
+    assert "ended or hung" in found[2].fault
+    first, last = ({**(found[index].verdict or {}), "exercises": None} for index in (0, 3))
+    assert first == last
+
+
+def test_the_run_goes_on_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("ann", "bob"):
+        (tmp_path / "in").mkdir(exist_ok=True)
+        (tmp_path / "in" / f"{name}.py").write_bytes(STUB)
+
+    def judged(todo: Any, *args: Any) -> Any:
+        for index, one in todo:
+            yield index, one, judges.Judged(None, "Traceback: a fault\n") if one.student == "ann" else _right(one)
+
+    def _right(one: Submission) -> judges.Judged:
+        return next(iter(real(iter([(0, one)]), "seed", (), 1)))[2]
+
+    real = judges.judged
+    monkeypatch.setattr(judges, "judged", judged)
+    told = grading.grade([tmp_path / "in"], tmp_path / "out", seed="seed")
+    assert [(one["student"], one["status"]) for one in told] == [("ann", "could not grade"), ("bob", "graded")]
+    assert told[0]["reason"] == judges.FAULT
+    log = (tmp_path / "out" / "errors.log").read_text()
+    assert "ann" in log
+    assert "a fault" in log
+    lines = [json.loads(line) for line in (tmp_path / "out" / "verdicts.jsonl").read_text().splitlines()]
+    assert len(lines) == 2
+
+
+def test_the_process_that_writes_loads_nothing_that_decides() -> None:
+    code = (
+        "import sys; from graders.cohort import grading; import graders.report.table, graders.report.terminal; "
+        "print([n for n in sys.modules if n in ('torch', 'transformers', 'pytest') "
+        "or n.startswith(('solutions', 'graders.judge.deciding', 'graders.worker'))])"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == "[]"
