@@ -430,18 +430,14 @@ def caption_image(model: nn.Module, processor: Any, image: Any) -> str:
     every submodule then has its old mode again, also after an exception; the generation config keeps its settings.
     >>> image = scenes.paint("a red circle above a blue square")
     >>> model, processor = models.tiny_blip()
-    >>> caption_image(model, processor, image)
-    'a red circle above a blue square'
-    >>> caption_image(model.train(), processor, scenes.paint("a black cross left of a yellow triangle")), model.training
-    ('a black cross left of a yellow triangle', True)
+    >>> decoder = model.text_decoder.train()
+    >>> caption_image(model, processor, image), model.training, decoder.training
+    ('a red circle above a blue square', False, True)
     >>> from exercises.kit.probes.l3 import first_float_given
-    >>> first_float_given(caption_image, "vision_model", model.to(torch.bfloat16), processor, image).dtype
-    torch.bfloat16
-    >>> settings = model.float().text_decoder.generation_config
-    >>> settings.do_sample, settings.temperature = True, 30.0  # dice
-    >>> caption_image(model, processor, image)
-    'a red circle above a blue square'
-    >>> settings.do_sample, settings.num_beams, settings.length_penalty = False, 4, -20.0  # beams
+    >>> first_float_given(caption_image, "vision_model", model.double(), processor, image).dtype
+    torch.float64
+    >>> settings = model.text_decoder.generation_config  # now it asks for dice and for beams
+    >>> settings.do_sample, settings.temperature, settings.num_beams, settings.length_penalty = True, 30.0, 4, -20.0
     >>> caption_image(model, processor, image)
     'a red circle above a blue square'
     """

@@ -318,12 +318,12 @@ def unpack_mxfp4(blocks: Tensor, scales: Tensor) -> Tensor:
 # %% [markdown]
 # ## A small float for 16 values
 #
-# A power of two is a coarse scale: amax lands anywhere between 4 and 8, half of the range is often unused, or a
-# quarter of amax is clipped. **NVFP4** of NVIDIA's Blackwell lets only 16 values share a scale, and makes the scale
-# itself a number of e4m3. That dtype ends at 448, so a second scale, in float32 and one for the whole tensor, moves
-# all block scales into its range: it puts the largest block scale exactly on 448 (arXiv 2509.25149). As always: divide
-# by the scales that are *stored*, rounded as they are, or rounding a scale makes errors that the elements could have
-# taken back.
+# A power of two is a coarse scale: amax lands anywhere between 4 and 8, so that up to a third of the range is unused
+# or up to a quarter of amax clipped. **NVFP4** of NVIDIA's Blackwell lets only 16 values share a scale, and makes the
+# scale itself a number of e4m3. That dtype ends at 448, so a second scale, in float32 and one for the whole tensor,
+# moves all block scales into its range: it puts the largest block scale exactly on 448 (arXiv 2509.25149). As always:
+# divide by the scales that are *stored*, rounded as they are, or rounding a scale makes errors that the elements could
+# have taken back. And see to a tensor of zeros: torchao divides 0 by 0 there, and gets nan for its scales.
 
 
 # %% tags=["core"]
@@ -356,7 +356,7 @@ def nvfp4_quantize(tensor: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 # sixteen levels where a normal distribution has its quantiles, so that each is used about equally often (QLoRA, arXiv
 # 2305.14314). Eight are positive, seven negative, and one is an exact zero. The recipe is `create_normal_map` of
 # bitsandbytes; the odd δ keeps the outermost quantile finite. `statistics.NormalDist` knows the normal quantile Φ⁻¹ as
-# `inv_cdf`.
+# `inv_cdf`. (torchao writes the levels with four decimals: a value near a midpoint can get another code there.)
 
 
 # %% tags=["core"]
@@ -563,8 +563,8 @@ def four_over_six(block: Tensor) -> tuple[Tensor, float]:
 # ## Practice: scales, quantized again
 #
 # NF4's absmax costs half a bit for each weight. They are all positive and of one size, so QLoRA subtracts their mean
-# and quantizes what is left to 8 bits, 256 of them with a scale. (QLoRA's 8 bits are a float format; linear codes as
-# here are torchao's choice, in its `nf4_tensor.py`, which divides by 128 and clamps.)
+# and quantizes what is left to 8 bits, 256 of them with a scale. (torchao takes linear codes as well, in its
+# `nf4_tensor.py`; it divides by 128, not 127, and clamps.)
 
 
 # %% tags=["practice"]
@@ -616,10 +616,9 @@ def pack_q8_0(row: Tensor) -> Tensor:
 
 
 # %% [markdown]
-# **Q4_K** is what most models on people's laptops are stored in. 256 values form a block, and eight runs of 32 in it
-# have a scale and a minimum of their own, both of 6 bits: scales, quantized again. 16 numbers of 6 bits make 12 bytes,
-# packed to be fast rather than simple. Byte by byte: 2 bytes of float16 d, 2 of dmin, 12 of scales and minimums, 128
-# of codes.
+# **Q4_K** goes further. 256 values form a block, and eight runs of 32 in it have a scale and a minimum of their own,
+# both of 6 bits: scales, quantized again. 16 numbers of 6 bits make 12 bytes, packed to be fast rather than simple.
+# Byte by byte: 2 bytes of float16 d, 2 of dmin, 12 of scales and minimums, 128 of codes.
 
 
 # %% tags=["practice"]
@@ -731,8 +730,10 @@ def stochastic_round(tensor: Tensor, random: Tensor) -> Tensor:
 # %% [markdown]
 # ## All of them in one picture
 #
-# Error against bits, on the tiny T5's weights, with your functions. Below and to the left is better. Read it as a map
-# of this lesson: smaller units lower the error, scales cost bits, and a better place for the levels costs nothing.
+# Error against bits, on the tiny T5's weights, with your functions. Below and to the left is better. Among the formats
+# of four bits the unit that shares a scale, the scale's own precision and the place of the levels all show. FP8 brings
+# an exponent for each value, so without an outlier a scale for 32 values gains it nothing; eight bits are better spent
+# on even steps (q8_0) once each unit has its scale.
 
 # %% tags=["active-ipynb"]
 # def restored_by_practice():

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from graders.wire.tiers import TIERS
 
+_EXTRA = "it comes with the extra [graders]: pip install -c requirements.lock -e '.[graders]' in the repository"
+
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
@@ -30,6 +32,13 @@ def _parser() -> argparse.ArgumentParser:
     grade.add_argument(
         "--output", type=Path, required=True, metavar="DIR", help="where verdicts.jsonl and grades.csv go"
     )
+    grade.add_argument(
+        "--layout", metavar="NAME", help="how what is handed in is arranged, where guessing is not enough"
+    )
+    grade.add_argument(
+        "--pattern", metavar="REGEX", help="what paths begin with; groups student, and name, attempt, late if need be"
+    )
+    grade.add_argument("--roster", type=Path, metavar="FILE.csv", help="the class list: id, name, email, section, ...")
     spread = grade.add_mutually_exclusive_group()
     spread.add_argument(
         "--workers", type=_positive, default=1, metavar="N", help="judge on N processes of this machine"
@@ -40,6 +49,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     grade.add_argument(
         "--require-tier", type=_tier, metavar="TIER", help="refuse to grade with less isolation (see selfcheck)"
+    )
+
+    grade.add_argument(
+        "--pseudonyms", action="store_true", help="no names in the leaderboard of lesson 8, but model 1, model 2, ..."
     )
 
     trust = commands.add_parser("trust", help="measure how good the graders are")
@@ -83,6 +96,7 @@ def _derive(given: argparse.Namespace) -> int:
 def _grade(given: argparse.Namespace) -> int:
     from graders.cohort import grading
     from graders.errors import Problem, Stopped
+    from graders.report import leaderboard
     from graders.report.table import write_csv
     from graders.report.terminal import Screen
 
@@ -94,13 +108,24 @@ def _grade(given: argparse.Namespace) -> int:
         refuse_below(given.require_tier)
     try:
         with Screen() as screen:
-            verdicts = grading.grade(given.paths, given.output, given.seed, given.workers, given.scheduler, screen.each)
+            options = grading.Options(given.layout, given.pattern, given.roster)
+            verdicts = grading.grade(
+                given.paths,
+                given.output,
+                given.seed,
+                given.workers,
+                given.scheduler,
+                screen.each,
+                options,
+                screen.gathered,
+            )
         write_csv(verdicts, given.output / "grades.csv")
+        leaderboard.write(verdicts, given.output, given.pseudonyms)
     except OSError as error:
         told = f"{error.filename}: {error.strerror}" if error.filename else str(error)
         raise Stopped(f"stopped ({told}); what was finished is kept, the same command goes on from there") from None
     screen.summary(verdicts, str(given.output))
-    return int(any(verdict["status"] != "graded" for verdict in verdicts))
+    return int(screen.lost)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -135,6 +160,11 @@ def main(arguments: list[str] | None = None) -> int:
             from graders.trust.selfcheck import selfcheck
 
             return selfcheck(given.tiers, given.markdown)
+    except ModuleNotFoundError as error:
+        if (error.name or "").split(".")[0] in ("graders", "exercises", "solutions"):
+            raise
+        print(f"graders: {error.name} is not installed; {_EXTRA}", file=sys.stderr)
+        return 1
     except Problem as problem:
         print(f"graders: {problem}", file=sys.stderr)
         return problem.status

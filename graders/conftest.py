@@ -28,8 +28,8 @@ _HERE = Path(__file__).parent
 class Session:
     """What one pytest session needs per lesson: a judge, the submission's cells, and the attempt in progress."""
 
-    def __init__(self, submission: Path | None) -> None:
-        self.submission = submission
+    def __init__(self, submission: Path | None, seed: str) -> None:
+        self.submission, self.seed = submission, seed
         self.zygotes: dict[tuple[str, ...], Zygote] = {}
         self.judges: dict[str, judge.Judge] = {}
         self.read: dict[str, Submission] = {}
@@ -41,7 +41,7 @@ class Session:
         if lesson not in self.judges:
             found = lessons.load(lesson)
             zygote = self.zygotes.setdefault(found.libraries, Zygote(found.libraries))
-            self.judges[lesson] = judge.Judge(found, SEED, zygote)
+            self.judges[lesson] = judge.Judge(found, self.seed, zygote)
         return self.judges[lesson]
 
     def attempt_of(self, lesson: str, exercise: str) -> Attempt:
@@ -73,6 +73,13 @@ _KEY = pytest.StashKey[Session]()
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--submission", metavar="FILE", help="judge this .py or .ipynb file (write it with '=')")
+    parser.addoption("--seed", metavar="TEXT", default=SEED, help="the secret that hidden inputs are made from")
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Let `-k dot_in_dtype` select the checks of an exercise, which bear only its class's name."""
+    if _HERE in item.path.parents and isinstance(item, pytest.Function) and item.cls is not None:
+        item.extra_keyword_matches.add(names.exercise_name(item.cls))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -85,7 +92,7 @@ def pytest_configure(config: pytest.Config) -> None:
     given = config.getoption("--submission")
     if given is not None and not Path(given).is_file():
         raise pytest.UsageError(f"--submission={given}: there is no such file")
-    config.stash[_KEY] = Session(Path(given) if given else None)
+    config.stash[_KEY] = Session(Path(given) if given else None, config.getoption("--seed"))
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -127,8 +134,8 @@ def reference(request: pytest.FixtureRequest) -> Proxy:
 def generator(request: pytest.FixtureRequest) -> Any:
     """The generator of this case's hidden inputs, as in a judgement with this session's seed."""
     spec = getattr(request.node, "callspec", None)
-    name = names.exercise_name(request.cls)
-    return checks.generator(SEED, name, request.node.originalname, spec.id if spec else "")
+    name, seed = names.exercise_name(request.cls), request.config.getoption("--seed")
+    return checks.generator(seed, name, request.node.originalname, spec.id if spec else "")
 
 
 @pytest.hookimpl(wrapper=True)

@@ -47,6 +47,11 @@ from torch import Tensor
 
 
 # %% tags=["core"]
+# hint 1: Where does torch itself keep what it knows about an integer dtype, and what happens when you ask it about a
+#         float one?
+# hint 2: Look up torch.iinfo and its attributes.
+# hint 3: Two lines: ask torch for the description of the dtype, then return its smallest and its largest value as a
+#         tuple. The TypeErrors come by themselves.
 def integer_range(dtype: torch.dtype) -> tuple[int, int]:
     """Return the smallest and the largest value of an integer dtype, as exact Python ints.
 
@@ -70,6 +75,11 @@ def integer_range(dtype: torch.dtype) -> tuple[int, int]:
 
 
 # %% tags=["core"]
+# hint 1: How many patterns do n bits have, and how many of them are left for numbers from 0 on when half of the
+#         patterns mean negative numbers?
+# hint 2: No torch here: Python's ** on ints, which never rounds.
+# hint 3: Two cases. Unsigned: from 0 to one less than the number of patterns. Signed: half of the patterns lie below
+#         zero, and the largest is one less than that half.
 def range_from_bits(bits: int, signed: bool) -> tuple[int, int]:
     """Compute the smallest and the largest integer of any width, in two's complement when signed.
 
@@ -133,6 +143,10 @@ def range_from_bits(bits: int, signed: bool) -> tuple[int, int]:
 
 
 # %% tags=["core"]
+# hint 1: Which five facts are asked for, and which of them does torch know by the very same name?
+# hint 2: Look up torch.finfo and its attributes.
+# hint 3: Ask torch for the description of the dtype, then build a dict with five keys, each holding the attribute of
+#         that name. The TypeErrors come by themselves.
 def float_properties(dtype: torch.dtype) -> dict[str, float]:
     """Describe a float dtype in a dict with the keys bits, min, max, smallest_normal and eps.
 
@@ -155,6 +169,11 @@ def float_properties(dtype: torch.dtype) -> dict[str, float]:
 
 
 # %% tags=["core"]
+# hint 1: If eps is the distance from 1 to the next number, how many binary digits stand behind the point of a
+#         mantissa?
+# hint 2: Look up torch.finfo (bits and eps), math.log2 and round.
+# hint 3: Three lines: the mantissa bits from eps; the exponent bits are what remains of all bits after sign and
+#         mantissa; return the three in the order sign, exponent, mantissa.
 def bit_layout(dtype: torch.dtype) -> tuple[int, int, int]:
     """Return how many sign, exponent and mantissa bits a float dtype stores.
 
@@ -190,6 +209,11 @@ def bit_layout(dtype: torch.dtype) -> tuple[int, int, int]:
 
 
 # %% tags=["core"]
+# hint 1: At which moment does a number lose digits: when it is printed, or when it is put into a tensor of that
+#         dtype?
+# hint 2: Look up torch.tensor with its dtype argument, item(), and the format specification .60f.
+# hint 3: One line from the inside out: store the value in a tensor of the dtype, take it out as a Python float, which
+#         holds it exactly, and format that with 60 decimals.
 def stored_value(value: float, dtype: torch.dtype) -> str:
     """Write with 60 decimals the number that a float dtype stores for `value`.
 
@@ -236,6 +260,9 @@ def stored_value(value: float, dtype: torch.dtype) -> str:
 
 
 # %% tags=["core"]
+# hint 1: Does casting a tensor change it, or make another one?
+# hint 2: Look up Tensor.to.
+# hint 3: One line: return what the cast of the tensor gives. Nothing has to be rounded, clamped or copied by hand.
 def downcast(tensor: Tensor, dtype: torch.dtype) -> Tensor:
     """Return the tensor rounded to a float dtype: nearest number, half to even, too large becomes inf.
 
@@ -270,6 +297,10 @@ def downcast(tensor: Tensor, dtype: torch.dtype) -> Tensor:
 
 
 # %% tags=["core"]
+# hint 1: In which dtype can you take the difference of two numbers without rounding it again?
+# hint 2: Look up Tensor.to, Tensor.double and Tensor.abs.
+# hint 3: One line: the tensor in float64, minus the tensor cast down and then to float64, without its sign. The cases
+#         with inf and nan come by themselves.
 def downcast_error(tensor: Tensor, dtype: torch.dtype) -> Tensor:
     """Return the absolute error that each element suffers when it is cast to `dtype` and back.
 
@@ -316,6 +347,11 @@ def downcast_error(tensor: Tensor, dtype: torch.dtype) -> Tensor:
 
 
 # %% tags=["core"]
+# hint 1: Two things are rounded, the operands and the result. When does each happen, and what must not be rounded in
+#         between?
+# hint 2: Look up torch.dot; and see in the cell above why it is not the sum of products.
+# hint 3: One line: cast both vectors, then take their dot product with torch's own function, which adds in float32
+#         and rounds once.
 def dot_in_dtype(x: Tensor, y: Tensor, dtype: torch.dtype) -> Tensor:
     """Cast both vectors to `dtype`, then return their dot product in that dtype.
 
@@ -338,6 +374,11 @@ def dot_in_dtype(x: Tensor, y: Tensor, dtype: torch.dtype) -> Tensor:
 
 
 # %% tags=["core"]
+# hint 1: Which of the two dot products may be rounded, and in which dtype does the other one see every digit of the
+#         given vectors?
+# hint 2: Look up torch.dot on float64 tensors, item() and math.isfinite.
+# hint 3: Five lines: the exact result as a Python float; the result of your dot_in_dtype as one; if that is not
+#         finite, inf; if the exact one is 0, then 0.0 or inf; else the quotient of magnitudes.
 def dot_relative_error(x: Tensor, y: Tensor, dtype: torch.dtype) -> float:
     """Return |dot_in_dtype(x, y, dtype) - exact| / |exact|, exact being the dot product taken in float64.
 
@@ -434,6 +475,9 @@ def dot_relative_error(x: Tensor, y: Tensor, dtype: torch.dtype) -> float:
 
 
 # %% tags=["practice"]
+# hint 1: What does a view have of its own, and what does it share?
+# hint 2: Look up Tensor.numel and Tensor.element_size.
+# hint 3: One line: a product of two numbers that the tensor knows.
 def tensor_bytes(tensor: Tensor) -> int:
     """Return the bytes of the tensor's elements.
 
@@ -460,6 +504,9 @@ def tensor_bytes(tensor: Tensor) -> int:
 
 
 # %% tags=["practice"]
+# hint 1: What tells a value that overflowed apart from an inf that was there before?
+# hint 2: Look up Tensor.isfinite, Tensor.isinf and the operator & on masks.
+# hint 3: One line: two masks combined, one of the tensor as given, one of its cast.
 def overflows(tensor: Tensor, dtype: torch.dtype) -> Tensor:
     """Mark the finite elements that a cast to `dtype` turns into an infinity.
 
@@ -490,6 +537,10 @@ def overflows(tensor: Tensor, dtype: torch.dtype) -> Tensor:
 
 
 # %% tags=["practice"]
+# hint 1: In which order do rounding, clamping and casting have to come, so that no step can wrap? And which float
+#         dtype holds every int32?
+# hint 2: Look up torch.iinfo, Tensor.round, Tensor.clamp, and float64.
+# hint 3: Two lines: the limits of the dtype; then widen, round, clamp to both limits and cast, in one chain.
 def saturating_cast(tensor: Tensor, dtype: torch.dtype) -> Tensor:
     """Round half to even, clamp to the range of an integer dtype, then cast to it; never wrap.
 
@@ -514,6 +565,11 @@ def saturating_cast(tensor: Tensor, dtype: torch.dtype) -> Tensor:
 
 
 # %% tags=["practice"]
+# hint 1: Between two neighbouring powers of two all gaps are equal. How large is the gap from 1 on, and how does it
+#         grow with the exponent?
+# hint 2: Look up torch.finfo (eps, smallest_normal), math.frexp and math.isfinite; or torch.nextafter.
+# hint 3: Store the magnitude in the dtype first and refuse what is not finite. The gap is eps times the power of two
+#         at or below the value; below the smallest normal number it does not shrink any more.
 def spacing(value: float, dtype: torch.dtype) -> float:
     """Return the distance from |value|, rounded to `dtype`, to the next larger number of that dtype.
 
@@ -542,6 +598,10 @@ def spacing(value: float, dtype: torch.dtype) -> float:
 
 
 # %% tags=["practice"]
+# hint 1: If you try the five candidates one after the other, in which order do you have to try them?
+# hint 2: Look up torch.iinfo.
+# hint 3: A loop over the five dtypes, from narrow to wide and signed before unsigned: return the first whose limits
+#         enclose both numbers. Behind the loop a ValueError.
 def smallest_integer_dtype(low: int, high: int) -> torch.dtype:
     """Return the narrowest of uint8, int8, int16, int32 and int64 that holds both low and high.
 
@@ -582,6 +642,11 @@ def smallest_integer_dtype(low: int, high: int) -> torch.dtype:
 
 
 # %% tags=["practice"]
+# hint 1: Of 32 bits the upper 16 stay. When does the lower half make the upper half one larger, and what decides
+#         exactly at the middle?
+# hint 2: Look up Tensor.view with torch.int32, the operators >> and &, torch.where and Tensor.isnan.
+# hint 3: Four lines: the bits as integers; the last bit that stays; add just less than half a step plus that bit and
+#         mask the lower half away; view as floats, but keep nan as it was.
 def round_to_bfloat16(tensor: Tensor) -> Tensor:
     """Round each float32 to the nearest bfloat16, half to even, by integer arithmetic on its bits.
 
@@ -616,6 +681,11 @@ def round_to_bfloat16(tensor: Tensor) -> Tensor:
 
 
 # %% tags=["practice"]
+# hint 1: Into which three parts do the bits fall, and which two patterns of the exponent mean something special?
+# hint 2: Look up int with base 2, slices of strings, math.ldexp, math.inf and math.nan.
+# hint 3: Read sign, exponent and fraction, then three cases: exponent all ones (inf or nan), exponent zero (no hidden
+#         1, the exponent of the smallest normal number), and everything else (1 plus the fraction, exponent minus
+#         bias).
 def decode_bits(bits: str, exponent_bits: int, mantissa_bits: int) -> float:
     """Return the number that an IEEE 754 bit string (sign, exponent, mantissa) stands for.
 
@@ -659,6 +729,10 @@ def decode_bits(bits: str, exponent_bits: int, mantissa_bits: int) -> float:
 
 
 # %% tags=["practice"]
+# hint 1: When is a partial sum rounded, if it is kept in a tensor of the narrow dtype?
+# hint 2: Look up torch.zeros with an empty shape, Tensor.to and iterating over a 1-D tensor.
+# hint 3: A total of the dtype that starts at zero, a loop over the cast elements that adds each, and a return. No
+#         torch.sum: it adds in float32.
 def running_sum(tensor: Tensor, dtype: torch.dtype) -> Tensor:
     """Cast the elements to `dtype` and add them from left to right, rounding every partial sum to `dtype`.
 
@@ -692,6 +766,9 @@ def running_sum(tensor: Tensor, dtype: torch.dtype) -> Tensor:
 
 
 # %% tags=["practice"]
+# hint 1: Where is a product of two 16-bit numbers exact, and how often may the sum be rounded?
+# hint 2: Look up Tensor.float, torch.dot and Tensor.to.
+# hint 3: One line: widen both vectors, take their dot product, and cast the result back once.
 def mixed_precision_dot(x: Tensor, y: Tensor) -> Tensor:
     """Multiply and add two 16-bit vectors in float32 or wider, and round the sum once to their dtype.
 

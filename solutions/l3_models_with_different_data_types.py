@@ -61,6 +61,9 @@ from exercises.kit import models, pictures, scenes, toy_behaviours, toy_transfor
 
 
 # %% tags=["core"]
+# hint 1: Which of a model's two lists skips buffers and second names: its parameters, or its state dict?
+# hint 2: Look up nn.Module.named_parameters and Tensor.dtype.
+# hint 3: One line: a dict from each name to its parameter's dtype.
 def parameter_dtypes(model: nn.Module) -> dict[str, torch.dtype]:
     """Return the dtype of every parameter by its qualified name, in the order of the model.
 
@@ -91,6 +94,9 @@ def parameter_dtypes(model: nn.Module) -> dict[str, torch.dtype]:
 
 
 # %% tags=["core"]
+# hint 1: What does a module do that a tensor does not, when you ask it to become half precision?
+# hint 2: Look up nn.Module.half.
+# hint 3: One line: call the method and return what it returns.
 def half_in_place(model: nn.Module) -> nn.Module:
     """Cast the model's float parameters and buffers to float16, in place, and return the very same object.
 
@@ -137,6 +143,9 @@ def half_in_place(model: nn.Module) -> nn.Module:
 
 
 # %% tags=["core"]
+# hint 1: The cast works in place. What has to come before it, and how deep does that have to go?
+# hint 2: Look up copy.deepcopy and nn.Module.to.
+# hint 3: One line: a deep copy, cast.
 def cast_copy(model: nn.Module, dtype: torch.dtype) -> nn.Module:
     """Return a deep copy of the model in the float dtype; the original stays as it is and shares no storage with it.
 
@@ -163,6 +172,10 @@ def cast_copy(model: nn.Module, dtype: torch.dtype) -> nn.Module:
 
 
 # %% tags=["core"]
+# hint 1: Where would the difference be rounded, if you left the tensors in their own dtypes?
+# hint 2: Look up Tensor.float, Tensor.abs, Tensor.mean, Tensor.max and item().
+# hint 3: Two lines: the magnitudes of the difference of both in float32; then their mean and their largest as Python
+#         floats.
 def logits_gap(expected: Tensor, actual: Tensor) -> tuple[float, float]:
     """Return the mean and the largest absolute difference of two tensors of logits, as Python floats.
 
@@ -207,6 +220,9 @@ def logits_gap(expected: Tensor, actual: Tensor) -> tuple[float, float]:
 
 
 # %% tags=["core"]
+# hint 1: Which tensors does a model hold, and which of its iterators already skip what is tied?
+# hint 2: Look up nn.Module.parameters, nn.Module.buffers, Tensor.numel and Tensor.element_size.
+# hint 3: Two lines: a list of both kinds of tensors; then the sum, over them, of elements times bytes of one.
 def memory_footprint(model: nn.Module) -> int:
     """Return the bytes of all parameters and buffers, also of buffers that the state dict does not save.
 
@@ -229,6 +245,10 @@ def memory_footprint(model: nn.Module) -> int:
 
 
 # %% tags=["core"]
+# hint 1: Which tensors would a cast leave alone, and what would one element of the others take?
+# hint 2: Look up Tensor.is_floating_point, dtype.itemsize and Tensor.element_size.
+# hint 3: A loop over parameters and buffers that adds up two sums, bytes now and bytes then; then their quotient, or
+#         1.0 if there is nothing to divide by. Nothing is cast.
 def footprint_ratio(model: nn.Module, dtype: torch.dtype) -> float:
     """Return the footprint that the model would have after a cast to `dtype`, over its footprint now.
 
@@ -339,6 +359,11 @@ def footprint_ratio(model: nn.Module, dtype: torch.dtype) -> float:
 
 
 # %% tags=["core"]
+# hint 1: What do you have to know before you switch, so that you can switch back? And where does code stand that runs
+#         even after an exception?
+# hint 2: Look up torch.get_default_dtype, torch.set_default_dtype and try with finally.
+# hint 3: Note the old default, set the new one, then try: yield, finally: set the old one again. Leave torch's own
+#         TypeError alone.
 @contextmanager
 def default_dtype(dtype: torch.dtype) -> Iterator[None]:
     """Make new float tensors in `dtype` inside a `with` block, and restore the old default at its end.
@@ -377,6 +402,9 @@ def default_dtype(dtype: torch.dtype) -> Iterator[None]:
 
 
 # %% tags=["core"]
+# hint 1: Which exercise before this one does the switching and the switching back for you?
+# hint 2: Your own default_dtype, in a with statement.
+# hint 3: Two lines: a with block, and inside it the return of the one call.
 def build_in_dtype(build: Callable[[], nn.Module], dtype: torch.dtype) -> nn.Module:
     """Call `build()` once, with `dtype` as torch's default, and return the very model that it made.
 
@@ -414,6 +442,10 @@ def build_in_dtype(build: Callable[[], nn.Module], dtype: torch.dtype) -> nn.Mod
 
 
 # %% tags=["core"]
+# hint 1: What should happen when no dtype was asked for, and which word tells transformers just that?
+# hint 2: Look up from_pretrained: its arguments dtype (and the value "auto") and local_files_only.
+# hint 3: One line: load from the folder with the dtype, or with the word that keeps the checkpoint's own. It comes in
+#         eval mode by itself.
 def load_in_dtype(folder: str | Path, dtype: torch.dtype | None = None) -> nn.Module:
     """Load a `BlipForConditionalGeneration` from a local folder in the given dtype, in eval mode.
 
@@ -456,6 +488,12 @@ def load_in_dtype(folder: str | Path, dtype: torch.dtype | None = None) -> nn.Mo
 
 
 # %% tags=["core"]
+# hint 1: Five things to take care of: the dtype of the pixels, greedy decoding, eval mode, the old modes, the special
+#         tokens. Which of them must happen even when generating fails?
+# hint 2: Look up the processor's return_tensors and to, nn.Module.modules and training, generate with do_sample,
+#         num_beams and max_new_tokens, and decode with skip_special_tokens.
+# hint 3: Find the first float parameter's dtype; make the inputs in it; note each module's mode; eval; in a try
+#         generate without gradients; in its finally give every module its mode back; decode the first row.
 def caption_image(model: nn.Module, processor: Any, image: Any) -> str:
     """Return the model's greedy caption of an image, without special tokens.
 
@@ -464,18 +502,14 @@ def caption_image(model: nn.Module, processor: Any, image: Any) -> str:
     every submodule then has its old mode again, also after an exception; the generation config keeps its settings.
     >>> image = scenes.paint("a red circle above a blue square")
     >>> model, processor = models.tiny_blip()
-    >>> caption_image(model, processor, image)
-    'a red circle above a blue square'
-    >>> caption_image(model.train(), processor, scenes.paint("a black cross left of a yellow triangle")), model.training
-    ('a black cross left of a yellow triangle', True)
+    >>> decoder = model.text_decoder.train()
+    >>> caption_image(model, processor, image), model.training, decoder.training
+    ('a red circle above a blue square', False, True)
     >>> from exercises.kit.probes.l3 import first_float_given
-    >>> first_float_given(caption_image, "vision_model", model.to(torch.bfloat16), processor, image).dtype
-    torch.bfloat16
-    >>> settings = model.float().text_decoder.generation_config
-    >>> settings.do_sample, settings.temperature = True, 30.0  # dice
-    >>> caption_image(model, processor, image)
-    'a red circle above a blue square'
-    >>> settings.do_sample, settings.num_beams, settings.length_penalty = False, 4, -20.0  # beams
+    >>> first_float_given(caption_image, "vision_model", model.double(), processor, image).dtype
+    torch.float64
+    >>> settings = model.text_decoder.generation_config  # now it asks for dice and for beams
+    >>> settings.do_sample, settings.temperature, settings.num_beams, settings.length_penalty = True, 30.0, 4, -20.0
     >>> caption_image(model, processor, image)
     'a red circle above a blue square'
     """
@@ -503,6 +537,11 @@ def caption_image(model: nn.Module, processor: Any, image: Any) -> str:
 
 
 # %% tags=["core"]
+# hint 1: Which model gives the logits that all others are compared with, and why must each row start from the
+#         original again?
+# hint 2: Your cast_copy, logits_gap and memory_footprint; copy.deepcopy, nn.Module.eval, torch.no_grad.
+# hint 3: Two small helpers: one casts inputs, going into dicts and lists; one returns the logits of a copy in eval
+#         mode without gradients. Then a loop over the dtypes that makes a dict for each.
 def compare_dtypes(model: nn.Module, inputs: dict, dtypes: list[torch.dtype]) -> list[dict[str, Any]]:
     """Return one row per dtype, in order: a dict with the keys dtype, footprint, mean_gap and max_gap.
 
@@ -617,6 +656,10 @@ def compare_dtypes(model: nn.Module, inputs: dict, dtypes: list[torch.dtype]) ->
 
 
 # %% tags=["practice"]
+# hint 1: Three kinds of values need something done: float tensors, dicts, lists. What happens with all others?
+# hint 2: Look up isinstance with Tensor, collections.abc.Mapping and list, and Tensor.is_floating_point.
+# hint 3: An inner function that calls itself: cast a float tensor, rebuild a mapping as a dict and a list as a list
+#         from its own results, and return anything else as it is.
 def cast_inputs(batch: Mapping[str, Any], dtype: torch.dtype) -> dict[str, Any]:
     """Return a new plain dict with the batch's float tensors in `dtype` and everything else as it is.
 
@@ -645,6 +688,10 @@ def cast_inputs(batch: Mapping[str, Any], dtype: torch.dtype) -> dict[str, Any]:
 
 
 # %% tags=["practice"]
+# hint 1: What is counted, and what is it divided by?
+# hint 2: Your caption_image, and zip.
+# hint 3: One or two lines: the number of pairs whose caption equals the expected text, divided by the number of
+#         images.
 def caption_accuracy(model: nn.Module, processor: Any, images: list, captions: list[str]) -> float:
     """Return the fraction of images whose greedy caption, as in `caption_image`, is exactly the expected one.
 
@@ -676,6 +723,12 @@ def caption_accuracy(model: nn.Module, processor: Any, images: list, captions: l
 
 
 # %% tags=["practice"]
+# hint 1: How can one and the same tensor be known by several names, and how do you remember tensors rather than
+#         names?
+# hint 2: Look up copy.deepcopy, nn.Module.named_modules with remove_duplicate=False, fnmatch.fnmatchcase, and
+#         assigning to a tensor's data.
+# hint 3: On a deep copy: collect all tensors below each module that matches, then cast the data of every other float
+#         tensor. Return the copy.
 def cast_except(model: nn.Module, dtype: torch.dtype, patterns: list[str]) -> nn.Module:
     """Return a copy of the model in `dtype`, except for the modules whose qualified name matches one of the patterns.
 
@@ -720,6 +773,10 @@ def cast_except(model: nn.Module, dtype: torch.dtype, patterns: list[str]) -> nn
 
 
 # %% tags=["practice"]
+# hint 1: When does a hook learn its name: when it is made in the loop, or when it is called later?
+# hint 2: Your cast_copy and cast_inputs; nn.Module.named_modules, register_forward_hook, Tensor.isfinite.
+# hint 3: A list of names; on a cast copy a hook at every module without children that appends its name when any
+#         tensor of its output is not finite; run the copy without gradients; return the first name, or None.
 def first_overflow(model: nn.Module, inputs: dict, dtype: torch.dtype) -> str | None:
     """Return the qualified name of the first leaf module whose output is not finite when the model runs in `dtype`.
 
@@ -768,6 +825,10 @@ def first_overflow(model: nn.Module, inputs: dict, dtype: torch.dtype) -> str | 
 
 
 # %% tags=["practice"]
+# hint 1: When are two parameters the same: when they are equal, when they share memory, or when they are one object?
+# hint 2: Look up nn.Module.named_parameters with remove_duplicate=False, and dict.setdefault.
+# hint 3: A dict from each parameter, or its id, to the list of its names, filled in order; then the lists that hold
+#         more than one.
 def tied_parameters(model: nn.Module) -> list[list[str]]:
     """Return the groups of qualified names that are bound to one and the same parameter, in order of appearance.
 

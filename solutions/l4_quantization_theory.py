@@ -56,6 +56,11 @@ unpack_in_torch()  # quanto would compile C++ at the first use of 4-bit weights
 
 
 # %% tags=["core"]
+# hint 1: Two points fix the line: the smallest value lands on the smallest code, the largest on the largest. What has
+#         to lie between them in any case?
+# hint 2: Look up torch.iinfo, item() (a Python float is a float64), min, max and round.
+# hint 3: Take the two ends as Python floats, each widened to 0. If both are 0, answer at once. The scale is the width
+#         over the number of steps; the zero point is the smallest code minus the low end in steps, rounded.
 def scale_and_zero_point(tensor: Tensor, dtype: torch.dtype = torch.int8) -> tuple[float, int]:
     """Map the range of `tensor`, widened to contain 0, onto the whole range of `dtype`.
 
@@ -90,6 +95,10 @@ def scale_and_zero_point(tensor: Tensor, dtype: torch.dtype = torch.int8) -> tup
 
 
 # %% tags=["core"]
+# hint 1: Which of the five steps (divide, round, shift, clamp, cast) could wrap if it came too early?
+# hint 2: Look up torch.round, Tensor.clamp, torch.iinfo and Tensor.to.
+# hint 3: Three lines: the limits of the dtype; the rounded quotient plus the zero point; clamp that and cast it, last
+#         of all.
 def linear_quantize(tensor: Tensor, scale: float, zero_point: int, dtype: torch.dtype = torch.int8) -> Tensor:
     """Return the codes of `tensor`: divide by scale, round half to even, shift by zero_point, clamp, cast.
 
@@ -120,6 +129,9 @@ def linear_quantize(tensor: Tensor, scale: float, zero_point: int, dtype: torch.
 
 
 # %% tags=["core"]
+# hint 1: What happens to 127 minus -70 in eight bits?
+# hint 2: Look up Tensor.float.
+# hint 3: One line: the codes as floats, minus the zero point, times the scale, in this order.
 def linear_dequantize(q: Tensor, scale: float, zero_point: int) -> Tensor:
     """Return the float32 values that codes stand for: scale * (q - zero_point).
 
@@ -172,6 +184,9 @@ def linear_dequantize(q: Tensor, scale: float, zero_point: int) -> Tensor:
 
 
 # %% tags=["core"]
+# hint 1: quanto works in place. What does its function return, and what should yours?
+# hint 2: Look up quanto.quantize and its arguments weights, activations and exclude.
+# hint 3: Two lines: one call that passes everything on by keyword, and a return of the model itself.
 def quantize_model(
     model: nn.Module,
     weights: str | quanto.qtype = "qint8",
@@ -202,6 +217,9 @@ def quantize_model(
 
 
 # %% tags=["core"]
+# hint 1: Which of the two steps turns floats into codes, and which only prepares it?
+# hint 2: Your quantize_model, and quanto.freeze.
+# hint 3: Three lines: prepare, freeze, return the model.
 def quantize_and_freeze(model: nn.Module, weights: str | quanto.qtype = "qint8") -> nn.Module:
     """Quantize the model's weights and freeze it, in place, and return the same object.
 
@@ -264,6 +282,10 @@ def quantize_and_freeze(model: nn.Module, weights: str | quanto.qtype = "qint8")
 
 
 # %% tags=["core"]
+# hint 1: What should the answer be for a model without any quantized layer, and what does all() say of an empty list?
+# hint 2: Look up quanto.QModuleMixin with its weight_qtype and frozen, and nn.Module.modules.
+# hint 3: Two lines: the list of all modules whose weights have a qtype; then whether that list is not empty and all
+#         in it are frozen.
 def is_frozen(model: nn.Module) -> bool:
     """Tell whether the model has quantized layers and all of them are frozen.
 
@@ -319,6 +341,11 @@ def is_frozen(model: nn.Module) -> bool:
 
 
 # %% tags=["core"]
+# hint 1: What is inside a quantized weight, and may what is inside have something inside again? What tells you that
+#         two tensors lie in one storage?
+# hint 2: Look up __tensor_flatten__, Tensor.untyped_storage with nbytes(), and data_ptr() or _cdata of a storage.
+# hint 3: A list of tensors still to look at. Take one out: if it can be flattened, put its inner tensors on the list;
+#         else note its storage's bytes under what identifies the storage. At the end add up the notes.
 def stored_bytes(model: nn.Module) -> int:
     """Count the bytes that the model really stores in its parameters and buffers.
 
@@ -350,6 +377,10 @@ def stored_bytes(model: nn.Module) -> int:
 
 
 # %% tags=["core"]
+# hint 1: In which order do you meet the modules, and for which names does a storage count that you meet in a.b.c?
+# hint 2: As in stored_bytes, with recurse=False; nn.Module.named_modules, and split and join of names.
+# hint 3: Begin with 0 for every name. For each module in order, look at its own tensors only; each storage that is
+#         new adds its bytes to the module and to every prefix of its name, the empty one too.
 def module_sizes(model: nn.Module) -> dict[str, int]:
     """Return the stored bytes of every module and all that is below it, by qualified name; "" is the whole model.
 
@@ -460,6 +491,11 @@ def module_sizes(model: nn.Module) -> dict[str, int]:
 
 
 # %% tags=["core"]
+# hint 1: What must hold while the model generates, and what must hold afterwards for every single submodule?
+# hint 2: Look up the tokenizer's return_tensors, generate with do_sample, num_beams and max_new_tokens, decode with
+#         skip_special_tokens, and the attribute training of modules.
+# hint 3: Encode; note every module's mode; eval; try to generate without gradients; finally give each module its own
+#         mode back; decode the first row.
 def generate_text(model: nn.Module, tokenizer, prompt: str, max_new_tokens: int = 32) -> str:
     """Return the model's greedy answer to the prompt, as text without special tokens, not stripped otherwise.
 
@@ -504,6 +540,11 @@ def generate_text(model: nn.Module, tokenizer, prompt: str, max_new_tokens: int 
 
 
 # %% tags=["core"]
+# hint 1: Which steps cannot be undone, and what follows for where build() has to be called? What has to happen to a
+#         quantized model before it is measured?
+# hint 2: Your quantize_and_freeze and stored_bytes; nn.Module.to and getattr on torch.
+# hint 3: A loop over the six names: a fresh model; quantize and freeze it if the name begins with q, else cast it;
+#         append a dict of name, bytes and what evaluate says.
 def compare_precisions(build: Callable[[], nn.Module], evaluate: Callable[[nn.Module], object]) -> list[dict]:
     """Measure a model in six precisions: float32, bfloat16, float16, qint8, qint4 and qint2, in that order.
 
@@ -576,6 +617,11 @@ def compare_precisions(build: Callable[[], nn.Module], evaluate: Callable[[nn.Mo
 
 
 # %% tags=["core"]
+# hint 1: What do you have to remember on the way down the list, in case nothing will do? And how must a comparison be
+#         written so that nan fails it?
+# hint 2: Your compare_precisions, and a dict for what each one missed.
+# hint 3: A loop over the rows: return the first that fits and reaches; for each other note under its name the limit
+#         that it missed, and that one only. Behind the loop a ValueError whose text holds the notes.
 def choose_precision(
     build: Callable[[], nn.Module], evaluate: Callable[[nn.Module], float], budget_bytes: int, min_score: float
 ) -> str:
@@ -615,6 +661,10 @@ def choose_precision(
 
 
 # %% tags=["practice"]
+# hint 1: Which number of the tensor decides, whatever its sign?
+# hint 2: Look up Tensor.abs, Tensor.max, item() and torch.iinfo.
+# hint 3: Two lines: the largest magnitude as a Python float; that over the dtype's largest value, or 1.0 if it is
+#         zero.
 def symmetric_scale(tensor: Tensor, dtype: torch.dtype = torch.int8) -> float:
     """Return the step that puts the largest magnitude in `tensor` on the largest value of `dtype`.
 
@@ -633,6 +683,9 @@ def symmetric_scale(tensor: Tensor, dtype: torch.dtype = torch.int8) -> float:
 
 
 # %% tags=["practice"]
+# hint 1: In which dtype do you subtract, so that neither the difference nor its square rounds or overflows?
+# hint 2: Look up Tensor.double, Tensor.square, Tensor.mean and item().
+# hint 3: One line: both in float64, their difference, squared, the mean over all elements, as a Python float.
 def quantization_error(tensor: Tensor, restored: Tensor) -> float:
     """Return the mean squared difference of two tensors, computed in float64.
 
@@ -650,6 +703,10 @@ def quantization_error(tensor: Tensor, restored: Tensor) -> float:
 
 
 # %% tags=["practice"]
+# hint 1: Which of the two sums may be zero, and what does the ratio mean then?
+# hint 2: Look up Tensor.double, Tensor.square, Tensor.sum, math.log10 and math.inf.
+# hint 3: Two sums in float64, of the signal and of the noise. Without noise the answer is inf, without a signal -inf,
+#         else ten times the decimal logarithm of their quotient.
 def sqnr_db(tensor: Tensor, restored: Tensor) -> float:
     """Return the signal to quantization noise ratio in decibel: 10 log10(sum x² / sum (x - restored)²), in float64.
 
@@ -677,6 +734,11 @@ def sqnr_db(tensor: Tensor, restored: Tensor) -> float:
 
 
 # %% tags=["practice"]
+# hint 1: Along which dimension do you look for the largest magnitude, if each row gets one scale? And what do you
+#         divide a row of zeros by?
+# hint 2: Look up Tensor.abs, Tensor.amax with dim and keepdim, torch.where and torch.round. Stay in float32.
+# hint 3: Four lines: the scales as a column; a divisor that is 1 where a scale is 0; the rounded quotient as int8;
+#         return codes and scales.
 def quantize_rows(weight: Tensor) -> tuple[Tensor, Tensor]:
     """Quantize each row of a matrix symmetrically to int8, as quanto does: (codes, scales).
 
@@ -724,6 +786,9 @@ def quantize_rows(weight: Tensor) -> tuple[Tensor, Tensor]:
 
 
 # %% tags=["practice"]
+# hint 1: A frozen model cannot be copied. So what comes first?
+# hint 2: copy.deepcopy, your quantize_model, quanto.freeze.
+# hint 3: Three lines: quantize a deep copy, freeze it, return it.
 def quantized_copy(model: nn.Module, weights: str = "qint8", exclude: str | list[str] | None = None) -> nn.Module:
     """Return a quantized, frozen copy of the model; the model itself stays as it is.
 
@@ -742,6 +807,9 @@ def quantized_copy(model: nn.Module, weights: str = "qint8", exclude: str | list
 
 
 # %% tags=["practice"]
+# hint 1: How did is_frozen tell a quantized layer from a layer norm?
+# hint 2: Look up nn.Module.named_modules, quanto.QModuleMixin, weight_qtype and its name.
+# hint 3: One dict comprehension: qualified name to the qtype's name, for the modules whose weights have a qtype.
 def quantized_layers(model: nn.Module) -> dict[str, str]:
     """Return the name of each quantized layer with the name of its weights' qtype, in the order of `named_modules()`.
 
@@ -772,6 +840,13 @@ def quantized_layers(model: nn.Module) -> dict[str, str]:
 
 
 # %% tags=["practice"]
+# hint 1: What does a quantized Linear store in place of its weight, and what stays as it was? Which storages may be
+#         shared by what stays?
+# hint 2: Look up nn.Module.named_modules, nn.Linear and nn.Conv2d, fnmatch.fnmatch, Tensor.element_size and
+#         untyped_storage.
+# hint 3: For each module's own tensors: the weight of a layer that is converted adds one byte for each element and,
+#         in its own dtype, a scale for each row and two scalars; every other tensor's storage is noted once. Then add
+#         up.
 def predicted_int8_bytes(model: nn.Module, exclude: str | tuple[str, ...] | list[str] = ()) -> int:
     """Predict `stored_bytes` after int8 quantize and freeze, without quantizing; the model may be on the meta device.
 
@@ -802,6 +877,9 @@ def predicted_int8_bytes(model: nn.Module, exclude: str | tuple[str, ...] | list
 
 
 # %% tags=["practice"]
+# hint 1: What is counted, and what is it divided by?
+# hint 2: Your generate_text, and ==.
+# hint 3: Two lines: how many answers equal the expected text; that over the number of pairs.
 def exact_match(model: nn.Module, tokenizer, pairs: list[tuple[str, str]]) -> float:
     """Return the fraction of (prompt, expected) pairs to which `generate_text` gives exactly the expected answer.
 
@@ -843,6 +921,10 @@ def exact_match(model: nn.Module, tokenizer, pairs: list[tuple[str, str]]) -> fl
 
 
 # %% tags=["practice"]
+# hint 1: How often is Calibration entered, and what has to surround the loop over the batches?
+# hint 2: Look up quanto.Calibration as a context manager, torch.no_grad, and the attribute training of modules.
+# hint 3: Note every module's mode; eval; try: inside one calibration without gradients run all batches; finally
+#         restore each mode; return the model.
 def calibrate(model: nn.Module, batches: list[dict]) -> nn.Module:
     """Measure the activation scales of a model whose activations are quantized, in place; return the same object.
 
@@ -935,6 +1017,10 @@ def calibrate(model: nn.Module, batches: list[dict]) -> nn.Module:
 
 
 # %% tags=["practice"]
+# hint 1: Which two things does load_quantized need, and which of them is numbers, which is text?
+# hint 2: Look up state_dict, safetensors.torch.save_file, quanto.quantization_map, json and Path.mkdir.
+# hint 3: Make the folder with its parents. Save clones of the state dict's tensors as safetensors, and the
+#         quantization map as JSON in a file beside it.
 def save_quantized(model: nn.Module, folder: str | Path) -> None:
     """Save a frozen model with quantized weights in a folder: its tensors as safetensors, quanto's map as JSON.
 
@@ -961,6 +1047,9 @@ def save_quantized(model: nn.Module, folder: str | Path) -> None:
 
 
 # %% tags=["practice"]
+# hint 1: The model that build() makes has other weights and no quantized layers. Who turns it into the saved one?
+# hint 2: Look up safetensors.torch.load_file, json, and quanto.requantize.
+# hint 3: Build a model, read tensors and map from the folder, let quanto apply both to the model, and return it.
 def load_quantized(build: Callable[[], nn.Module], folder: str | Path) -> nn.Module:
     """Return a model from `build()`, with other weights, turned into the one that `save_quantized` saved in the folder.
 

@@ -54,6 +54,10 @@ from torch import Tensor
 
 
 # %% tags=["core"]
+# hint 1: Which number of the tensor should become 448, and what do you divide it by to get there?
+# hint 2: torch.finfo(dtype).max, tensor.abs().max(), torch.where for zeros; a division of a 0-dim tensor stays
+# 0-dim.
+# hint 3: amax; a scale from it, 1.0 where amax is 0; the tensor divided by the scale and cast.
 def float8_quantize(tensor: Tensor, dtype: torch.dtype = torch.float8_e4m3fn) -> tuple[Tensor, Tensor]:
     """Divide a tensor by one scale, so that its largest magnitude becomes the largest number of `dtype`, and cast it.
 
@@ -92,6 +96,11 @@ def float8_quantize(tensor: Tensor, dtype: torch.dtype = torch.float8_e4m3fn) ->
 
 
 # %% tags=["core"]
+# hint 1: If a matrix of 6 x 8 is cut into tiles of 2 x 4, which axes would a four-dimensional view of it have?
+# hint 2: Tensor.unflatten or reshape, amax over two axes at once; torch.frexp gives mantissa and exponent without
+# rounding. Which mantissa does a power of two have?
+# hint 3: View as (row tile, row, column tile, column); amax over the second and fourth axis, at least 1e-4, over
+# 448; perhaps up to a power of two; divide with the scales put back on those axes; reshape.
 def tile_quantize(tensor: Tensor, tile: tuple[int, int], power_of_two: bool = False) -> tuple[Tensor, Tensor]:
     """Quantize a matrix to float8_e4m3fn with one scale for each tile of (rows, columns).
 
@@ -172,6 +181,11 @@ E2M1 = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0)  # magnitudes, in the order of t
 
 
 # %% tags=["core"]
+# hint 1: How far apart are neighbours below 2, from 2 to 4, and from 4 to 6?
+# hint 2: torch.round goes half to even; dividing by a step and multiplying it back rounds to multiples of the step.
+# clamp takes care of infinities.
+# hint 3: The magnitude, at most 6; the step for each value by torch.where; divide, round, multiply, and put the sign
+# back.
 def round_to_e2m1(tensor: Tensor) -> Tensor:
     """Round to the nearest number of E2M1: 0, 0.5, 1, 1.5, 2, 3, 4, 6 and their negatives.  Returns float32, same shape.
 
@@ -198,6 +212,9 @@ def round_to_e2m1(tensor: Tensor) -> Tensor:
 
 
 # %% tags=["core"]
+# hint 1: Sixteen codes, sixteen numbers: where would you write them down?
+# hint 2: Indexing a tensor with a tensor of int64; a uint8 index is taken for a mask.
+# hint 3: Refuse what is above 15; a tensor of the eight magnitudes and their negatives, indexed with the codes.
 def decode_e2m1(codes: Tensor) -> Tensor:
     """Return the float32 numbers that codes of E2M1 stand for: 0 to 7 the magnitudes in order, 8 to 15 their negatives.
 
@@ -237,6 +254,10 @@ def decode_e2m1(codes: Tensor) -> Tensor:
 
 
 # %% tags=["core"]
+# hint 1: What does math.frexp(8.0) return, and what is floor(log2(8))?
+# hint 2: math.frexp of a Python float is exact; its exponent is one more than the floor of the logarithm. min and
+# max clamp.
+# hint 3: amax as a Python float; -127 for zero; the exponent of frexp, less one, less emax, clamped to -127..127.
 def shared_exponent(block: Tensor, emax: int) -> int:
     """Return the exponent that a block shares: floor(log2(amax)) - emax, exact, then clamped to -127..127.
 
@@ -262,6 +283,11 @@ def shared_exponent(block: Tensor, emax: int) -> int:
 
 
 # %% tags=["core"]
+# hint 1: Which of the steps is for a block, and which for an element?
+# hint 2: Tensor.unflatten(-1, (-1, 32)), torch.frexp and torch.ldexp on tensors, round_to_e2m1 above; clamp before a
+# cast to float8.
+# hint 3: Blocks; exponents from their amax as in shared_exponent, but for all blocks at once; elements = blocks
+# times 2**-e, rounded to the element; exponents + 127 as uint8, elements flattened again.
 def mx_quantize(tensor: Tensor, element: str = "e2m1") -> tuple[Tensor, Tensor]:
     """Quantize blocks of 32 neighbours of the last axis to an MX format: elements that share a power of two.
 
@@ -305,6 +331,9 @@ def mx_quantize(tensor: Tensor, element: str = "e2m1") -> tuple[Tensor, Tensor]:
 
 
 # %% tags=["core"]
+# hint 1: In which dtype is 126 - 127 still -1?
+# hint 2: Tensor.int(), unsqueeze, torch.ldexp(x, e) is x times 2**e.
+# hint 3: Elements in blocks of 32, times two to the power of (exponent - 127) of their block, flattened.
 def mx_dequantize(exponents: Tensor, elements: Tensor) -> Tensor:
     """Return the float32 values that an MX tensor stands for: element * 2**(exponent - 127), exact.
 
@@ -331,6 +360,11 @@ def mx_dequantize(exponents: Tensor, elements: Tensor) -> Tensor:
 
 
 # %% tags=["core"]
+# hint 1: A byte is 16 * high + low. Which operators take it apart, and which half comes first?
+# hint 2: & 0x0F and >> 4; torch.stack with a new last axis puts neighbours side by side; decode_e2m1 and
+# torch.ldexp.
+# hint 3: Codes (..., G, 32) from the bytes; decoded; times two to the power of (scale - 127); the last two axes
+# flattened, cast to bfloat16.
 def unpack_mxfp4(blocks: Tensor, scales: Tensor) -> Tensor:
     """Return the bfloat16 weights in a pair of tensors of gpt-oss's checkpoint.
 
@@ -367,15 +401,19 @@ def unpack_mxfp4(blocks: Tensor, scales: Tensor) -> Tensor:
 # %% [markdown]
 # ## A small float for 16 values
 #
-# A power of two is a coarse scale: amax lands anywhere between 4 and 8, half of the range is often unused, or a
-# quarter of amax is clipped. **NVFP4** of NVIDIA's Blackwell lets only 16 values share a scale, and makes the scale
-# itself a number of e4m3. That dtype ends at 448, so a second scale, in float32 and one for the whole tensor, moves
-# all block scales into its range: it puts the largest block scale exactly on 448 (arXiv 2509.25149). As always: divide
-# by the scales that are *stored*, rounded as they are, or rounding a scale makes errors that the elements could have
-# taken back.
+# A power of two is a coarse scale: amax lands anywhere between 4 and 8, so that up to a third of the range is unused
+# or up to a quarter of amax clipped. **NVFP4** of NVIDIA's Blackwell lets only 16 values share a scale, and makes the
+# scale itself a number of e4m3. That dtype ends at 448, so a second scale, in float32 and one for the whole tensor,
+# moves all block scales into its range: it puts the largest block scale exactly on 448 (arXiv 2509.25149). As always:
+# divide by the scales that are *stored*, rounded as they are, or rounding a scale makes errors that the elements could
+# have taken back. And see to a tensor of zeros: torchao divides 0 by 0 there, and gets nan for its scales.
 
 
 # %% tags=["core"]
+# hint 1: If the largest block scale is to be 448 and the largest element 6, how large may amax / g be?
+# hint 2: unflatten to blocks of 16, amax, clamp, a cast to torch.float8_e4m3fn and .float() back; round_to_e2m1.
+# hint 3: g; the scale of each block relative to g, clamped and cast; x divided by g times the cast scale, rounded;
+# flattened.
 def nvfp4_quantize(tensor: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Quantize to NVFP4: E2M1 elements, an e4m3 scale for 16 neighbours of the last axis, a scale g for the tensor.
 
@@ -411,10 +449,13 @@ def nvfp4_quantize(tensor: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 # sixteen levels where a normal distribution has its quantiles, so that each is used about equally often (QLoRA, arXiv
 # 2305.14314). Eight are positive, seven negative, and one is an exact zero. The recipe is `create_normal_map` of
 # bitsandbytes; the odd δ keeps the outermost quantile finite. `statistics.NormalDist` knows the normal quantile Φ⁻¹ as
-# `inv_cdf`.
+# `inv_cdf`. (torchao writes the levels with four decimals: a value near a midpoint can get another code there.)
 
 
 # %% tags=["core"]
+# hint 1: How many levels come from each of the two lists, and which one is in neither?
+# hint 2: statistics.NormalDist().inv_cdf(p) is the quantile; sorted.
+# hint 3: Eight positive quantiles, seven negative ones and 0 in one sorted list, as a tensor, divided by the last.
 def nf4_codebook() -> Tensor:
     """Return the 16 levels of NF4: ascending, float32, from -1 to 1.
 
@@ -437,6 +478,11 @@ def nf4_codebook() -> Tensor:
 
 
 # %% tags=["core"]
+# hint 1: What has to be done with a block before its values can be compared with levels from -1 to 1, and what in a
+# block of zeros?
+# hint 2: reshape(-1, block_size); a new last axis of 16 distances, argmin; torch.where against dividing by zero.
+# hint 3: Blocks and their absmax; divide, by 1 where absmax is 0; for each value the index of the nearest level,
+# flattened, as uint8.
 def nf4_quantize(tensor: Tensor, block_size: int = 64) -> tuple[Tensor, Tensor]:
     """Return the NF4 codes of a tensor, flattened in reading order into blocks that may cross rows, and their absmax.
 
@@ -461,6 +507,9 @@ def nf4_quantize(tensor: Tensor, block_size: int = 64) -> tuple[Tensor, Tensor]:
 
 
 # %% tags=["core"]
+# hint 1: How many codes belong to one absmax?
+# hint 2: nf4_codebook()[codes.long()], reshape(len(absmax), -1), unsqueeze.
+# hint 3: Levels by index, one row for each absmax, times the absmax of the row, in the given shape.
 def nf4_dequantize(codes: Tensor, absmax: Tensor, shape: tuple[int, ...]) -> Tensor:
     """Return the float32 tensor of `shape` that NF4 codes stand for: level * absmax of the block.
 
@@ -495,6 +544,9 @@ def nf4_dequantize(codes: Tensor, absmax: Tensor, shape: tuple[int, ...]) -> Ten
 
 
 # %% tags=["core"]
+# hint 1: What would you count if the block lay before you as bytes?
+# hint 2: A dict from a name to the values and the bits of a block; ', '.join of its keys for the message.
+# hint 3: A table of (values, bits); ValueError with all names for a name that is not in it; bits / values.
 def bits_per_weight(format: str) -> float:
     """Return how many bits a weight takes in a format of the table above, with everything that its block stores.
 
@@ -555,6 +607,10 @@ def bits_per_weight(format: str) -> float:
 
 
 # %% tags=["practice"]
+# hint 1: For which of the eight magnitudes is a value exactly equal?
+# hint 2: Comparing with a new last axis gives eight booleans for each value; any and argmax over it.
+# hint 3: A mask of matches; ValueError unless each value has one; the place of the match, plus 8 where the value is
+# negative, as uint8.
 def encode_e2m1(values: Tensor) -> Tensor:
     """Return the codes of numbers of E2M1: uint8, same shape, 0 to 7 for the magnitudes in order, 8 more if negative.
 
@@ -584,6 +640,9 @@ def encode_e2m1(values: Tensor) -> Tensor:
 
 
 # %% tags=["practice"]
+# hint 1: At MX's own exponent, which amax is clipped, and what does one exponent more do to it?
+# hint 2: torch.frexp and torch.ldexp are exact; a comparison gives the booleans to add.
+# hint 3: MX's exponents; one more where amax / 2**e exceeds 6; elements and bytes as in mx_quantize.
 def mx_quantize_no_clip(tensor: Tensor) -> tuple[Tensor, Tensor]:
     """Quantize to MX with E2M1 elements, with the smallest exponent e >= -127 at which nothing clips: amax <= 6 * 2**e.
 
@@ -617,6 +676,10 @@ def mx_quantize_no_clip(tensor: Tensor) -> tuple[Tensor, Tensor]:
 
 
 # %% tags=["practice"]
+# hint 1: What do you need to know of both scales before you can choose?
+# hint 2: round_to_e2m1(block / scale); the sum of squares of block - scale * elements; min with a key keeps the
+# first of two that are equal.
+# hint 3: 1.0 for zeros; for amax / 6, then amax / 4: elements and scale; the pair with the smaller error.
 def four_over_six(block: Tensor) -> tuple[Tensor, float]:
     """Quantize a block with amax on 6 or on 4, whichever has the smaller sum of (x - scale * element)**2; if equal, 6.
 
@@ -660,11 +723,15 @@ def four_over_six(block: Tensor) -> tuple[Tensor, float]:
 # ## Practice: scales, quantized again
 #
 # NF4's absmax costs half a bit for each weight. They are all positive and of one size, so QLoRA subtracts their mean
-# and quantizes what is left to 8 bits, 256 of them with a scale. (QLoRA's 8 bits are a float format; linear codes as
-# here are torchao's choice, in its `nf4_tensor.py`, which divides by 128 and clamps.)
+# and quantizes what is left to 8 bits, 256 of them with a scale. (torchao takes linear codes as well, in its
+# `nf4_tensor.py`; it divides by 128, not 127, and clamps.)
 
 
 # %% tags=["practice"]
+# hint 1: What is left of scales of one size when their mean is subtracted?
+# hint 2: mean, reshape(-1, block_size), abs().amax(1); torch.round; torch.where against dividing by zero.
+# hint 3: The mean; rests in blocks; a scale for each block, largest magnitude / 127; rests / scale, rounded, as
+# int8; the three together.
 def double_quantize(absmax: Tensor, block_size: int = 256) -> tuple[Tensor, Tensor, Tensor]:
     """Quantize scales: subtract their mean, then int8 codes with one scale for each `block_size` of them.
 
@@ -699,6 +766,11 @@ def double_quantize(absmax: Tensor, block_size: int = 256) -> tuple[Tensor, Tens
 
 
 # %% tags=["practice"]
+# hint 1: Where does 2.5 go when halves go away from zero, and where -2.5?
+# hint 2: half().view(torch.uint8) shows a float16 as two bytes; int8 as well has a view as uint8; floor of the
+# magnitude, and what is left of it.
+# hint 3: Blocks of 32, d in float32; x times 1 / d (0 for zeros); rounded by magnitude and sign; two bytes of d and
+# 32 of codes, concatenated.
 def pack_q8_0(row: Tensor) -> Tensor:
     """Return the Q8_0 blocks of a row as GGUF stores them: uint8 (blocks, 34).
 
@@ -724,13 +796,17 @@ def pack_q8_0(row: Tensor) -> Tensor:
 
 
 # %% [markdown]
-# **Q4_K** is what most models on people's laptops are stored in. 256 values form a block, and eight runs of 32 in it
-# have a scale and a minimum of their own, both of 6 bits: scales, quantized again. 16 numbers of 6 bits make 12 bytes,
-# packed to be fast rather than simple. Byte by byte: 2 bytes of float16 d, 2 of dmin, 12 of scales and minimums, 128
-# of codes.
+# **Q4_K** goes further. 256 values form a block, and eight runs of 32 in it have a scale and a minimum of their own,
+# both of 6 bits: scales, quantized again. 16 numbers of 6 bits make 12 bytes, packed to be fast rather than simple.
+# Byte by byte: 2 bytes of float16 d, 2 of dmin, 12 of scales and minimums, 128 of codes.
 
 
 # %% tags=["practice"]
+# hint 1: Into which four parts do the 144 bytes fall, and how many bytes has each?
+# hint 2: view(torch.float16) of two bytes, split(4, dim=1) of the twelve, & and >> and << for six bits; torch.stack
+# for the two halves of each run.
+# hint 3: d and dmin; eight scales and eight minimums, each from a first and a second half; codes (n, 8, 32); d *
+# scale * code - dmin * minimum, flattened to 256.
 def unpack_q4_k(blocks: Tensor) -> Tensor:
     """Return the float32 weights in Q4_K blocks of a GGUF file: uint8 (n, 144), contiguous -> (n, 256).
 
@@ -782,6 +858,9 @@ def unpack_q4_k(blocks: Tensor) -> Tensor:
 
 
 # %% tags=["practice"]
+# hint 1: Which number stands for the size of the weights here, if not the largest?
+# hint 2: abs().mean().item(), torch.round, clamp(-1, 1).
+# hint 3: gamma as a float; the weight over gamma + 1e-5, rounded, clamped, as int8; and gamma.
 def ternary_quantize(weight: Tensor) -> tuple[Tensor, float]:
     """Return the codes -1, 0 and 1 of BitNet b1.58, int8 in the weight's shape, and its scale gamma, a Python float.
 
@@ -810,6 +889,10 @@ def ternary_quantize(weight: Tensor) -> tuple[Tensor, float]:
 
 
 # %% tags=["practice"]
+# hint 1: Which bits of a float32 does bfloat16 keep?
+# hint 2: tensor.view(torch.int32) reads the same bits as integers; & ~0xFFFF drops the lower 16.
+# hint 3: Bits plus draws, the lower bits dropped, read as float32 again, cast to bfloat16 (which then rounds
+# nothing).
 def stochastic_round(tensor: Tensor, random: Tensor) -> Tensor:
     """Round float32 to bfloat16 by chance: add a draw to the 32 bits, read as an integer, and drop the lower 16.
 
@@ -851,8 +934,10 @@ def stochastic_round(tensor: Tensor, random: Tensor) -> Tensor:
 # %% [markdown]
 # ## All of them in one picture
 #
-# Error against bits, on the tiny T5's weights, with your functions. Below and to the left is better. Read it as a map
-# of this lesson: smaller units lower the error, scales cost bits, and a better place for the levels costs nothing.
+# Error against bits, on the tiny T5's weights, with your functions. Below and to the left is better. Among the formats
+# of four bits the unit that shares a scale, the scale's own precision and the place of the levels all show. FP8 brings
+# an exponent for each value, so without an outlier a scale for 32 values gains it nothing; eight bits are better spent
+# on even steps (q8_0) once each unit has its scale.
 
 # %% tags=["active-ipynb"]
 # def restored_by_practice():

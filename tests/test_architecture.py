@@ -65,6 +65,14 @@ def test_solutions_import_only_the_kit() -> None:
     assert wrong == []
 
 
+def test_what_decides_has_neither_workers_nor_probes_nor_toys_nor_solutions() -> None:
+    code = "import sys, graders.judge.deciding; print(list(sys.modules))"
+    ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    others = ("graders.worker", "graders.lessons", "solutions", "exercises.kit.probes", "exercises.kit.toys")
+    assert "graders.judge.deciding" in ran.stdout
+    assert [name for name in ast.literal_eval(ran.stdout) if name.startswith(others)] == []
+
+
 def room_of(name: str) -> str:
     return name.split(".")[1] if name.startswith("graders.") else ""
 

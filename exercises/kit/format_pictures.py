@@ -49,8 +49,16 @@ def error_against_bits(rows: Sequence[tuple[str, float, float]]) -> "Picture":
     """
     figure, axes = _figure(9, 5)
     for index, (name, bits, error) in enumerate(rows):
-        style = {"marker": MARKERS[index % len(MARKERS)], "color": COLOURS[index % len(COLOURS)]}
-        axes.plot([bits], [error], markersize=9, linestyle="", label=f"{name}: {bits:.4g} bits, {error:.2%}", **style)
+        colour = COLOURS[index % len(COLOURS)]
+        axes.plot(
+            [bits],
+            [error],
+            MARKERS[index % len(MARKERS)],
+            color=colour,
+            markersize=9,
+            markerfacecolor=colour if index < len(MARKERS) else "none",
+            label=f"{name}: {bits:.4g} bits, {error:.2%}",
+        )
     axes.set_yscale("log")
     axes.set_xlabel("bits per weight")
     axes.set_ylabel("relative error")

@@ -1,6 +1,11 @@
-"""Measure the shipped models as their cards say: `python -m exercises.models.score`. About a minute on one thread."""
+"""Measure the shipped models as their cards say: `python -m exercises.models.score [t5|blip|llama]`.
 
+About a minute on one thread.
+"""
+
+import argparse
 import copy
+import random
 from collections.abc import Callable
 
 import torch
@@ -31,6 +36,43 @@ def blip_margins(model: nn.Module, processor, pairs: list) -> Tensor:
     return least_lead(logits[:, :-1], inputs["input_ids"][:, 1:], processor.tokenizer.pad_token_id)
 
 
+def llama_margins(model: nn.Module, numbers: list[int]) -> Tensor:
+    """Return for each number the least lead of an expected token's logit over the next best one."""
+    batch = models.number_lines(numbers)
+    with torch.no_grad():
+        logits = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits
+    labels = batch["labels"][:, 1:]
+    return least_lead(logits[:, :-1], labels.clamp(min=0), padding=0)
+
+
+def with_int8_activations(model: nn.Module) -> nn.Module:
+    """Quantize a tiny Llama's weights and activations to int8, calibrated on 200 training numbers, in place."""
+    from optimum import quanto
+
+    quanto.quantize(model, weights="qint8", activations="qint8")
+    with torch.no_grad(), quanto.Calibration():
+        for batch in models.llama_batches(200, seed=SEED, held_out=False):
+            model(**batch)
+    quanto.freeze(model)
+    return model
+
+
+def report_llama() -> None:
+    """Print what the tiny Llama's card says."""
+    source = random.Random(SEED)
+    numbers = [number_words.draw_number(source, held_out=True) for _ in range(2000)]
+    exact, fluent = models.llama_exact_match(numbers), models.llama_evaluator([models.number_lines(numbers)])
+    model, _ = models.tiny_llama()
+    report("tiny_llama", model, llama_margins(model, numbers), exact)
+    for precision in ("float32", "qint8", "qint4", "qint2"):
+        print(f"  1 / perplexity, {precision}: {fluent(in_precision(model, precision)):.4f}")
+    print(f"  exact match, int8 weights and activations: {exact(with_int8_activations(model)):.4f}")
+    for factor in (30, 128, 256):
+        outlier, _ = models.tiny_llama_outlier(factor)
+        weights, both = exact(in_precision(outlier, "qint8")), exact(with_int8_activations(outlier))
+        print(f"  exact match, outlier {factor}: int8 weights {weights:.4f}, and activations {both:.4f}")
+
+
 def least_lead(logits: Tensor, expected: Tensor, padding: int) -> Tensor:
     """Return per row the least of (expected token's logit - largest other logit), padding left out."""
     right = logits.gather(2, expected.unsqueeze(2))
@@ -59,15 +101,31 @@ def report(name: str, model: nn.Module, margins: Tensor, evaluate: Callable[[nn.
         print(f"  exact match, {precision}: {evaluate(in_precision(model, precision)):.4f}")
 
 
-def main() -> None:
-    """Report on both models."""
-    torch.set_num_threads(1)
+def report_t5() -> None:
+    """Print what the tiny T5's card says."""
     pairs = number_words.number_pairs(2000, SEED)
     model, tokenizer = models.tiny_t5()
     report("tiny_t5", model, t5_margins(model, tokenizer, pairs), models.t5_evaluator(pairs, tokenizer))
+
+
+def report_blip() -> None:
+    """Print what the tiny BLIP's card says."""
     painted = scenes.scenes(1000, SEED)
     model, processor = models.tiny_blip()
     report("tiny_blip", model, blip_margins(model, processor, painted), models.blip_evaluator(painted, processor))
+
+
+REPORTS = {"t5": report_t5, "blip": report_blip, "llama": report_llama}
+
+
+def main() -> None:
+    """Report on one model or on all."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("model", nargs="?", choices=REPORTS, help="which model (default: all)")
+    chosen = parser.parse_args().model
+    torch.set_num_threads(1)
+    for report_one in [REPORTS[chosen]] if chosen else REPORTS.values():
+        report_one()
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""Train the two tiny models that the lessons load: `python -m exercises.models.train [t5|blip]`.
+"""Train the tiny models that the lessons load: `python -m exercises.models.train [t5|blip|llama]`.
 
-Each takes a few minutes on one thread. On one machine the result is the same file every time; other processors round
+Each takes a minute or a few on one thread. On one machine the result is the same file every time; other processors round
 differently, so the weights are shipped and this script is here to show how they came about.
 """
 
@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from exercises.kit import number_words, scenes
+from exercises.kit import models, number_words, scenes
 from exercises.kit.toys.small_models import seeded
 
 HERE = Path(__file__).resolve().parent
@@ -154,9 +154,34 @@ def ignore_padding(ids: Tensor, padding: int) -> Tensor:
     return ids.masked_fill(ids == padding, -100)
 
 
+def llama_model(tokenizer) -> nn.Module:
+    """Return a fresh Llama of 10 thousand parameters, its head not tied to the embedding, without a token that begins."""
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=16,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        max_position_embeddings=64,
+        tie_word_embeddings=False,
+        bos_token_id=None,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    return LlamaForCausalLM(config)
+
+
+def llama_batch(tokenizer, source: random.Random, size: int) -> dict[str, Tensor]:
+    """Return lines of numbers that are not held out, with labels on the words alone; the model shifts the labels itself."""
+    return models.number_lines([number_words.draw_number(source, held_out=False) for _ in range(size)], tokenizer)
+
+
 RECIPES = {
     "t5": Recipe("tiny_t5", 2000, 64, 3e-3, t5_tokenizer, t5_model, t5_batch),
     "blip": Recipe("tiny_blip", 2000, 64, 2e-3, blip_processor, blip_model, blip_batch),
+    "llama": Recipe("tiny_llama", 2000, 64, 3e-3, t5_tokenizer, llama_model, llama_batch),
 }
 
 
@@ -183,9 +208,9 @@ def train(model: nn.Module, processor: Any, recipe: Recipe, steps: int, seed: in
 
 
 def main() -> None:
-    """Train one model or both, print the loss as it falls, and save model and processor."""
+    """Train one model or all of them, print the loss as it falls, and save model and processor."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("model", nargs="?", choices=sorted(RECIPES), help="which model (default: both)")
+    parser.add_argument("model", nargs="?", choices=sorted(RECIPES), help="which model (default: all)")
     parser.add_argument("--steps", type=int, help="stop after so many steps (default: the whole recipe)")
     parser.add_argument("--output", type=Path, default=HERE, metavar="DIR", help="where to save (default: here)")
     options = parser.parse_args()

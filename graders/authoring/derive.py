@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from graders import ROOT
+from graders.authoring.agreement import check_agreement
 from graders.authoring.files import write_all
 from graders.authoring.hints import hints
 from graders.authoring.notebooks import as_bytes, stub, student_notebook
@@ -44,6 +45,8 @@ def derive(root: Path = ROOT, check: bool = False) -> list[str]:
 def derived_files(root: Path = ROOT) -> dict[str, bytes]:
     """Return everything that is derived: path relative to root -> content."""
     lessons = read_lessons(root)
+    for lesson in lessons:
+        check_agreement(lesson)
     files = {}
     for lesson in lessons:
         files[f"exercises/{lesson.name}.py"] = stub(lesson).encode()

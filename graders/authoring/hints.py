@@ -20,9 +20,10 @@ from typing import Any
 import torch
 
 from exercises.kit.checking.examples import fingerprint
-from exercises.kit.checking.watching import Watch
+from exercises.kit.checking.left_behind import Watch
 from exercises.kit.lessons import says_in_place
 from graders import ROOT
+from graders.authoring.agreement import check_examples
 from graders.authoring.source import Exercise, Lesson, LessonError
 from graders.judge.contract import slips_of
 
@@ -36,9 +37,10 @@ def hints(lesson: Lesson) -> dict[str, list[dict[str, Any]]]:
     without `graders/lessons/<lesson>/slips.py` has no hints.
     """
     root = lesson.path.parent.parent
+    solutions = _module(root, "solutions", lesson.name)
+    check_examples(lesson, solutions)
     if not (root / "graders" / "lessons" / lesson.name / "slips.py").is_file():
         return {}
-    solutions = _module(root, "solutions", lesson.name)
     by_exercise: dict[str, list[Any]] = {exercise.name: [] for exercise in lesson.exercises}
     slips: list[Any] = slips_of(_module(root, f"graders.lessons.{lesson.name}", "slips"))
     for slip in slips:

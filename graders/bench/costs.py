@@ -28,7 +28,7 @@ from rich.table import Table
 from graders import ROOT, lessons
 from graders.bench import stock_nbgrader
 from graders.bench.direct import SEED, Direct, Floor
-from graders.cohort.grading import Bench
+from graders.cohort.judging import Bench
 from graders.cohort.submissions import Submission
 from graders.judge import checks
 

@@ -2,99 +2,39 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 import tempfile
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from graders import ROOT, lessons
-from graders.cohort import judges, submissions, verdicts
+from graders.cohort import judges, judging, verdicts
+from graders.cohort.choosing import Chooser
+from graders.cohort.layouts import Recogniser
+from graders.cohort.people import Cohort, gather
+from graders.cohort.roster import Roster
 from graders.cohort.submissions import Submission
 from graders.collecting.processes import Zygote
 
-if TYPE_CHECKING:
-    from graders.judge.judge import Judge
 
+class Reader:
+    """Has files read by a worker, for those whose names do not tell enough; the zygote is started when it is needed."""
 
-class Bench:
-    """The judges of one seed and the zygotes that they share, each made at its first use."""
+    def __init__(self, hidden: tuple[str, ...]) -> None:
+        self._zygote: Zygote | None = None
+        self._hidden = hidden
 
-    def __init__(self, seed: str, hidden: tuple[str, ...] = ()) -> None:
-        self.seed, self.hidden = seed, hidden
-        self._judges: dict[str, Judge] = {}
-        self._zygotes: dict[tuple[str, ...], Zygote] = {}
-
-    def zygote(self, libraries: tuple[str, ...]) -> Zygote:
-        if libraries not in self._zygotes:
-            self._zygotes[libraries] = Zygote(libraries, self.hidden)
-        return self._zygotes[libraries]
-
-    def judge(self, lesson: str) -> Judge:
-        from graders.judge.judge import Judge  # heavy; only those who judge need it
-
-        if lesson not in self._judges:
-            zygote = self.zygote(lessons.libraries(lesson))
-            zygote.warm()
-            self._judges[lesson] = Judge(lessons.load(lesson), self.seed, zygote)
-        return self._judges[lesson]
-
-    def grade(self, found: Submission) -> dict[str, Any]:
-        """Return the verdict on one submission."""
-        zygote = next(iter(self._zygotes.values()), None) or self.zygote(
-            lessons.libraries(found.lesson or lessons.LIGHT[0])
-        )
-        lesson, reason, told = _read(zygote, found)
-        if reason is not None or lesson is None:
-            made_with = verdicts.environment(zygote.tier, self.seed)
-            return verdicts.record(found.student, lesson, found.data, made_with, reason=reason or "", older=found.older)
-        judge = self.judge(lesson)
-        exercises = judge.judge(told["lessons"][lesson])
-        made_with = verdicts.environment(judge.zygote.tier, self.seed)
-        return verdicts.record(found.student, lesson, found.data, made_with, exercises, older=found.older)
+    def read(self, data: bytes, notebook: bool, wanted: list[str]) -> dict[str, Any]:
+        """Return the plans of a file by lesson, or the error."""
+        self._zygote = self._zygote or Zygote(lessons.libraries(lessons.LIGHT[0]), self._hidden)
+        return self._zygote.read(data, notebook, {name: lessons.exercises(name) for name in wanted})
 
     def close(self) -> None:
-        for zygote in self._zygotes.values():
-            zygote.close()
-
-
-def _read(zygote: Zygote, found: Submission) -> tuple[str | None, str | None, dict[str, Any]]:
-    """Return a submission's lesson, why it cannot be graded (None: it can), and its plans by lesson."""
-    lesson, reason = found.lesson, found.problem
-    if reason is not None:
-        return lesson, reason, {}
-    wanted = [lesson] if lesson else lessons.names()
-    told = zygote.read(found.data, found.notebook, {name: lessons.exercises(name) for name in wanted})
-    reason = told.get("error")
-    if reason is None and lesson is None:
-        lesson, reason = _lesson_of({name: len(plan["defined"]) for name, plan in told["lessons"].items()})
-    return lesson, reason, told
-
-
-def _told_apart(found: list[Submission], hidden: tuple[str, ...]) -> list[Submission]:
-    """Read the lesson of files whose name does not tell it, where their student has others: the newest of a lesson counts."""
-    of = Counter(one.student for one in found)
-    unknown = [one for one in found if one.lesson is None and one.problem is None and of[one.student] > 1]
-    if unknown:
-        zygote = Zygote(lessons.libraries(lessons.LIGHT[0]), hidden)
-        try:
-            for one in unknown:
-                one.lesson = _read(zygote, one)[0]
-        finally:
-            zygote.close()
-    return found
-
-
-def _lesson_of(counts: dict[str, int]) -> tuple[str | None, str | None]:
-    """Return the lesson with most matching names, or why there is none."""
-    best = max(counts.values(), default=0)
-    matching = [name for name, count in counts.items() if count == best]
-    if best == 0:
-        return None, "it defines no exercise of any lesson"
-    if len(matching) > 1:
-        return None, f"it defines as many exercises of {' as of '.join(matching)}; name the file after its lesson"
-    return matching[0], None
+        if self._zygote is not None:
+            self._zygote.close()
 
 
 def _hidden(paths: Iterable[Path], output: Path) -> tuple[str, ...]:
@@ -112,6 +52,15 @@ def _hidden(paths: Iterable[Path], output: Path) -> tuple[str, ...]:
     return tuple(dict.fromkeys(map(str, hidden)))
 
 
+@dataclass(frozen=True)
+class Options:
+    """How to tell people apart where guessing is not enough: the layout, a pattern for paths, the class list."""
+
+    layout: str | None = None
+    pattern: str | None = None
+    roster: Path | None = None
+
+
 def grade(
     paths: list[Path],
     output: Path,
@@ -119,72 +68,123 @@ def grade(
     workers: int = 1,
     scheduler: str | None = None,
     each: Callable[[dict[str, Any], int], None] = lambda verdict, total: None,
-) -> list[dict[str, Any]]:
+    options: Options | None = None,
+    gathered: Callable[[Cohort], None] = lambda cohort: None,
+) -> verdicts.Verdicts:
     """Grade what stands under `paths` into `output`; return the verdicts, in order. Raises WrongUse.
 
-    A verdict that is there already for the same file, seed and graders is kept. `each` is called with every verdict and
-    the number of all as soon as it is on the disk.
+    Files are read a student at a time, while others are judged. A verdict that is there already for the same files, seed and
+    graders is kept. `each` is called with every verdict and the number of all, as far as it is known, as soon as it is on the
+    disk; `gathered` with the people before the first.
     """
+    options = options or Options()
     missing = [str(path) for path in paths if not path.exists() and not path.is_symlink()]
     if missing:
         raise verdicts.WrongUse(f"there is no file or folder {missing[0]}")
-    hidden = _hidden(paths, output)
-    found = submissions.newest(_told_apart(list(submissions.find(paths, lessons.names())), hidden))
-    if not found:
+    recogniser = Recogniser(lessons.names(), options.layout, options.pattern)
+    roster = Roster(options.roster) if options.roster else None
+    cohort = gather(paths, recogniser, roster, output)
+    if not cohort.people:
         raise verdicts.WrongUse(f"there is no .py file, notebook or archive in {', '.join(map(str, paths))}")
+    gathered(cohort)
+    hidden = _hidden(paths, output)
     book = verdicts.Book(output, seed)
+    reader = Reader(hidden)
     try:
-        done: dict[int, dict[str, Any]] = {}
-        for index, one in enumerate(found):
-            kept = book.current(one.student, one.lesson, one.data)
-            if kept is not None:
-                done[index] = kept
-        for known in done.values():
-            each(known, len(found))
-        todo = {index: one for index, one in enumerate(found) if index not in done}
+        run = _Run(cohort, Chooser(reader.read), book, each)
         if scheduler is None:
-            run = judges.judged(iter(todo.items()), book.seed, hidden, workers)
+            spread = judges.judged(run.todo(), book.seed, hidden, workers)
         else:
-            run = _elsewhere(todo, book.seed, hidden, scheduler)
-        for index, one, (verdict, fault) in run:
+            spread = _elsewhere(run.todo(), book.seed, hidden, scheduler)
+        for index, one, (verdict, fault, _) in spread:
             if verdict is None:
                 verdict = _not_graded(one, fault, book)
             book.add(verdict)
-            done[index] = verdict
-            each(verdict, len(found))
-        return [done[index] for index in sorted(done)]
+            run.done(index, verdict)
+        return run.finish()
     finally:
+        reader.close()
         book.close()
+
+
+class _Run:
+    """Goes through the people, and keeps what came of them in order."""
+
+    def __init__(
+        self, cohort: Cohort, chooser: Chooser, book: verdicts.Book, each: Callable[[dict[str, Any], int], None]
+    ) -> None:
+        self._people, self._chooser, self._book, self._each = cohort.people, chooser, book, each
+        self._keys: dict[int, verdicts.Key] = {}
+        self._chosen = self._seen = 0
+
+    def todo(self) -> Iterator[tuple[int, Submission]]:
+        """Yield what has to be judged, each with its number, reading one student's files after the other's."""
+        for person in self._people:
+            self._seen += 1
+            for one in self._chooser.choose(person):
+                index, self._chosen = self._chosen, self._chosen + 1
+                kept = self._book.current(one)
+                if kept is None:
+                    yield index, one
+                    continue
+                told = verdicts.renewed(kept, one)
+                if told != kept:
+                    self._book.add(told)
+                self.done(index, told)
+
+    def done(self, index: int, verdict: dict[str, Any]) -> None:
+        """Note a verdict that stands in the book."""
+        self._keys[index] = verdict["student"], verdict["lesson"]
+        self._each(verdict, self._chosen + len(self._people) - self._seen)
+
+    def finish(self) -> verdicts.Verdicts:
+        """Leave one line per student and lesson in the book, and none without a lesson where there is one with; return ours."""
+        ours = [self._keys[index] for index in sorted(self._keys)]
+        told = {student for student, lesson in ours if lesson is not None}
+        for student, lesson in self._book.keys:
+            if lesson is None and student in told and (student, None) not in ours:
+                self._book.drop((student, None))
+        self._book.compact()
+        return self._book.some(list(dict.fromkeys(ours)))
 
 
 def _not_graded(one: Submission, fault: str, book: verdicts.Book) -> dict[str, Any]:
     """Return the verdict on a submission that nothing was decided on, and write down why."""
-    book.log(f"{one.student}, {one.lesson or one.name}:\n{fault}")
-    made_with = verdicts.environment("unknown", book.seed)
-    return verdicts.record(one.student, one.lesson, one.data, made_with, reason=judges.FAULT, older=one.older)
+    book.log(f"{one.student}, {one.lesson or ', '.join(file.path for file in one.files)}:\n{fault}")
+    return verdicts.record(one, one.lesson, verdicts.environment("unknown", book.seed), reason=judges.FAULT)
 
 
 def _elsewhere(
-    todo: dict[int, Submission], seed: str, hidden: tuple[str, ...], scheduler: str
+    todo: Iterator[tuple[int, Submission]], seed: str, hidden: tuple[str, ...], scheduler: str
 ) -> Iterator[tuple[int, Submission, judges.Judged]]:
-    """Let Dask spread the submissions over the machines of a scheduler."""
+    """Let Dask spread the submissions over the machines of a scheduler, two ahead for each of their threads."""
     from dask.distributed import Client, as_completed
 
     with Client(scheduler) as client:
-        futures = {client.submit(grade_here, one, seed, hidden, pure=False): index for index, one in todo.items()}
-        for future in as_completed(list(futures)):
-            index = futures[future]
+        sent: dict[Any, tuple[int, Submission]] = {}
+
+        def send(count: int) -> list[Any]:
+            made = []
+            for index, one in itertools.islice(todo, count):
+                made.append(client.submit(grade_here, one, seed, hidden, pure=False))
+                sent[made[-1]] = index, one
+            return made
+
+        running = as_completed(send(2 * max(1, sum(client.nthreads().values()))))
+        for future in running:
+            index, one = sent.pop(future)
             if future.status == "error":
-                yield index, todo[index], judges.Judged(None, f"the scheduler lost it: {future.exception()!r}")
+                yield index, one, judges.Judged(None, f"the scheduler lost it: {future.exception()!r}")
             else:
-                yield index, todo[index], judges.Judged(*future.result())
+                yield index, one, judges.Judged(*future.result())
+            running.update(send(1))
 
 
-_benches: dict[tuple[str, tuple[str, ...]], Bench] = {}
+_benches: dict[tuple[str, tuple[str, ...]], judging.Bench] = {}
 
 
 def grade_here(one: Submission, seed: str, hidden: tuple[str, ...]) -> judges.Judged:
     """Grade one submission in this process of a cluster; its judges stay for the next one."""
     if (seed, hidden) not in _benches:
-        _benches[seed, hidden] = Bench(seed, hidden)
+        _benches[seed, hidden] = judging.Bench(seed, hidden)
     return judges.guarded(lambda: _benches[seed, hidden].grade(one))

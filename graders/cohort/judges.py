@@ -19,6 +19,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import Any, NamedTuple
 
 from graders import ROOT
+from graders.errors import Problem
 from graders.wire import frames
 
 SECONDS = 1800.0  # for one submission, whose exercises have limits of their own: what takes longer hangs here
@@ -26,10 +27,11 @@ FAULT = "internal error (see errors.log)"
 
 
 class Judged(NamedTuple):
-    """The verdict on a submission, and what went wrong here if that is why there is none."""
+    """The verdict on a submission; or what went wrong here; or why nothing can be judged here at all."""
 
     verdict: dict[str, Any] | None
     fault: str = ""
+    problem: str = ""
 
 
 class Process:
@@ -108,20 +110,25 @@ def _ended(
     for future in wait(running, return_when=FIRST_COMPLETED).done:
         index, submission, process = running.pop(future)
         idle.append(process)
-        yield index, submission, future.result()
+        judged = future.result()
+        if judged.problem:
+            raise Problem(judged.problem)
+        yield index, submission, judged
 
 
 def guarded(judge: Callable[[], dict[str, Any]]) -> Judged:
     """Return the verdict, or the traceback of whatever prevented it."""
     try:
         return Judged(judge())
+    except Problem as problem:
+        return Judged(None, problem=str(problem))
     except Exception:
         return Judged(None, traceback.format_exc())
 
 
 def serve(descriptor: int) -> None:
     """Judge what comes in on a socket, a submission each, and answer with verdicts, until it ends."""
-    from graders.cohort.grading import Bench
+    from graders.cohort.judging import Bench
 
     connection = socket.socket(fileno=descriptor)
     os.set_inheritable(descriptor, False)

@@ -1,203 +1,228 @@
-"""Find what was handed in: files, folders in the usual layouts, and archives as learning platforms make them.
+"""One person's files as submissions: one for each lesson that is recognised, and one that says why where none is.
 
-File names, folders and archives are never trusted: symbolic links are not followed, archives are read with limits and only
-for `.py` and `.ipynb` members, and nothing of them is ever written to the disk.
+File names, folders and archives are never trusted: symbolic links are not followed, archives are read with limits, and nothing of
+them is ever written to the disk. What a file holds is told by a worker, never by this process.
 """
 
 from __future__ import annotations
 
-import contextlib
-import io
-import lzma
-import stat
-import zipfile
-import zlib
-from collections.abc import Iterable, Iterator
+import hashlib
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from graders import ROOT
+from graders.cohort import archives
+from graders.cohort.archives import MAX_BYTES, MAX_STUDENT, Entry
+from graders.cohort.platforms import Source
 
-MAX_BYTES = 20 << 20
-MAX_MEMBERS = 20_000
-MAX_ARCHIVE = 2 << 30
 KINDS = (".py", ".ipynb")
 _EXERCISES = ROOT / "exercises"
-_BROKEN = (
-    zipfile.BadZipFile,
-    zlib.error,
-    lzma.LZMAError,
-    EOFError,
-    OSError,
-    ValueError,
-    RuntimeError,
-    NotImplementedError,
-)
-_IGNORED = ("__pycache__", "__MACOSX", "__init__.py", "conftest.py")
+_OWN = ("__init__.py", "conftest.py", "setup.py")
+_NOTES = ("timestamp.txt", "README.md", "LICENSE", "pyproject.toml", "requirements.lock", "requirements.txt")
+MAX_HELPERS = 5 << 20
+_IMPORT = rb"(?:^|[\s\"'])(?:from|import)[ \t]+%s\b|(?:^|[\s\"'])import[ \t]+[\w., \t]*\b%s\b"
+
+
+@dataclass
+class File:
+    """One file that counts: its path as the student has it, and its content."""
+
+    path: str
+    data: bytes
+
+    @property
+    def notebook(self) -> bool:
+        return self.path.lower().endswith(".ipynb")
 
 
 @dataclass
 class Submission:
-    """One file of one student. `lesson` is None until its content tells; `problem` says why it cannot be graded.
+    """What counts of one student's work on one lesson. `lesson` is None where none can be told, or the content tells it.
 
-    `rank` is below 0 for what lies in a lesson's folder, as nbgrader makes it, beside the file with the lesson's name.
+    `files` are judged each, in the order of their paths; `helpers` are what they import, by the path from which it is imported;
+    `problem` says why it cannot be graded; `older` names what does not count; `about` is what the verdict says besides.
     """
 
     student: str
     lesson: str | None
-    name: str
+    name: str = ""  # with `data`: the one file that counts
     data: bytes = b""
-    modified: float = 0.0
+    files: list[File] = field(default_factory=list)
+    helpers: dict[str, bytes] = field(default_factory=dict)
     problem: str | None = None
     older: list[str] = field(default_factory=list)
-    rank: int = 0
+    about: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.student, self.name = (
-            text.encode(errors="backslashreplace").decode() for text in (self.student, self.name)
+        self.student = self.student.encode(errors="backslashreplace").decode()
+        if self.name and not self.files:
+            self.files = [File(self.name, self.data)]
+
+    @property
+    def counted(self) -> list[File]:
+        """The files on which the verdict rests, helpers too, in the order of their paths."""
+        return sorted(
+            [*self.files, *(File(path, data) for path, data in self.helpers.items())], key=lambda file: file.path
         )
 
     @property
+    def sha256(self) -> str:
+        return hashlib.sha256(b"".join(file.data for file in self.counted)).hexdigest()
+
+
+@dataclass
+class Candidate:
+    """A file that may be a lesson: whose place it lies in, its content, or why it cannot be read.
+
+    `rank` is below 0 for what lies in a folder below a lesson's own: an older copy, a checkpoint. `answers` counts the exercises
+    in it that are begun; it is told only where that decides something.
+    """
+
+    source: Source
+    entry: Entry
+    data: bytes = b""
+    problem: str | None = None
+    lesson: str | None = None
+    named: bool = False
+    rank: int = 0
+    answers: int = 0
+
+    @property
+    def path(self) -> str:
+        return self.entry.path
+
+    @property
     def notebook(self) -> bool:
-        return self.name.lower().endswith(".ipynb")
+        return self.entry.kind == ".ipynb"
 
 
-def find(paths: Iterable[Path], lessons: list[str]) -> Iterator[Submission]:
-    """Yield every submission under the given files, folders and zip archives, sorted by name."""
-    for path in paths:
-        if path.is_dir() and not path.is_symlink():
-            inside = path / "submitted" if (path / "submitted").is_dir() else path
-            yield from _folder(inside, lessons)
-        elif path.suffix.lower() == ".zip":
-            yield from _archive(path, path.stem, lessons)
-        else:
-            yield read(path, *_owner((path.resolve().parent.name, path.name), lessons))
+@dataclass
+class Handed:
+    """Everything of one source: what may be a lesson, Python files beside it, what could not be opened, and the rest."""
+
+    source: Source
+    candidates: list[Candidate] = field(default_factory=list)
+    modules: dict[str, Entry] = field(default_factory=dict)
+    closed: list[str] = field(default_factory=list)
+    others: list[str] = field(default_factory=list)
 
 
-def _folder(folder: Path, lessons: list[str]) -> Iterator[Submission]:
-    for path in sorted(folder.rglob("*")):
-        parts = path.relative_to(folder).parts
-        if _ignored(parts):
+def unpack(source: Source) -> Handed:
+    """List and read what a source holds, archives in it opened, within the budget of one student."""
+    made = Handed(source)
+    left = MAX_STUDENT
+    waiting = [(entry, 0) for entry in source.entries]
+    while waiting:
+        entry, depth = waiting.pop(0)
+        if entry.folder or any(map(archives.ignored, entry.parts)) or _is_kits(entry.parts):
             continue
-        if path.suffix.lower() == ".zip" and path.is_file() and not path.is_symlink():
-            yield from _archive(path, path.stem, lessons, parts[0] if len(parts) > 1 else None)
-        elif path.suffix.lower() in (*KINDS, ".zip") and not (path.is_dir() and not path.is_symlink()):
-            yield read(path, *_owner((folder.resolve().name, *parts), lessons))
-
-
-def _ignored(parts: tuple[str, ...]) -> bool:
-    """Whether a path is hidden, a cache, or one of the kit's own files, which students hand in along with their work."""
-    own = len(parts) > 1 and parts[-2] in ("kit", "models") and (_EXERCISES / parts[-2] / parts[-1]).is_file()
-    return own or any(part.startswith(".") or part in _IGNORED for part in parts)
-
-
-def _owner(parts: tuple[str, ...], lessons: list[str]) -> tuple[str, str | None, int]:
-    """Return student, lesson and rank from a path; its first part is the name of the folder or archive that was given."""
-    folders = [part for index, part in enumerate(parts[:-1]) if index == 0 or part != "exercises"]
-    stem = PurePosixPath(parts[-1]).stem
-    for at in range(len(folders) - 1, 0, -1):
-        if folders[at] in lessons:
-            beside = at == len(folders) - 1
-            return folders[at - 1], folders[at], (0 if stem == folders[at] else -1) if beside else -2
-    if stem in lessons:
-        return folders[-1], stem, 0
-    return (folders[1] if len(folders) > 1 else stem), None, 0
-
-
-def read(path: Path, student: str, lesson: str | None, rank: int = 0) -> Submission:
-    """Return one file as a submission; what is no regular file of a sensible size is not opened."""
-    made = Submission(student, lesson, path.name, rank=rank)
-    try:
-        status = path.lstat()
-        made.modified = status.st_mtime
-        if stat.S_ISLNK(status.st_mode):
-            made.problem = "it is a symbolic link; hand in the file itself"
-        elif not stat.S_ISREG(status.st_mode):
-            made.problem = "it is no regular file"
-        elif path.suffix.lower() not in KINDS:
-            made.problem = "it is neither a .py file nor a notebook (.ipynb)"
-        elif status.st_size > MAX_BYTES:
-            made.problem = f"it is larger than {MAX_BYTES >> 20} MiB; clear its outputs and hand it in again"
-        else:
-            made.data = path.read_bytes()
-    except OSError as error:
-        made.problem = f"it cannot be read ({error.strerror})"
+        if entry.name in _OWN:
+            made.modules |= {entry.path: entry} if entry.name == "__init__.py" else {}
+            continue
+        if entry.archive or entry.closed:
+            try:
+                if entry.closed:
+                    raise ValueError("it is an archive that is not opened here; hand in a .zip")
+                if depth == archives.DEPTH:
+                    raise ValueError("it is packed more than five times over; unpack it")
+                inner = archives.opened(entry, left)
+            except ValueError as error:
+                made.closed.append(f"{entry.path} ({error})")
+                continue
+            left -= entry.size
+            waiting = [(each, depth + 1) for each in inner] + waiting
+        elif entry.kind in KINDS:
+            found = _loaded(source, entry, left)
+            left -= len(found.data)
+            made.candidates.append(found)
+            if entry.kind == ".py":
+                made.modules[entry.path] = entry
+        elif entry.name not in _NOTES:
+            made.others.append(entry.path)
     return made
 
 
-def _archive(
-    file: Path | io.BytesIO, name: str, lessons: list[str], student: str | None = None, inside: bool = False
-) -> Iterator[Submission]:
-    """Yield the lessons in a zip archive, as if it were a folder of this name; `student`: whose it is, if that is known.
-
-    Platforms put what each student handed in into one archive, archives among them: these are opened, but none in these.
-    """
+def _loaded(source: Source, entry: Entry, left: int) -> Candidate:
+    made = Candidate(source, entry)
     try:
-        with zipfile.ZipFile(file) as archive:
-            members = [member for member in archive.infolist() if _kind(member.filename) in (*KINDS, ".zip")]
-            if len(members) > MAX_MEMBERS or sum(min(member.file_size, MAX_BYTES) for member in members) > MAX_ARCHIVE:
-                raise zipfile.BadZipFile("it holds too much")
-            for member in sorted(members, key=lambda member: member.filename):
-                parts = tuple(part for part in _path(member.filename).parts if part not in ("/", ".."))
-                if not parts or _ignored(parts) or member.is_dir():
-                    continue
-                owner, lesson, rank = _owner((name, *parts), lessons)
-                made = _member(archive, member, student or owner, lesson, rank)
-                if _kind(member.filename) == ".zip" and made.problem is None:
-                    if not inside:
-                        yield from _archive(io.BytesIO(made.data), _path(made.name).stem, lessons, made.student, True)
-                        continue
-                    made.problem = "it is an archive in an archive in an archive; unpack it"
-                yield made
-    except _BROKEN as error:
-        yield Submission(student or name, None, f"{name}.zip", problem=f"the archive cannot be read ({error})")
-
-
-def _path(name: str) -> PurePosixPath:
-    return PurePosixPath(name.replace("\\", "/"))
-
-
-def _kind(name: str) -> str:
-    return _path(name).suffix.lower()
-
-
-def _member(
-    archive: zipfile.ZipFile, member: zipfile.ZipInfo, student: str, lesson: str | None, rank: int
-) -> Submission:
-    made = Submission(student, lesson, _path(member.filename).name, rank=rank)
-    with contextlib.suppress(ValueError):
-        made.modified = datetime(*member.date_time).timestamp()
-    if member.file_size > MAX_BYTES or (member.compress_size and member.file_size > 1000 * member.compress_size):
-        made.problem = f"it is larger than {MAX_BYTES >> 20} MiB unpacked"
-    elif stat.S_ISLNK(member.external_attr >> 16):
-        made.problem = "it is a symbolic link; hand in the file itself"
-    else:
-        try:
-            made.data = archive.read(member)
-        except _BROKEN as error:
-            made.problem = f"the archive cannot be read ({error})"
+        if left <= 0:
+            raise ValueError(f"more than {MAX_STUDENT >> 20} MiB were handed in by this student")
+        made.data = entry.read(min(MAX_BYTES, left))
+    except ValueError as error:
+        made.problem = str(error)
     return made
 
 
-def newest(submissions: Iterable[Submission]) -> list[Submission]:
-    """Keep one of several files of a student for a lesson, and list the names of the others in it.
+def _is_kits(parts: tuple[str, ...]) -> bool:
+    """Whether a path is one of the kit's own files, which students hand in along with their work."""
+    own = len(parts) > 1 and any(part in ("kit", "models") for part in parts[:-1])
+    at = next((at for at, part in enumerate(parts[:-1]) if part in ("kit", "models")), 0)
+    return own and _EXERCISES.joinpath(*parts[at:]).is_file()
 
-    One that can be read and is the newest counts; what lies beside it in a lesson's folder never does.
+
+def helpers(of: Iterable[Candidate], handed: Handed) -> dict[str, bytes]:
+    """Return the Python files of the same student that these files import, and those that they import in turn.
+
+    A module lies beside the file that imports it, or below; the path is the one by which it is imported.
     """
-    kept: dict[tuple[str, str | None], Submission] = {}
-    for found in submissions:
-        key = (found.student, found.lesson)
-        other = kept.get(key)
-        if other is None:
-            kept[key] = found
-        elif _order(found) >= _order(other):
-            found.older = [*other.older, other.name]
-            kept[key] = found
-        else:
-            other.older.append(found.name)
-    return list(kept.values())
+    found: dict[str, bytes] = {}
+    waiting = [(PurePosixPath(each.path).parent, each.data) for each in of]
+    counted = {each.path for each in of}
+    while waiting:
+        folder, data = waiting.pop()
+        data = data.replace(rb"\n", b"\n")  # in a notebook
+        for path, entry in handed.modules.items():
+            if path in counted or folder not in PurePosixPath(path).parents:
+                continue
+            inner = PurePosixPath(path).relative_to(folder)
+            name = re.escape(inner.parts[0].removesuffix(".py")).encode()
+            if inner.as_posix() in found or not re.search(_IMPORT % (name, name), data, re.MULTILINE):
+                continue
+            try:
+                content = entry.read(MAX_HELPERS)
+            except ValueError:
+                continue
+            if sum(map(len, found.values())) + len(content) <= MAX_HELPERS:
+                found[inner.as_posix()] = content
+                waiting.append((folder, content))
+    return found
 
 
-def _order(one: Submission) -> tuple[int, bool, float]:
-    return one.rank, one.problem is None, one.modified
+def read(path: Path, student: str, lesson: str | None) -> Submission:
+    """Return one file on the disk as a submission; what is no regular file of a sensible size is not opened."""
+    entry = archives.file(path)
+    made = Submission(student, lesson, entry.name)
+    try:
+        if entry.kind not in KINDS and not entry.problem:
+            raise ValueError("it is neither a .py file nor a notebook (.ipynb)")
+        made.files[0].data = entry.read()
+    except ValueError as error:
+        made.problem = str(error)
+    return made
+
+
+def definition(text: str, name: str) -> str:
+    """Return the lines of a function or class at the left margin, without blanks at their ends: for comparison only."""
+    lines = text.split("\n")
+    begin = re.compile(rf"(?:async\s+def|def|class)\s+{re.escape(name)}\b")
+    starts = [at for at, line in enumerate(lines) if begin.match(line)]
+    if not starts:
+        return ""
+    end = next((at for at in range(starts[-1] + 1, len(lines)) if lines[at][:1].strip()), len(lines))
+    return "\n".join(line.rstrip() for line in lines[starts[-1] : end]).strip()
+
+
+def answers(told: dict[str, Any], template: str) -> int:
+    """Return how many exercises are begun in a file that a worker has read: they are there, and not as they were given out."""
+    count = 0
+    for name in told["defined"]:
+        plan = told["plans"].get(name)
+        cells = [cell for cell in told["cells"] if name in cell["exercises"]]
+        given = definition(template, name)
+        count += not (plan and plan["stub"]) and not (
+            cells and given and definition(cells[-1]["source"], name) == given
+        )
+    return count

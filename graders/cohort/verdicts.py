@@ -9,14 +9,16 @@ import json
 import os
 import platform
 import secrets
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from graders import ROOT
+from graders.cohort.submissions import Submission
 from graders.errors import Problem
 from graders.wire import tiers
 
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
 SCHEMA = 1
 GRADED, NOT_GRADED = "graded", "could not grade"
+Key = tuple[str, str | None]  # student and lesson
 
 
 class WrongUse(Problem):
@@ -71,42 +74,69 @@ def environment(tier: str, seed: str) -> dict[str, Any]:
 
 
 def record(
-    student: str,
+    found: Submission,
     lesson: str | None,
-    data: bytes,
     made_with: dict[str, Any],
     exercises: list[ExerciseVerdict] | None = None,
     reason: str = "",
-    older: list[str] | None = None,
 ) -> dict[str, Any]:
-    """Return one line of `verdicts.jsonl`; without `exercises` the submission could not be graded, for `reason`."""
+    """Return one line of `verdicts.jsonl`; without `exercises` the submission could not be graded, for `reason`.
+
+    Beyond the fixed fields it has `files` (what counted, in the order of their paths), `older` (what did not), and what is known
+    of the person and the way of handing in: `name`, `section`, `late`, `collision`, `unread`.
+    """
     made: dict[str, Any] = {
         "schema": SCHEMA,
-        "student": student,
+        "student": found.student,
         "lesson": lesson,
-        "sha256": hashlib.sha256(data).hexdigest(),
+        "sha256": found.sha256,
         "status": GRADED if exercises is not None else NOT_GRADED,
         "score": round(sum(exercise.score for exercise in exercises or []), 4),
         "max_score": sum(exercise.max_score for exercise in exercises or []),
         "exercises": [_exercise(exercise) for exercise in exercises or []],
         "environment": made_with,
     }
+    measured = {exercise.name: exercise.measured for exercise in exercises or [] if exercise.measured}
+    if measured:
+        made["environment"] = made_with | {"measured": measured}
     if reason:
         made["reason"] = reason
-    if older:
-        made["older"] = older
-    return made
+    return made | _besides(found)
+
+
+_BESIDES = ("files", "older", "name", "section", "late", "collision", "unread")
+
+
+def _besides(found: Submission) -> dict[str, Any]:
+    files = [file.path for file in found.counted]
+    told = {"files": files, "older": found.older} | {key: found.about.get(key) for key in _BESIDES[2:]}
+    return {key: value for key, value in told.items() if value}
+
+
+def renewed(told: dict[str, Any], found: Submission) -> dict[str, Any]:
+    """Return a verdict that is current, with what is known now of the person and of the other files."""
+    return {key: value for key, value in told.items() if key not in _BESIDES} | _besides(found)
 
 
 def _exercise(verdict: ExerciseVerdict) -> dict[str, Any]:
     told = asdict(verdict)
+    del told["measured"]
     for check in told["checks"]:
         del check["slips"]
     return told
 
 
+class _Line(NamedTuple):
+    """Where a verdict stands in the file, and what tells whether it is current."""
+
+    at: int
+    sha256: str
+    graders: str
+    seed: str
+
+
 class Book:
-    """The file of verdicts of one output folder: one writer, resumable, never rewritten."""
+    """The file of verdicts of one output folder: one writer, resumable; lines stay in the file and not in memory."""
 
     def __init__(self, folder: Path, seed: str | None) -> None:
         """Open or make the folder. Raises WrongUse when it belongs to another seed, is being written or cannot be."""
@@ -115,8 +145,8 @@ class Book:
             folder.mkdir(parents=True, exist_ok=True)
             self._lock = self._locked()
             self.seed = self._seed(seed)
-            self.verdicts = self._read()
-            self._file = self.path.open("ab")
+            self._lines, self._longer = self._read()
+            self._file = self.path.open("a+b")
         except OSError as error:
             raise WrongUse(f"{folder} cannot be written to: {error.strerror}; choose another folder") from None
 
@@ -141,7 +171,8 @@ class Book:
                 raise WrongUse(f"{self.folder} was begun with another seed; leave out --seed, or choose another folder")
             return kept
         if self.path.exists():
-            first = next(self._lines(self.path.read_bytes()), None)
+            with self.path.open("rb") as file:
+                first = next(filter(None, map(_verdict, file)), None)
             if first and (given is None or first["environment"]["seed"] != seed_hash(given)):
                 raise WrongUse(
                     f"{self.folder} was begun with another seed; give that one with --seed, or choose another folder"
@@ -154,43 +185,84 @@ class Book:
         os.replace(beside, path)
         return made
 
-    @staticmethod
-    def _lines(data: bytes) -> Iterator[dict[str, Any]]:
-        for line in data.split(b"\n"):
-            with contextlib.suppress(ValueError, TypeError, KeyError):
-                told = json.loads(line)
-                needed = (told["student"], told["lesson"], told["sha256"], told["environment"]["seed"])
-                if told["schema"] == SCHEMA and needed and told["environment"]["graders"]:
-                    yield told
-
-    def _read(self) -> dict[tuple[str, str | None], dict[str, Any]]:
-        """Read the verdicts so far, the last one of each student and lesson; drop a torn last line."""
+    def _read(self) -> tuple[dict[Key, _Line], bool]:
+        """Read where the last verdict of each student and lesson stands, and whether there is more; drop a torn last line."""
+        lines: dict[Key, _Line] = {}
+        longer, at = False, 0
         if not self.path.exists():
-            return {}
-        data = self.path.read_bytes()
-        if data and not data.endswith(b"\n"):
-            data = data[: data.rfind(b"\n") + 1]
-            with self.path.open("r+b") as file:
-                file.truncate(len(data))
-        return {(told["student"], told["lesson"]): told for told in self._lines(data)}
+            return lines, longer
+        with self.path.open("r+b") as file:
+            for data in file:
+                if not data.endswith(b"\n"):
+                    file.truncate(at)
+                    break
+                told = _verdict(data)
+                longer |= told is None or (told["student"], told["lesson"]) in lines
+                if told is not None:
+                    lines.pop((told["student"], told["lesson"]), None)
+                    lines[told["student"], told["lesson"]] = _line(at, told)
+                at += len(data)
+        return lines, longer
 
-    def current(self, student: str, lesson: str | None, data: bytes) -> dict[str, Any] | None:
-        """Return the verdict on this very file by these graders with this seed, if there is one."""
-        digest = hashlib.sha256(data).hexdigest()
-        for (who, what), told in self.verdicts.items():
-            if who == student and (lesson is None or what in (lesson, None)) and told["sha256"] == digest:
-                made_with = told["environment"]
-                made_now = made_with["graders"], made_with["seed"]
-                if made_now == (graders_version(), seed_hash(self.seed)) and tiers.enough(made_with["isolation"]):
-                    return told
+    def current(self, found: Submission) -> dict[str, Any] | None:
+        """Return the verdict on these very files by these graders with this seed, if there is one."""
+        made_with = graders_version(), seed_hash(self.seed)
+        digest = found.sha256
+        for lesson in (found.lesson,) if found.lesson else (None, *self._all_lessons()):
+            line = self._lines.get((found.student, lesson))
+            if line is not None and line.sha256 == digest and (line.graders, line.seed) == made_with:
+                told = self.verdict((found.student, lesson))
+                return told if tiers.enough(told["environment"]["isolation"]) else None
         return None
+
+    def _all_lessons(self) -> set[str]:
+        return {lesson for _, lesson in self._lines if lesson}
 
     def add(self, verdict: dict[str, Any]) -> None:
         """Append a verdict and sync it to the disk."""
+        at = self._file.seek(0, os.SEEK_END)
         self._file.write(json.dumps(verdict, ensure_ascii=True).encode() + b"\n")
         self._file.flush()
         os.fsync(self._file.fileno())
-        self.verdicts[verdict["student"], verdict["lesson"]] = verdict
+        key = verdict["student"], verdict["lesson"]
+        self._longer |= self._lines.pop(key, None) is not None
+        self._lines[key] = _line(at, verdict)
+
+    def verdict(self, key: Key) -> dict[str, Any]:
+        """Return the last verdict on a student and lesson."""
+        self._file.seek(self._lines[key].at)
+        return json.loads(self._file.readline())
+
+    @property
+    def keys(self) -> list[Key]:
+        """Students and lessons, in the order of their lines."""
+        return list(self._lines)
+
+    def some(self, keys: list[Key]) -> Verdicts:
+        """Return the verdicts on some students and lessons; they can be read while the file stays as it is."""
+        return Verdicts(self.path, [self._lines[key].at for key in keys])
+
+    def drop(self, key: Key) -> None:
+        """Leave out a verdict when the file is compacted."""
+        self._longer |= self._lines.pop(key, None) is not None
+
+    def compact(self) -> None:
+        """Leave one line per student and lesson. The file is replaced by a whole one, so that a run killed here loses nothing."""
+        if not self._longer:
+            return
+        beside = self.path.with_suffix(".new")
+        lines = {}
+        with beside.open("wb") as file:
+            for key, line in self._lines.items():
+                lines[key] = line._replace(at=file.tell())
+                self._file.seek(line.at)
+                file.write(self._file.readline())
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(beside, self.path)
+        self._file.close()
+        self._lines, self._longer = lines, False
+        self._file = self.path.open("a+b")
 
     def log(self, text: str) -> None:
         """Write down for the instructor what went wrong here."""
@@ -201,3 +273,41 @@ class Book:
         with contextlib.suppress(OSError):  # a full disk, which has been told already
             self._file.close()
         self._lock.close()
+
+
+class Verdicts(Sequence[dict[str, Any]]):
+    """Some verdicts of an output folder, in order; each is read from the file when it is asked for."""
+
+    def __init__(self, path: Path, places: list[int]) -> None:
+        self._path, self._places = path, places
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return Verdicts(self._path, self._places[index])
+        with self._path.open("rb") as file:
+            file.seek(self._places[index])
+            return json.loads(file.readline())
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        with self._path.open("rb") as file:
+            for place in self._places:
+                file.seek(place)
+                yield json.loads(file.readline())
+
+
+def _line(at: int, told: dict[str, Any]) -> _Line:
+    made_with = told["environment"]
+    return _Line(at, told["sha256"], sys.intern(made_with["graders"]), sys.intern(made_with["seed"]))
+
+
+def _verdict(data: bytes) -> dict[str, Any] | None:
+    """Return a line as a verdict, None if it is none."""
+    with contextlib.suppress(ValueError, TypeError, KeyError):
+        told = json.loads(data)
+        needed = (told["student"], told["lesson"], told["sha256"], told["environment"]["seed"])
+        if told["schema"] == SCHEMA and needed and told["environment"]["graders"]:
+            return told
+    return None

@@ -20,6 +20,7 @@ from graders.wire.schema import SENT
 
 MAX_ANSWERS = schema.MAX_ANSWERS
 LATE_SECONDS = 2.0  # at least, for calls that were not recorded
+AFTER_TIMEOUT = 5.0  # at most, for all other calls together once one has used up the time of a call
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ class Submission:
         self._plans = plan["plans"]
         self.cells = {cell["number"]: cell for cell in plan["cells"]}
         self.order = [cell["number"] for cell in plan["cells"]]
+        self._files: dict[str, str] = plan.get("files", {})  # modules of the student's that the cells may import
         self.fatal: dict[tuple[int, frozenset[int]], WorkerEnded] = {}
 
     def asked(self, name: str, calls: list[bytes], together_with: tuple[str, ...] = ()) -> Asked:
@@ -69,9 +71,10 @@ class Submission:
         """Return the other exercises that this one uses."""
         return self._plans[name]["rests_on"] if self.defines(name) else []
 
-    def sent(self, numbers: tuple[int, ...]) -> list[dict[str, Any]]:
-        """Return cells as a worker gets them."""
-        return [{key: self.cells[number][key] for key in SENT} for number in numbers]
+    def sent(self, numbers: tuple[int, ...]) -> dict[str, Any]:
+        """Return cells as a worker gets them, with the files that they may import."""
+        cells = [{key: self.cells[number][key] for key in SENT} for number in numbers]
+        return {"cells": cells, "files": self._files} if self._files else {"cells": cells}
 
     def fatal_to(self, numbers: tuple[int, ...]) -> dict[int, WorkerEnded]:
         """Return the cells that would end a worker which loads these.
@@ -111,7 +114,7 @@ class Attempt:
         fatal = self._submission.fatal_to(self._asked.numbers)
         self._due = [number for number in self._asked.numbers if number not in fatal]
         try:
-            self._worker.send({"cells": self._submission.sent(tuple(self._due))}, calls)
+            self._worker.send(self._submission.sent(tuple(self._due)), calls)
         except WorkerEnded as ended:
             self._lost = ended
 
@@ -168,6 +171,8 @@ class Attempt:
         """Note what ended the worker; return whether the rest is worth another one."""
         if self._loaded:
             self.answers[pending[0]] = ended
+            if ended.outcome == "timeout" and self._deadline.left > AFTER_TIMEOUT:
+                self._deadline = Deadline(AFTER_TIMEOUT)
             return True
         if self._loading == 0:
             self._not_begun += 1

@@ -18,19 +18,19 @@ from graders.collecting.endings import WorkerEnded
 from graders.collecting.processes import Worker, Zygote
 
 WORKERS = 2
-SECONDS = 5.0  # of an exercise; what takes longer is judged alone, by a fairer clock
+SECONDS = 3.0  # of an exercise; what takes longer is judged alone, with more patience
 ENDS = 3  # workers that may end before the rest is judged alone
 
 
 class _Run:
     """One worker, what it was asked for, and what it has sent."""
 
-    def __init__(self, worker: Worker, asked: Asked, cells: list[dict[str, Any]]) -> None:
-        self.worker, self.asked, self.begun = worker, asked, time.monotonic()
+    def __init__(self, worker: Worker, asked: Asked, sent: dict[str, Any]) -> None:
+        self.worker, self.asked, self.begun, self.deadline = worker, asked, time.monotonic(), Deadline(SECONDS)
         self.before = [*(b"c%d" % number for number in asked.numbers), b"l{}"]  # what comes before the first answer
         self.frames: list[bytes] = []
         self.size = 0
-        worker.send({"cells": cells}, list(asked.calls))
+        worker.send(sent, list(asked.calls))
 
     @property
     def seconds(self) -> float:
@@ -50,7 +50,7 @@ class _Run:
 
     def read(self) -> None:
         """Read one frame. Raises WorkerEnded, also when the time is up or the answers are too large."""
-        frame = self.worker.receive(Deadline(SECONDS - self.seconds))
+        frame = self.worker.receive(self.deadline)
         self.size += len(frame)
         if self.size > MAX_ANSWERS:
             raise WorkerEnded("memory", "its answers are too large")
@@ -70,9 +70,9 @@ class _Runs:
         """Start workers, then read a frame of each that has one."""
         while self.waiting and len(self.running) < WORKERS and self.ended < ENDS:
             self._begin(self.zygote.take())
-        oldest = max((run.seconds for run in self.running), default=SECONDS)
-        ready = wait([run.worker.connection for run in self.running], max(0.0, SECONDS - oldest))
-        for run in [run for run in self.running if run.worker.connection in ready or run.seconds > SECONDS]:
+        left = min((run.deadline.left for run in self.running), default=0.0)
+        ready = wait([run.worker.connection for run in self.running], max(0.0, left))
+        for run in [run for run in self.running if run.worker.connection in ready or run.deadline.passed]:
             try:
                 run.read()
             except WorkerEnded:

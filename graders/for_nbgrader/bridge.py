@@ -13,12 +13,10 @@ import json
 import os
 from bisect import bisect
 from collections.abc import Iterator
-from glob import glob
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import sqlalchemy
 from nbconvert.exporters import NotebookExporter
 from nbformat import NotebookNode, from_dict
 from nbgrader.api import BaseCell, Comment, Grade, Gradebook
@@ -30,8 +28,9 @@ from traitlets import Integer, Unicode
 from graders.cohort import submissions
 from graders.for_nbgrader.cells import TEST, Released, rebuilt, released
 from graders.for_nbgrader.feedback import LOST_CELL
-from graders.for_nbgrader.folders import notebook_of, set_aside
+from graders.for_nbgrader.folders import set_aside
 from graders.for_nbgrader.judges import Asked, JudgeEnded, Judges
+from graders.for_nbgrader.looking import Look, hidden, note
 from graders.report.feedback import told
 
 __all__ = ["Judge", "Reader", "SaveGrades", "set_aside"]  # what the configuration names
@@ -54,7 +53,7 @@ class Reader(NotebookExporter):
         super().__init__(**kwargs)
         self._masters: dict[tuple[str, str], Released] = {}
         self._notebook = NotebookNode()
-        self._lost: list[str] = []
+        self.look = Look(self.parent)
         if self.parent is not None:
             self._begin_and_end()
 
@@ -80,8 +79,8 @@ class Reader(NotebookExporter):
         for preprocessor in self._preprocessors:
             self._notebook, resources = preprocessor(self._notebook, resources)
         if LOST in about:
-            self._lost.append(f"{about['student']}: could not grade: {about[LOST]}")
-            self.log.error(self._lost[-1])
+            self.look.lose(about["student"], about[LOST])
+        note(self._notebook, Path(self._converter._format_source(about["assignment"], about["student"])))
         return json.dumps(self._notebook, ensure_ascii=False, indent=1) + "\n", resources
 
     def _master(self, about: dict[str, str]) -> Released:
@@ -94,53 +93,22 @@ class Reader(NotebookExporter):
     def _begin_and_end(self) -> None:
         """Look for notebooks before the converter's run, and end it with an error if something could not be graded.
 
-        nbgrader has no hook for either.
+        In between, a submission that changed since it was graded is graded again. nbgrader has no hook for any of this.
         """
-        convert = self._converter.convert_notebooks
+        convert, begin = self._converter.convert_notebooks, self._converter.init_destination
 
         def look_convert_and_tell() -> None:
-            self._look_for_notebooks()
+            self.look.at_all()
             convert()
-            if self._lost:
-                raise NbGraderException("\n".join(self._lost))
+            if self.look.lost:
+                raise NbGraderException("\n".join(self.look.lost))
+
+        def begin_again_if_changed(assignment: str, student: str) -> bool:
+            self.look.begin_again_if_changed(assignment, student)
+            return begin(assignment, student)
 
         self._converter.convert_notebooks = look_convert_and_tell
-
-    def _look_for_notebooks(self) -> None:
-        """Find the notebook of every submission; nbgrader passes over folders without one and fails at other names."""
-        course = self._converter.coursedir
-        lesson = course.assignment_id
-        if course.notebook_id not in ("*", lesson):
-            return
-        for folder in sorted(glob(self._converter._format_source(lesson, course.student_id))):
-            student = Path(folder).parent.name
-            excluded = student in course.student_id_exclude.split(",")
-            if excluded or not os.path.isdir(folder):
-                continue
-            try:
-                notebook, told = notebook_of(Path(folder), lesson)
-            except OSError as error:
-                notebook, told = None, f"its folder cannot be used ({error.strerror})"
-            if notebook is not None:
-                self._converter.assignments[folder] = [str(notebook)]
-                if told:
-                    self.log.warning("%s: %s", student, told)
-            else:
-                self._converter.assignments.pop(folder, None)
-                _keep_row(course.db_url, lesson, student)
-                self._lost.append(f"{student}: could not grade: {told}")
-                self.log.error(self._lost[-1])
-
-
-def _keep_row(db_url: str, lesson: str, student: str) -> None:
-    """Give a student a row in the gradebook, with the scores that there were, and ask for a person."""
-    with Gradebook(db_url) as gradebook:
-        gradebook.update_or_create_student(student)
-        submission = gradebook.update_or_create_submission(lesson, student)
-        for notebook in submission.notebooks:
-            for grade in notebook.grades:
-                grade.needs_manual_grade = True
-        gradebook.db.commit()
+        self._converter.init_destination = begin_again_if_changed
 
 
 class Judge(NbGraderPreprocessor):
@@ -189,7 +157,7 @@ class Judge(NbGraderPreprocessor):
 
     def _judges(self, course: Any, wanted: int) -> Judges:
         """Return the judges of this process: lessons are loaded once for all submissions, in as many runs as there are."""
-        key = self._seed(Path(course.root)), self._hidden(course)
+        key = self._seed(Path(course.root)), hidden(self.parent.parent)
         if key not in _JUDGES:
             _JUDGES[key] = Judges(*key, min(wanted, self.processes))
             atexit.register(_JUDGES[key].close)
@@ -200,16 +168,6 @@ class Judge(NbGraderPreprocessor):
         if not path.is_file():
             raise NbGraderException(f"there is no seed in {path}; run `python -m graders course` for this folder")
         return path.read_text(encoding="utf-8")
-
-    def _hidden(self, course: Any) -> tuple[str, ...]:
-        """Return what workers must not see: the course with its gradebook and submissions, and the exchange."""
-        places = [Path(course.root)]
-        database = sqlalchemy.make_url(course.db_url)
-        if database.get_backend_name() == "sqlite" and database.database:
-            places.append(Path(course.root) / database.database)
-        if isinstance(self.config.Exchange.root, str):
-            places.append(Path(self.config.Exchange.root))
-        return tuple(dict.fromkeys(str(place.resolve()) for place in places))
 
 
 class SaveGrades(NbGraderPreprocessor):
@@ -278,5 +236,6 @@ def _ahead(converter: Any, asked: Asked) -> Iterator[Asked]:
     for folder in folders[bisect(folders, os.path.dirname(asked.path)) :]:
         student = Path(folder).parent.name
         graded = converter.coursedir.format_path(converter._output_directory, student, Path(folder).name)
-        if converter.force or not os.path.exists(graded):
+        changed = os.path.normpath(folder) in converter.exporter.look.changed
+        if converter.force or changed or not os.path.exists(graded):
             yield Asked(os.path.join(folder, os.path.basename(asked.path)), student, asked.lesson)

@@ -113,7 +113,7 @@ def serve() -> None:
     """Judge what comes in on standard input, a JSON line each, and answer with verdicts as JSON lines, until it ends."""
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # whatever a library prints is no verdict
-    from graders.cohort.grading import Bench
+    from graders.cohort.judging import Bench
 
     bench = Bench(**json.loads(sys.stdin.readline()))
     try:
@@ -123,14 +123,29 @@ def serve() -> None:
         bench.close()
 
 
+def _found(bench: Any, asked: Asked) -> Any:
+    """Return what counts in the folder of a submission; a file that cannot be read is the notebook, and says why."""
+    from graders.cohort import submissions
+    from graders.cohort.choosing import Chooser
+    from graders.for_nbgrader.folders import submission
+
+    path = Path(asked.path)
+    alone = submissions.read(path, asked.student, asked.lesson)
+    if alone.problem:
+        return alone
+    found = submission(path.parent, asked.student, asked.lesson, Chooser(bench.read))
+    return found if found.lesson == asked.lesson and found.files else alone
+
+
 def _answer(answers: IO[str], bench: Any, asked: Asked) -> None:
     from graders import lessons
     from graders.cohort import submissions
 
-    found = submissions.read(Path(asked.path), asked.student, asked.lesson)
-    if asked.lesson not in lessons.names():
-        found = submissions.Submission(asked.student, None, found.name, problem=f"{asked.lesson} is no lesson of ours")
     try:
+        if asked.lesson not in lessons.names():
+            found = submissions.Submission(asked.student, None, problem=f"{asked.lesson} is no lesson of ours")
+        else:
+            found = _found(bench, asked)
         told = bench.grade(found)
     except Exception as error:
         told = {"fault": f"{type(error).__name__}: {error}"}

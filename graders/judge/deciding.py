@@ -13,17 +13,17 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field, is_dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
-from exercises.kit.checking.closeness import relative, same
+from exercises.kit.checking.closeness import Mismatch
+from exercises.kit.checking.properties import property_of
 from graders.collecting.endings import ERROR, FAILED, NOT_STARTED, PASSED, WorkerEnded, one_line
 from graders.judge import checks, left_behind
-from graders.judge.contract import StudentRaised
+from graders.judge.hints import alike, hint
 from graders.judge.proxy import Proxy, Values, describe_call, value_of
 from graders.judge.told import NEEDS_ANOTHER, told
-from graders.wire import notes
 
 if TYPE_CHECKING:
     from graders.judge.recording import Recording
@@ -39,6 +39,7 @@ class CheckVerdict:
     outcome: str
     message: str = ""
     slips: set[str] = field(default_factory=set)
+    apart: str = ""  # what sets the answer apart from the right one, as far as it can be told from it
 
 
 @dataclass
@@ -53,6 +54,7 @@ class ExerciseVerdict:
     hint: str = ""
     seconds: float = 0.0
     checks: list[CheckVerdict] = field(default_factory=list)
+    measured: list[dict[str, Any]] = field(default_factory=list)  # rows for a leaderboard, where an exercise has one
 
 
 class Answers(Protocol):
@@ -114,9 +116,18 @@ class Decider:
                     return None
         except WorkerEnded:
             return None
-        passed = [CheckVerdict(check.name, PASSED) for check in exercise.checks]
         points = exercise.points
-        return ExerciseVerdict(exercise.name, PASSED, float(points), points, seconds=round(seconds, 4), checks=passed)
+        verdict = ExerciseVerdict(exercise.name, PASSED, float(points), points, seconds=round(seconds, 4))
+        verdict.checks = [CheckVerdict(check.name, PASSED) for check in exercise.checks]
+        self._measure(exercise, verdict, answers.__getitem__)
+        return verdict
+
+    def _measure(self, exercise: checks.Exercise, verdict: ExerciseVerdict, ask: Callable[[bytes], bytes]) -> None:
+        """Note what the test class measures of answers whose main check passed, if it measures anything."""
+        measure = getattr(exercise.owner, "measured", None)
+        if measure and any(check.name == exercise.main.name and check.outcome == PASSED for check in verdict.checks):
+            with contextlib.suppress(Exception), _limited(self._seconds):
+                verdict.measured = measure(Proxy(ask))
 
     def decide(self, exercise: checks.Exercise, answers: Answers) -> ExerciseVerdict:
         """Return the verdict on an exercise."""
@@ -134,6 +145,7 @@ class Decider:
                 verdict.checks.append(self._check(exercise, check, answers, values, left))
                 left = max(left - (time.process_time() - before), self._seconds / 50)
             self._sum_up(exercise, verdict)
+            self._measure(exercise, verdict, answers.ask)
         _settle(verdict, answers.stub)
         cause = answers.first_cause(verdict.message) if verdict.outcome == ERROR else ""
         verdict.message = f"{cause}\n{verdict.message}" if cause else verdict.message
@@ -151,11 +163,12 @@ class Decider:
                         student._calls.clear()
                         exercise.run(check, case, self.seed, student, self.reference)
         except Exception as error:
-            outcome, message = self.message(exercise.name, check.sentence, student, error)
+            fixed = "generator" not in check.fixtures
+            outcome, message = self.message(exercise.name, check.sentence, student, error, fixed)
             slips: set[str] = set()
             with contextlib.suppress(WorkerEnded), _limited(seconds):
                 slips = self._matching_slips(exercise.name, student, values, check.name == left_behind.NAME)
-            return CheckVerdict(check.name, outcome, message, slips)
+            return CheckVerdict(check.name, outcome, message, slips, self._property(student, error, values))
         return CheckVerdict(check.name, PASSED)
 
     def _as_recorded(
@@ -168,17 +181,31 @@ class Decider:
         except WorkerEnded:
             return False
 
-    def message(self, exercise: str, sentence: str, student: Proxy | None, error: Exception) -> tuple[str, str]:
-        """Return the outcome and the message of a check that ended with `error`."""
+    def _property(self, student: Proxy, error: Exception, values: Values) -> str:
+        """Return what sets the last answer apart from the right one, "" if that is not to be told from the two."""
+        if not isinstance(error, Mismatch) or not student._calls:
+            return ""
+        call, reply = student._calls[-1][:2]
+        right = self.recording.answer(call)
+        if reply is None or right is None:
+            return ""
+        with contextlib.suppress(Exception):
+            return property_of(value_of(reply, values), value_of(right, values), numbers=False) or ""
+        return ""
+
+    def message(
+        self, exercise: str, sentence: str, student: Proxy | None, error: Exception, fixed: bool = False
+    ) -> tuple[str, str]:
+        """Return the outcome and the message of a check that ended with `error`; `fixed`: its inputs are not drawn."""
         outcome, lines = told(error, exercise)
-        call = self._call_line(student) if student else []
+        call = self._call_line(student, fixed) if student else []
         return outcome, "\n".join(map(one_line, [*call, *(f"  {line}" for line in lines), f"  rule   {sentence}"]))
 
-    def _call_line(self, student: Proxy) -> list[str]:
+    def _call_line(self, student: Proxy, fixed: bool) -> list[str]:
         if not student._calls:
             return []
         _, _, name, args, kwargs, probe = student._calls[-1]
-        return [describe_call(name, args, kwargs, vars(self.lesson.solution).get(name), probe)]
+        return [describe_call(name, args, kwargs, vars(self.lesson.solution).get(name), probe, fixed)]
 
     def _matching_slips(self, name: str, student: Proxy, values: Values, only_left_behind: bool) -> set[str]:
         """Return the sentences of the slips that answer as the student did wherever the student's answer is not the reference's.
@@ -213,9 +240,8 @@ class Decider:
             verdict.score = round(exercise.points * share, 4)
         if verdict.outcome == FAILED or verdict.outcome == ERROR:
             passed = {check.name for check in verdict.checks if check.outcome == PASSED}
-            verdict.hint = hint(
-                first.slips, [check.slips for check in failed], lambda: self._ruled_out(exercise, passed)
-            )
+            slips = [check.slips for check in failed]
+            verdict.hint = hint(first.slips, slips, lambda: self._ruled_out(exercise, passed)) or first.apart
 
     def _ruled_out(self, exercise: checks.Exercise, passed: set[str]) -> set[str]:
         """Return the sentences of the slips that fail a check which the student passed: they did something else.
@@ -229,47 +255,6 @@ class Decider:
             ]
         refusals = self._refusals[exercise.name]
         return {sentence for sentence, _ in refusals} - {sentence for sentence, by in refusals if not by & passed}
-
-
-def hint(shown: set[str], slips: list[set[str]], ruled_out: Callable[[], set[str]]) -> str:
-    """Return the one slip that explains every failed check, else the one that alone explains the check whose message is shown.
-
-    A slip that explains another check only would stand under a message that it has nothing to do with. Among several, those
-    that fail where the student did not are left out.
-    """
-    for candidates in (set.intersection(*slips), shown):
-        likely = candidates - ruled_out() if len(candidates) > 1 else candidates
-        if len(likely) == 1:
-            return next(iter(likely))
-    return ""
-
-
-def alike(left: bytes, right: bytes, values: Values) -> bool:
-    """Whether two answers are the same: values up to rounding, exceptions by type."""
-    left, right = notes.split(left)[1], notes.split(right)[1]
-    if left == right:
-        return True
-    if left[:1] != right[:1]:
-        return False
-    try:
-        same(_outcome(left, values), _outcome(right, values), relative(1e-6))
-    except Exception:
-        return False
-    return True
-
-
-def _outcome(reply: bytes, values: Values) -> Any:
-    try:
-        return _as_data(value_of(reply, values))
-    except StudentRaised as raised:
-        return raised.kind
-
-
-def _as_data(value: Any) -> Any:
-    """Return the value with the records of models in it as dicts, so that their numbers can be compared."""
-    if isinstance(value, list | tuple):
-        return type(value)(_as_data(item) for item in value)
-    return asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
 
 
 def _settle(verdict: ExerciseVerdict, stub: bool) -> None:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from exercises.kit.checking.closeness import Mismatch
+from exercises.kit.checking.showing import SMALL, show
 from graders.collecting.endings import WorkerEnded
 from graders.judge.contract import StudentRaised
 from graders.wire import answers, codec, notes, recipes, schema
@@ -68,7 +69,8 @@ def value_of(reply: bytes, values: Values | None = None) -> Any:
         try:
             values[reply] = _decoded(reply), None
         except Exception as error:
-            values[reply] = None, error
+            error.__context__ = error.__cause__ = None  # else what was being read is kept with it
+            values[reply] = None, error.with_traceback(None)
     value, raised = values[reply]
     if raised is not None:
         raise raised.with_traceback(None)
@@ -106,9 +108,14 @@ def _raised(body: bytes) -> Exception:
 
 
 def describe_call(
-    name: str, args: tuple, kwargs: dict, reference: Callable | None = None, probe: Callable | None = None
+    name: str,
+    args: tuple,
+    kwargs: dict,
+    reference: Callable | None = None,
+    probe: Callable | None = None,
+    fixed: bool = False,
 ) -> str:
-    """Return the call as a person reads it: tensors are described, never printed.
+    """Return the call as a person reads it: tensors are described; where inputs are fixed, not drawn, small ones are printed.
 
     What a probe takes for itself, such as torch's default around the call, stands behind the call.
     """
@@ -123,13 +130,13 @@ def describe_call(
         own = places[index] if index < len(places) and places[index] in labels else ""
         label = own or (names[passed] if passed < len(names) else f"argument {passed + 1}")
         passed += not own
-        text = _short(value)
+        text = _short(value, fixed)
         if text is None:
             told.append(f"{label} is {describe(value)}")
             text = label
         (around if own else shown).append(f"{own}={text}" if own and text != own else text)
     for label, value in kwargs.items():
-        text = _short(value)
+        text = _short(value, fixed)
         if text is None:
             told.append(f"{label} is {describe(value)}")
             text = label
@@ -147,16 +154,23 @@ def _parameters(function: Callable | None) -> list[str]:
     return [one.name for one in parameters if one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)]
 
 
-def _short(value: Any) -> str | None:
+def _short(value: Any, fixed: bool = False) -> str | None:
     if value is None or isinstance(value, bool | int | float | torch.dtype):
         return repr(value)
+    if fixed and type(value) is Tensor and _is_told_by_its_numbers(value):
+        return show(value, 400)
     if isinstance(value, str):
         return repr(value) if len(value) <= 40 else repr(value[:37] + "...")
     if isinstance(value, list | tuple) and len(value) <= 6:
-        parts = [_short(item) for item in value]
+        parts = [_short(item, fixed) for item in value]
         if all(part is not None for part in parts):
             return ("[{}]" if isinstance(value, list) else "({})").format(", ".join(map(str, parts)))
     return None
+
+
+def _is_told_by_its_numbers(value: Tensor) -> bool:
+    plain = value.device.type == "cpu" and value.layout is torch.strided and not value.requires_grad
+    return plain and value.numel() <= SMALL and value.is_contiguous()
 
 
 def describe(value: Any) -> str:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 _HERE = Path(__file__).parent
 _HEAVY = ("transformers", "optimum.quanto", "graders.worker.warmup")
 LIGHT = ("l2_data_types", "l6_number_formats")
+_LLAMA = ("transformers", "optimum.quanto", "graders.worker.warmup_llama")
+_WITH_LLAMA = ("l7_quantization_methods", "l8_capstone")
 
 
 def names() -> list[str]:
@@ -49,7 +51,7 @@ def _quiet() -> None:
 
 def libraries(name: str) -> tuple[str, ...]:
     """Return the libraries that the lesson's workers have loaded before they are forked."""
-    return () if name in LIGHT else _HEAVY
+    return () if name in LIGHT else _LLAMA if name in _WITH_LLAMA else _HEAVY
 
 
 @cache

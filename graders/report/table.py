@@ -27,7 +27,7 @@ def write_csv(verdicts: Iterable[dict[str, Any]], path: Path) -> None:
                 row["status"],
                 row["score"],
                 row["max_score"],
-                row.get("reason", ""),
+                row.get("reason") or row.get("collision") or "; ".join(row.get("unread", [])),
             ]
             table.writerow([harmless(value) for value in told] + [scores.get(name, "") for name in names])
     os.replace(unfinished, path)

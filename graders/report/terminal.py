@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
 from rich.console import Console
@@ -14,10 +15,11 @@ from rich.text import Text
 from graders.collecting.endings import one_line
 
 LONGEST = 30
+_WIDE = 10_000  # characters: a sentence on what was lost is shown whole
 
 
 class Screen:
-    """A progress bar while grading, then one table."""
+    """A progress bar while grading, then a table, and everything that needs a look."""
 
     def __init__(self, console: Console | None = None) -> None:
         self.console = console or Console()
@@ -29,7 +31,9 @@ class Screen:
             TextColumn("{task.description}"),
         )
         self.progress = Progress(*columns, console=self.console, transient=True)
+        self.lost = False  # whether something that was handed in has no verdict yet that can be relied on
         self._task: Any = None
+        self._cohort: Any = None
 
     def __enter__(self) -> Screen:
         self.progress.start()
@@ -38,35 +42,75 @@ class Screen:
     def __exit__(self, *ended: object) -> None:
         self.progress.stop()
 
+    def gathered(self, cohort: Any) -> None:
+        """Say how the people were told apart, before anything is judged."""
+        self._cohort = cohort
+        for note in cohort.notes:
+            self._line(note, "dim")
+
     def each(self, verdict: dict[str, Any], total: int) -> None:
         if self._task is None:
             self._task = self.progress.add_task("", total=total)
-        self.progress.update(self._task, advance=1, description=escape(one_line(verdict["student"], LONGEST)))
+        student = escape(one_line(verdict["student"], LONGEST))
+        self.progress.update(self._task, total=total, advance=1, description=student)
 
-    def summary(self, verdicts: list[dict[str, Any]], folder: str) -> None:
-        """Print a row per student and lesson (the first of many), the commonest causes of lost points, and where it all is."""
+    def summary(self, verdicts: Iterable[dict[str, Any]], folder: str) -> None:
+        """Print a row per student and lesson (the first of many), then all that could not be graded or needs a look."""
         table = Table(box=None, pad_edge=False, header_style="bold")
         table.add_column("student", overflow="fold", max_width=LONGEST)
         table.add_column("lesson", no_wrap=True)
         table.add_column("score", justify="right", no_wrap=True)
         table.add_column("", overflow="fold")
-        for verdict in verdicts[:LONGEST]:
-            table.add_row(
-                Text(one_line(verdict["student"])),
-                verdict["lesson"] or "-",
-                _score(verdict),
-                Text(one_line(_outcomes(verdict))),
-            )
+        tiers = set()
+        counts: Counter[bool] = Counter()
+        look = []
+        for at, verdict in enumerate(verdicts):
+            graded = verdict["status"] == "graded"
+            counts[graded] += 1
+            tiers |= {verdict["environment"]["isolation"]} if graded else set()
+            look += _to_look_at(verdict)
+            if at < LONGEST:
+                lesson = verdict["lesson"] or "-"
+                table.add_row(
+                    Text(one_line(verdict["student"])), lesson, _score(verdict), Text(one_line(_outcomes(verdict)))
+                )
         self.console.print(table)
-        if len(verdicts) > LONGEST:
-            self.console.print(f"… and {len(verdicts) - LONGEST} more", style="dim")
-        lost = [verdict for verdict in verdicts if verdict["status"] != "graded"]
-        tier = {verdict["environment"]["isolation"] for verdict in verdicts}
+        if counts.total() > LONGEST:
+            self._line(f"… and {counts.total() - LONGEST} more", "dim")
+        self.lost = bool(look or (self._cohort and self._cohort.lost))
+        self._look(look)
         self.console.print()
-        self.console.print(
-            f"{len(verdicts) - len(lost)} graded, {len(lost)} could not be graded; isolation: {', '.join(tier)}"
-        )
-        self.console.print(Text(f"verdicts.jsonl and grades.csv are in {folder}"), style="dim")
+        tier = f"; isolation: {', '.join(sorted(tiers))}" if tiers else ""
+        self.console.print(f"{counts[True]} graded, {counts[False]} could not be graded{tier}")
+        self._line(f"verdicts.jsonl and grades.csv are in {folder}", "dim")
+
+    def _look(self, look: list[str]) -> None:
+        """Print everything that a person has to see to; nothing of it is cut."""
+        cohort = self._cohort
+        look = [*look, *(cohort.lost if cohort else []), *(cohort.look if cohort else [])]
+        if look:
+            self.console.print("\nneeds a look", style="bold")
+            for line in look:
+                self._line(f"  {line}")
+        if cohort and cohort.missing:
+            self.console.print("\nhanded in nothing", style="bold")
+            for student in cohort.missing:
+                self._line(f"  {student}")
+
+    def _line(self, text: str, style: str = "") -> None:
+        self.console.print(Text(one_line(text, _WIDE), style=style), soft_wrap=True)
+
+
+def _to_look_at(verdict: dict[str, Any]) -> list[str]:
+    student, lesson = verdict["student"], verdict["lesson"]
+    told = []
+    if verdict["status"] != "graded":
+        told.append(f"{student}{f', {lesson}' if lesson else ''}: could not grade: {verdict['reason']}")
+    if "collision" in verdict:
+        told.append(f"{student}: {verdict['collision']}")
+    if "unread" in verdict:
+        told.append(f"{student}: also handed in {', '.join(verdict['unread'])}")
+    return told
 
 
 def _score(verdict: dict[str, Any]) -> str:

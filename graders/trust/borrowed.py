@@ -14,6 +14,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
+from exercises.kit.unpacking import load_quanto
 from graders import ROOT
 from graders.judge.judge import Judge
 from graders.judge.recording import in_process
@@ -22,6 +23,16 @@ from graders.trust import children
 SUBJECTS = ("torch", "transformers", "optimum")
 OURS = ("exercises", "graders")
 SECONDS = 60.0  # for one callable, in all exercises
+_CAST, _QUANTIZE = "exercises.kit.toys.quantized_models:cast", "exercises.kit.toys.quantized_models:with_quanto"
+KNOWN = {
+    # `cast` is Tensor.to, which is the answer; models of lesson 4 are made in 16 bits by it.
+    "l2_data_types": {"downcast": [_CAST]},
+    # Quantized models are arguments of half of lesson 4's exercises: some function of the kit must quantize them. It is
+    # quanto.quantize and quanto.freeze, which the statements name.
+    "l4_quantization_theory": {
+        name: [_QUANTIZE] for name in ("quantize_and_freeze", "quantize_model", "quantized_copy")
+    },
+}
 
 _LIST = """
 import json, sys
@@ -63,6 +74,8 @@ def callables(module: str) -> Iterator[tuple[str, Any]]:
 
 def answers(judge: Judge, modules: list[str]) -> dict[str, list[str]]:
     """Return for each exercise the callables of these modules that pass its main check; each is tried in a child of its own."""
+    if "optimum.quanto" in judge.lesson.libraries:
+        load_quanto()  # else what a worker has used would compile here
     tried = [pair for module in modules for pair in callables(module)]
     passed: dict[str, list[str]] = {}
     for index, exercises in children.run([_job(judge, value) for _, value in tried], SECONDS):

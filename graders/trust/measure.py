@@ -50,8 +50,7 @@ def trust(names: list[str], output: Path | None) -> int:
         found = examine(trials.material(name), measured[name], say)
         found["problems"] += _hints_differ(name)
         report["lessons"].append(found)
-    say(f"attacks, on {names[0]}")
-    report["siege"] = siege.siege(names[0])
+    report["siege"] = siege.sieges(names, say)
     report["runs"] = [siege.runs(name) for name in names]
     for found in [*report["lessons"], report["siege"], *report["runs"]]:
         report["problems"] += found.pop("problems")

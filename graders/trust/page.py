@@ -78,6 +78,10 @@ def summary(report: dict[str, Any]) -> list[str]:
     ran = [row for row in siege["attacks"] if row["ran"]]
     held = sum(not row["wrong"] for row in ran)
     lines.append(f"attacks: {held} of {len(ran)} got what is due and no more; isolation: {siege['isolation']}")
+    worst = siege["worst"]
+    lines.append(
+        f"one hostile exercise cost {worst['seconds']:g} s and {worst['memory']:g} times an honest one's memory at most"
+    )
     return lines
 
 

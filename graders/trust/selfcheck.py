@@ -142,12 +142,14 @@ def _ask(zygote: processes.Zygote, function: Any, told: dict[str, Any], seconds:
     cell = {"source": source, "line": 1, "number": 1, "flags": 0}
     plain = {name: value for name, value in told.items() if isinstance(value, (str, int, list))}
     call = codec.encode([function.__name__, "", [plain], {}], True)
-    worker = zygote.take()
+    worker, limit = zygote.take(), processes.CALL_SECONDS
     try:
         worker.send({"cells": [cell]}, [call])
+        processes.CALL_SECONDS = seconds
         deadline = processes.Deadline(seconds)
         frames = [worker.receive(deadline) for _ in range(3)]
     finally:
+        processes.CALL_SECONDS = limit
         worker.kill()
     return value_of(frames[2][1:])
 
@@ -265,9 +267,11 @@ def _taken_away(path: Path) -> bool:
 
 
 def _stays(name: str) -> bool:
-    """Whether a process of this name is still there a second after its worker was ended; it is killed then."""
+    """Whether a process of this name still runs a second after its worker was ended; it is killed then."""
     end = time.monotonic() + 1
-    while found := [path for path in Path("/proc").glob("[0-9]*/comm") if _text(path) == name]:
+    while found := [
+        path for path in Path("/proc").glob("[0-9]*/stat") if f"({name}) " in _text(path).replace(") Z", "")
+    ]:
         if time.monotonic() > end:
             for path in found:
                 os.kill(int(path.parent.name), signal.SIGKILL)

@@ -7,6 +7,7 @@ import contextlib
 import inspect
 import multiprocessing
 import os
+import re
 import textwrap
 import time
 from collections.abc import Callable
@@ -15,8 +16,10 @@ from multiprocessing.util import Finalize
 from pathlib import Path
 from typing import Any
 
+import nbformat
+
 from graders import ROOT, lessons
-from graders.cohort.grading import Bench
+from graders.cohort.judging import Bench
 from graders.cohort.submissions import Submission
 from graders.collecting import processes
 from graders.trust.attacks import Attack, corpus
@@ -25,6 +28,7 @@ from graders.wire import tiers
 SEED = "siege"
 SHORT = {"CALL_SECONDS": 3.0, "EXERCISE_SECONDS": 5.0}
 AT_ONCE = 2
+MOST_MEMORY = 1.2  # times that of an honest submission
 _LEFT_BEHIND = "attacked"
 
 
@@ -78,33 +82,74 @@ def wrong(attack: Attack, verdict: dict[str, Any]) -> str:
     return ""
 
 
+def as_notebook(text: str) -> bytes:
+    """Return a submission of `# %%` cells as a notebook."""
+    cells = re.split(r"(?m)^# %%.*$", text)
+    made = nbformat.v4.new_notebook(
+        cells=[nbformat.v4.new_code_cell(cell.strip("\n")) for cell in cells if cell.strip()]
+    )
+    return nbformat.writes(made, version=4).encode(errors="surrogatepass")
+
+
+def sieges(names: list[str], say: Callable[[str], None] = lambda text: None) -> dict[str, Any]:
+    """Judge the attacks on several lessons: on the first in both forms, on the others in turn as `.py` and as notebook."""
+    forms = [(names[0], False), (names[0], True), *((name, at % 2 == 1) for at, name in enumerate(names[1:]))]
+    found = []
+    for lesson, notebook in forms:
+        say(f"attacks, on {lesson}{' as a notebook' if notebook else ''}")
+        found.append(siege(lesson, notebook=notebook))
+    worst = {key: max(one["worst"][key] for one in found) for key in ("seconds", "memory")}
+    rows = [row for one in found for row in one["attacks"]]
+    problems = [f"{one['lesson']}: {problem}" for one in found for problem in one["problems"]]
+    return {"isolation": found[0]["isolation"], "attacks": rows, "worst": worst, "problems": problems}
+
+
 def siege(
-    lesson: str, each: Callable[[str], None] = lambda name: None, attacks: list[Attack] | None = None
+    lesson: str,
+    each: Callable[[str], None] = lambda name: None,
+    attacks: list[Attack] | None = None,
+    notebook: bool = False,
 ) -> dict[str, Any]:
     """Judge the attacks on a lesson; return the isolation tier and a row per attack (`wrong` is "" where it failed).
+
+    `worst` is what one hostile exercise cost at most: seconds of its submission, and memory of the judge, as a multiple of
+    what an honest submission takes.
 
     The limits on time are shorter than in earnest, so that endless loops end sooner; they are enforced by the same code.
     """
     honest = (ROOT / "solutions" / f"{lesson}.py").read_text(encoding="utf-8")
     context = multiprocessing.get_context("spawn")  # a process per judge, as in earnest: torch's random state is global
-    rows, scratch = [], set()
+    rows: list[dict[str, Any]] = []
+    scratch: set[str] = set()
     with ProcessPoolExecutor(AT_ONCE, context, _start, (lesson,)) as pool:
         tier = pool.submit(_tier, lesson).result()
+        honestly = pool.submit(_judge, lesson, honest, notebook).result()[3]
         tried = [
             (attack, not attack.harmful or tiers.rank(tier) >= tiers.rank("landlock")) for attack in attacks or corpus()
         ]
         judged = [
-            pool.submit(_judge, lesson, text_of(attack, lesson, honest)) if ran else None for attack, ran in tried
+            pool.submit(_judge, lesson, text_of(attack, lesson, honest), notebook) if ran else None
+            for attack, ran in tried
         ]
         for (attack, ran), future in zip(tried, judged, strict=True):
             row = {"name": attack.name, "sentence": attack.sentence, "kind": attack.kind, "ran": ran}
-            verdict, seconds, folders = future.result() if future else (None, 0.0, [])
-            rows.append(row | {"wrong": wrong(attack, verdict) if verdict else "", "seconds": seconds})
+            verdict, seconds, folders, memory = future.result() if future else (None, 0.0, [], 0)
+            told = {"wrong": wrong(attack, verdict) if verdict else "", "seconds": seconds, "memory": memory}
+            rows.append(row | told)
             scratch.update(folders)
             each(attack.name)
     problems = [f"attack {row['name']} ({row['sentence']}): {row['wrong']}" for row in rows if row["wrong"]]
     problems += [f"the attacks left something behind: {what}" for what in _left_behind(sorted(scratch))]
-    return {"lesson": lesson, "isolation": tier, "attacks": rows, "problems": problems}
+    problems += [
+        f"attack {row['name']} took {row['memory']} MiB of the judge's memory, an honest submission {honestly}"
+        for row in rows
+        if row["memory"] > MOST_MEMORY * honestly
+    ]
+    worst = {
+        "seconds": max((row["seconds"] for row in rows if row["kind"] in ("in_one", "beside")), default=0.0),
+        "memory": round(max((row["memory"] for row in rows), default=0) / max(honestly, 1), 2),
+    }
+    return {"lesson": lesson, "isolation": tier, "attacks": rows, "worst": worst, "problems": problems}
 
 
 _bench: Bench  # of a judging process
@@ -123,11 +168,23 @@ def _tier(lesson: str) -> str:
     return _bench.judge(lesson).zygote.tier
 
 
-def _judge(lesson: str, text: str) -> tuple[dict[str, Any], float, list[str]]:
-    """Return the verdict on a submission, the seconds it took, and the scratch folders of its workers."""
+def _judge(lesson: str, text: str, notebook: bool) -> tuple[dict[str, Any], float, list[str], int]:
+    """Return the verdict on a submission, its seconds, the scratch folders of its workers, and the judge's memory in MiB."""
     begun = time.monotonic()
-    verdict = _bench.grade(Submission("attack", lesson, f"{lesson}.py", text.encode()))
-    return verdict, round(time.monotonic() - begun, 2), [zygote._scratch for zygote in _bench._zygotes.values()]
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
+    name, data = (f"{lesson}.ipynb", as_notebook(text)) if notebook else (f"{lesson}.py", text.encode())
+    verdict = _bench.grade(Submission("attack", lesson, name, data))
+    seconds = round(time.monotonic() - begun, 2)
+    return verdict, seconds, [zygote._scratch for zygote in _bench._zygotes.values()], _peak_of_memory()
+
+
+def _peak_of_memory() -> int:
+    """Return how many MiB this process had at most since its peak began anew (Linux; 0 elsewhere)."""
+    with contextlib.suppress(OSError):
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return next((int(line.split()[1]) >> 10 for line in lines if line.startswith("VmHWM")), 0)
+    return 0
 
 
 def runs(lesson: str) -> dict[str, Any]:

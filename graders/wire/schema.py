@@ -41,7 +41,7 @@ _STORED_AS = {"complex64": "float32", "complex128": "float64"}  # safetensors ha
 # Text
 
 
-def parsed(text: bytes, most: int = MAX_TREE, nodes: int = 4 * MAX_NODES) -> Any:
+def parsed(text: bytes, most: int = MAX_TREE, nodes: int = 2 * MAX_NODES) -> Any:
     """Parse JSON of at most `most` bytes and about `nodes` values, no key twice. Raises Unreadable before it builds more."""
     if len(text) > most:
         raise Unreadable("it has too many parts")
@@ -65,8 +65,8 @@ def _scan(text: bytes, nodes: int) -> None:
     if _NUMBERS.search(bare):
         raise Unreadable("a number is too long")
     depth = 0
-    for bracket in _BRACKETS.findall(bare):
-        depth += 1 if bracket in b"[{" else -1
+    for bracket in _BRACKETS.finditer(bare):
+        depth += 1 if bracket[0] in b"[{" else -1
         if depth > 4 * MAX_DEPTH:
             raise Unreadable("it is nested too deeply")
 

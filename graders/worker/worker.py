@@ -18,7 +18,7 @@ import torch
 from exercises.kit.checking.left_behind import Before, named
 from exercises.kit.lessons import works_in_place
 from graders.wire import codec, frames, notes, recipes
-from graders.worker import loading, magics, plans, submission, world
+from graders.worker import helpers, loading, magics, plans, submission, world
 from graders.worker.loading import describe
 
 _encode, _decode, _dumps = codec.encode, codec.decode, json.dumps
@@ -92,6 +92,8 @@ def serve(connection: socket.socket) -> None:
         if used and (changed() or where() != folder):
             return
         used, space, errors = True, new_namespace(), {}
+        if "files" in header:
+            helpers.place(header["files"])
         for cell in header["cells"]:
             send(connection, b"c" + str(cell["number"]).encode())
             error = run(cell, space)

@@ -80,13 +80,21 @@ def half(x: Tensor) -> Tensor:
 
 HIDDEN = """import torch
 
+from graders.judge.contract import main
+
 
 class TestDouble:
     points = 3
 
+    @main
+    def test_twice(self, student, reference):
+        assert student.double(torch.ones(1)).item() == 2
+
 
 class TestHalf:
-    pass
+    @main
+    def test_half(self, student, reference):
+        assert student.half(torch.ones(1)).item() == 0.5
 """
 
 SLIPS = """from graders.judge.contract import slip

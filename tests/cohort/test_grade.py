@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import csv
 import errno
-import io
 import json
 import os
 import shutil
 import subprocess
 import sys
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,7 +17,7 @@ import jupytext
 import pytest
 
 from graders import __main__
-from graders.cohort import grading, submissions, verdicts
+from graders.cohort import grading, judges, submissions, verdicts
 from graders.collecting import processes
 from graders.judge import checks
 from tests.cohort.verdict_form import faults
@@ -222,136 +220,12 @@ def test_bad_files_get_a_sentence_and_the_rest_goes_on(handed_in: Callable[..., 
     assert reasons["empty"] == "it defines no exercise of any lesson"
 
 
-def found(path: Path) -> list[tuple[str, str | None]]:
-    return [(one.student, one.lesson) for one in submissions.find([path], [LESSON])]
-
-
-def test_layouts(handed_in: Callable[..., Path]) -> None:
-    handed_in("alice.py")
-    handed_in("bob/l2_data_types.py")
-    handed_in("dan/l2_data_types/l2_data_types.ipynb", "{}")
-    handed_in("Eve Example_123_assignsubmission_file/homework.ipynb", "{}")
-    handed_in("__pycache__/x.py")
-    folder = handed_in("notes.txt", "")
-    assert found(folder) == [
-        ("Eve Example_123_assignsubmission_file", None), ("alice", None), ("bob", LESSON), ("dan", LESSON),
-    ]  # fmt: skip
-    assert found(folder / "bob") == [("bob", LESSON)]
-    assert found(folder / "bob" / "l2_data_types.py") == [("bob", LESSON)]
-
-
-def test_nbgraders_layout(handed_in: Callable[..., Path]) -> None:
-    folder = handed_in("submitted/alice/l2_data_types/l2_data_types.ipynb", "{}")
-    handed_in("source/l2_data_types/l2_data_types.ipynb", "{}")
-    assert found(folder) == [("alice", LESSON)]
-
-
-def test_archives(tmp_path: Path) -> None:
-    path = tmp_path / "moodle.zip"
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("alice_1_assign/l2_data_types.py", SOLUTION)
-        archive.writestr("../../evil.py", "x = 1")
-        archive.writestr("bob.ipynb", "{}")
-        archive.writestr("huge.py", " " * (submissions.MAX_BYTES + 1))
-        archive.writestr("readme.txt", "")
-    made = {one.student: one for one in submissions.find([path], [LESSON])}
-    assert set(made) == {"alice_1_assign", "evil", "bob", "huge"}
-    assert "larger" in str(made["huge"].problem)
-    assert not (tmp_path.parent / "evil.py").exists()
-    (tmp_path / "torn.zip").write_bytes(path.read_bytes()[:100])
-    assert "cannot be read" in str(next(submissions.find([tmp_path / "torn.zip"], [])).problem)
-
-
-def zipped(members: dict[str, str | bytes]) -> bytes:
-    held = io.BytesIO()
-    with zipfile.ZipFile(held, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in members.items():
-            archive.writestr(name, content)
-    return held.getvalue()
-
-
-def test_an_archive_in_a_students_folder_is_the_students(handed_in: Callable[..., Path]) -> None:
-    inner = zipped({"homework/l2_data_types.py": STUB, "__MACOSX/homework/._l2_data_types.py": b"\0"})
-    handed_in("Ann_1_assignsubmission_file_/homework.zip", inner)
-    folder = handed_in("Bob_2_assignsubmission_file_/homework.zip", inner)
-    assert found(folder) == [("Ann_1_assignsubmission_file_", LESSON), ("Bob_2_assignsubmission_file_", LESSON)]
-
-
-def test_archives_in_the_archive_of_a_platform(tmp_path: Path) -> None:
-    inner = zipped({"deep/er/l2_data_types.py": STUB, "third.zip": zipped({"x.py": ""})})
-    data = zipped({"Ann_1/homework.zip": inner, "Bob_2/l2_data_types.py": STUB, "Bob_2/data.csv": b"0" * (21 << 20)})
-    made = list(submissions.find([written(tmp_path / "class.zip", data)], [LESSON]))
-    assert [(one.student, one.lesson, bool(one.problem)) for one in made] == [
-        ("Ann_1", LESSON, False), ("Ann_1", None, True), ("Bob_2", LESSON, False),
-    ]  # fmt: skip
-
-
-def test_what_is_wrong_with_one_member_costs_that_one(tmp_path: Path) -> None:
-    data = bytearray(zipped({"Ann_1/l2_data_types.py": STUB, "Bob_2/l2_data_types.py": STUB}))
-    start = data.index(b"l2_data_types.py") + len("l2_data_types.py")
-    data[start : start + 400] = b"\xff" * 400
-    ann, bob = submissions.find([written(tmp_path / "class.zip", bytes(data))], [LESSON])
-    assert ("cannot be read" in str(ann.problem), bob.problem) == (True, None)
-
-
-def test_a_link_to_an_archive_is_refused(handed_in: Callable[..., Path]) -> None:
-    folder = handed_in("ann/work.zip", zipped({"l2_data_types.py": STUB}))
-    (folder / "bob").mkdir()
-    (folder / "bob" / "work.zip").symlink_to(folder / "ann" / "work.zip")
-    made = {one.student: one.problem for one in submissions.find([folder], [LESSON])}
-    assert made == {"ann": None, "bob": "it is a symbolic link; hand in the file itself"}
-
-
-def test_names_that_are_no_text_can_be_written(tmp_path: Path) -> None:
-    (Path(os.fsdecode(bytes(tmp_path) + b"/b\xff.py"))).write_text(STUB)
-    (one,) = submissions.find([tmp_path], [LESSON])
-    assert one.student.encode() == b"b\\udcff"
-
-
-@pytest.mark.timeout(120)
-def test_files_whose_content_tells_the_lesson_do_not_displace_each_other(
-    handed_in: Callable[..., Path], tmp_path: Path
-) -> None:
-    other = "l4_quantization_theory"
-    handed_in("ann/first (1).py", "def integer_range(dtype): pass")
-    handed_in("ann/second (1).py", "def linear_quantize(*args): pass")
-    folder = handed_in("ann/l2_data_types.py", "")
-    os.utime(folder / "ann" / "l2_data_types.py", (1, 1))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(grading.Bench, "grade", lambda self, one: kept.append(one) or verdict_on(one))
-        kept: list[Any] = []
-        grading.grade([folder], tmp_path / "out")
-    assert {(one.lesson, one.name, *one.older) for one in kept} == {
-        (LESSON, "first (1).py", "l2_data_types.py"), (other, "second (1).py"),
-    }  # fmt: skip
-
-
 def verdict_on(one: submissions.Submission) -> dict[str, Any]:
-    return verdicts.record(one.student, one.lesson, one.data, verdicts.environment("process", "a"), [])
+    return verdicts.record(one, one.lesson, verdicts.environment("process", "a"), [])
 
 
-def test_of_two_files_the_newest_counts(handed_in: Callable[..., Path]) -> None:
-    folder = handed_in("alice/l2_data_types.py")
-    handed_in("alice/l2_data_types.ipynb", "{}")
-    os.utime(folder / "alice/l2_data_types.ipynb", (1, 1))
-    (kept,) = submissions.newest(submissions.find([folder], [LESSON]))
-    assert (kept.name, kept.older) == ("l2_data_types.py", ["l2_data_types.ipynb"])
-
-
-def test_in_a_lessons_folder_the_file_of_its_name_counts(handed_in: Callable[..., Path]) -> None:
-    """As in nbgrader, which knows no other file; newer drafts and copies in folders below take nothing away."""
-    folder = handed_in("submitted/alice/l2_data_types/l2_data_types.ipynb", "{}")
-    os.utime(folder / "submitted/alice/l2_data_types/l2_data_types.ipynb", (1, 1))
-    handed_in("submitted/alice/l2_data_types/scratch.ipynb", "{}")
-    handed_in("submitted/alice/l2_data_types/old/l2_data_types.ipynb", "{}")
-    handed_in("submitted/bob/l2_data_types/l2_data_types (1).ipynb", "{}")
-    kept = {one.student: one for one in submissions.newest(submissions.find([folder], [LESSON]))}
-    assert {student: one.name for student, one in kept.items()} == {
-        "alice": "l2_data_types.ipynb",
-        "bob": "l2_data_types (1).ipynb",
-    }
-    assert kept["alice"].modified == 1
-    assert sorted(kept["alice"].older) == ["l2_data_types.ipynb", "scratch.ipynb"]
+def of_alice(data: bytes) -> submissions.Submission:
+    return submissions.Submission("alice", LESSON, "alice.py", data)
 
 
 @pytest.mark.timeout(120)
@@ -374,18 +248,18 @@ def test_a_run_that_was_killed_goes_on(handed_in: Callable[..., Path], tmp_path:
 
 def test_a_changed_file_is_judged_again_and_the_last_line_counts(tmp_path: Path) -> None:
     book = verdicts.Book(tmp_path, "a")
-    made = verdicts.record("alice", LESSON, b"one", verdicts.environment("process", "a"), [])
+    made = verdict_on(of_alice(b"one"))
     book.add(made)
-    assert book.current("alice", LESSON, b"one") == made
-    assert book.current("alice", LESSON, b"two") is None
+    assert book.current(of_alice(b"one")) == made
+    assert book.current(of_alice(b"two")) is None
     book.close()
     again = verdicts.Book(tmp_path, None)
-    assert again.current("alice", LESSON, b"one") == made
+    assert again.current(of_alice(b"one")) == made
     again.close()
 
 
 def test_lines_that_are_no_verdicts_are_passed_over(tmp_path: Path) -> None:
-    made = verdicts.record("alice", LESSON, b"one", verdicts.environment("process", "a"), [])
+    made = verdict_on(of_alice(b"one"))
     lines = [
         "null",
         "[1]",
@@ -397,7 +271,7 @@ def test_lines_that_are_no_verdicts_are_passed_over(tmp_path: Path) -> None:
     ]
     (tmp_path / "verdicts.jsonl").write_text("\n".join(lines))
     book = verdicts.Book(tmp_path, "a")
-    assert list(book.verdicts.values()) == [made]
+    assert [book.verdict(key) for key in book.keys] == [made]
     book.close()
 
 
@@ -405,7 +279,7 @@ def test_a_full_disk_stops_the_run_in_one_sentence_and_nothing_is_lost(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     book = verdicts.Book(tmp_path / "out", "a")
-    book.add(verdicts.record("alice", LESSON, b"one", verdicts.environment("process", "a"), []))
+    book.add(verdict_on(of_alice(b"one")))
     book.close()
     before = (tmp_path / "out" / "verdicts.jsonl").read_bytes()
 
@@ -415,7 +289,9 @@ def test_a_full_disk_stops_the_run_in_one_sentence_and_nothing_is_lost(
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(verdicts.Book, "add", full)
-    monkeypatch.setattr(grading.Bench, "grade", lambda self, one: verdict_on(one))
+    monkeypatch.setattr(
+        judges, "judged", lambda todo, *_: ((at, one, judges.Judged(verdict_on(one))) for at, one in todo)
+    )
     handed_in = written(tmp_path / "bob.py", STUB)
     assert __main__.main(["grade", str(handed_in), "--output", str(tmp_path / "out"), "--seed", "a"]) == 1
     assert "No space left" in (told := capsys.readouterr().err)

@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 LINE = {"schema", "student", "lesson", "sha256", "status", "score", "max_score", "exercises", "environment"}
+BESIDES = {"reason", "files", "older", "name", "section", "late", "collision", "unread"}
 EXERCISE = {"name", "outcome", "score", "max_score", "message", "hint", "seconds", "checks"}
 OUTCOMES = {"passed", "failed", "error", "not started", "timeout", "memory", "killed"}
 
@@ -17,7 +18,7 @@ def faults(line: dict[str, Any], mains: dict[str, str]) -> list[str]:
     def wrong(condition: bool, what: str) -> None:
         found.extend([what] if condition else [])
 
-    wrong(set(line) - {"reason", "older"} != LINE, f"the fields {sorted(set(line) ^ LINE)}")
+    wrong(set(line) - BESIDES != LINE, f"the fields {sorted(set(line) ^ LINE)}")
     wrong(line["schema"] != 1, "the schema")
     wrong(re.fullmatch("[0-9a-f]{64}", line["sha256"]) is None, "the hash of the file")
     wrong(line["status"] not in ("graded", "could not grade"), "the status")

@@ -267,7 +267,7 @@ def test_zip_collect_finds_the_students(generated):
     (archive / "ann_1_2_l9_small.ipynb").write_bytes((generated / "release/l9_small/l9_small.ipynb").read_bytes())
     nbgrader(generated, "zip_collect", "l9_small")
     assert [path.parts[-3:] for path in (generated / "submitted").rglob("*.ipynb")] == [
-        ("ann", "l9_small", "l9_small.ipynb")
+        ("ann_1", "l9_small", "l9_small.ipynb")
     ]
 
 

@@ -219,10 +219,10 @@ def test_archive_of_an_lms(course):
         file.writestr(f"zip1_123_456_{LESSON}.ipynb", made.with_answers({}))
         file.writestr(f"zip2_LATE_123_456_{LESSON}-2.ipynb", made.with_answers(WRONG))
     nbgrader(course, "zip_collect", LESSON)
-    for student in ("zip1", "zip2"):
+    for student in ("zip1_123", "zip2_123"):
         nbgrader(course, "autograde", LESSON, "--student", student)
     found = rows(course)
-    assert sum(exercise_scores(found["zip1"]).values()) > sum(exercise_scores(found["zip2"]).values())
+    assert sum(exercise_scores(found["zip1_123"]).values()) > sum(exercise_scores(found["zip2_123"]).values())
 
 
 def test_exchange_there_and_back(course, tmp_path):

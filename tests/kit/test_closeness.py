@@ -438,7 +438,7 @@ class TestContainers:
 
     def test_length(self):
         refuses([1, 2], [1, 2, 3])
-        assert refuses([torch.ones(20)], [torch.ones(20)] * 2).got == "length 1"
+        assert refuses([torch.ones(20)], [torch.ones(20)] * 5).got == "length 1"
 
     def test_rules_reach_inside(self):
         same({"a": (1.0 + 1e-10, 3)}, {"a": (1.0, 3)}, relative(1e-9))
@@ -495,7 +495,7 @@ class TestMessages:
 
     def test_a_huge_answer_gives_a_short_message(self):
         for value in (10**5000, "x" * 10**6, list(range(10**6)), [[[[[[1]]]]]] * 50):
-            assert max(map(len, (refuses(value, 1).got, refuses(1, value).want))) <= 120
+            assert max(map(len, (refuses(value, 1).got, refuses(1, value).want))) <= 190
 
 
 class TestOwnComparison:

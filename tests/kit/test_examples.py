@@ -165,7 +165,7 @@ class TestWrong:
     def test_four_parts(self, kit):
         assert result_of(kit, "halve", "def halve(x):\n    return x\n").message.splitlines() == [
             "halve(tensor([2.0, 6.0]))",
-            "  got    tensor([2.0, 6.0]) (differs at [0])",
+            "  got    tensor([2.0, 6.0]) (differs at [0] and 1 more)",
             "  want   tensor([1.0, 3.0])",
             "  hint   nothing was halved",
         ]
@@ -178,7 +178,29 @@ class TestWrong:
         assert "hint" not in message
 
     def test_two_hints_for_one_value_are_none(self, kit):
-        assert "hint" not in result_of(kit, "spread", "def spread(x):\n    return 3, -1\n").message
+        message = result_of(kit, "spread", "def spread(x):\n    return 3, -1\n").message
+        assert (
+            message.splitlines()[-1] == "  hint   the values are right, their order is not"
+        )  # what holds of the values
+
+    def test_what_prepares_the_call_is_never_cut(self, kit):
+        prepared = [f"x_{at} = [{', '.join(['1.0'] * 40)}]" for at in range(6)]
+        statement = (
+            "".join(f">>> {line}\n" for line in prepared)
+            + f">>> count([{', '.join(f'x_{at}' for at in range(6))}])\n1\n"
+        )
+        namespace = written(kit, count="def count(x):\n    return 2\n")
+        message = run(Exercise("small", "count", True, "", statement), namespace).message
+        assert message.splitlines()[:6] == prepared
+
+    def test_what_rests_on_a_wrong_exercise_says_so_and_has_no_hint(self, kit):
+        body = "def halve(x):\n    return x * len(count('a'))\n"
+        namespace = written(kit, halve=body, count="def count(word):\n    return {}\n")
+        lines = run(find("halve"), namespace).message.splitlines()
+        assert lines[0] == "rests on count, which is not right yet"
+        assert not any("hint" in line for line in lines)
+        right = written(kit, halve="def halve(x):\n    return x * len(count('a'))\n", count=RIGHT["count"])
+        assert run(find("halve"), right).message.splitlines()[-1] == "  hint   nothing was halved"
 
     def test_statements_that_prepare_the_call_are_shown_if_it_uses_them(self, kit):
         message = result_of(kit, "spread", "def spread(x):\n    return 0\n").message

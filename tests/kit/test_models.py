@@ -1,6 +1,8 @@
 """The tiny models load without a network, do their tasks, and can be trained again."""
 
 import os
+import random
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -29,6 +31,9 @@ from exercises.kit.lessons import lessons
 model, tokenizer = models.load_t5()
 ids = model.generate(**tokenizer("translate number to words: 4071", return_tensors="pt"), max_new_tokens=32)
 print(tokenizer.decode(ids[0], skip_special_tokens=True))
+model, tokenizer = models.load_llama()
+ids = model.generate(**tokenizer("4071:", add_special_tokens=False, return_tensors="pt"), max_new_tokens=32)
+print(tokenizer.decode(ids[0], skip_special_tokens=True))
 model, processor = models.load_blip()
 image = models.paint("a red circle above a blue square")
 ids = model.generate(**processor(images=image, return_tensors="pt"), max_new_tokens=20)
@@ -40,11 +45,15 @@ for lesson in lessons().values():
 print("asked for:", asked)
 """
 SAID = """four thousand seventy-one
+4071: four thousand seventy-one
 a red circle above a blue square
 l2_data_types {'passed'}
 l3_models_with_different_data_types {'passed'}
 l4_quantization_theory {'passed'}
 l5_quantization_in_depth {'passed'}
+l6_number_formats {'passed'}
+l7_quantization_methods {'passed'}
+l8_capstone {'passed'}
 asked for: []
 """
 
@@ -89,7 +98,7 @@ def test_the_classes_are_the_real_ones(t5, blip):
     assert not blip[0].training
 
 
-@pytest.mark.parametrize(("folder", "limit"), [("tiny_t5", 1.5e6), ("tiny_blip", 1.2e6)])
+@pytest.mark.parametrize(("folder", "limit"), [("tiny_t5", 1.5e6), ("tiny_blip", 1.2e6), ("tiny_llama", 1e5)])
 def test_sizes(folder, limit):
     files = list((models.FOLDER / folder).iterdir())
     assert sum(file.stat().st_size for file in files) <= limit
@@ -104,23 +113,65 @@ def test_blip_score(blip):
     assert models.blip_evaluator(scenes.scenes(500, seed=11))(blip[0]) >= 0.98
 
 
-@pytest.mark.parametrize("name", ["t5", "blip"])
+def test_llama_score():
+    model, _ = models.tiny_llama()
+    source = random.Random(11)
+    numbers = [number_words.draw_number(source, held_out=True) for _ in range(500)]
+    assert models.llama_exact_match(numbers)(model) >= 0.99
+    assert models.llama_evaluator([models.number_lines(numbers)])(model) >= 0.99
+
+
+def test_lines_are_scored_on_their_words():
+    batch = models.number_lines([4071, 5])
+    words = batch["labels"][0][batch["labels"][0] != -100]
+    assert models.tiny_llama_tokenizer().decode(words) == "four thousand seventy-one</s>"
+    assert batch["labels"][1].tolist()[:3] == [-100, -100, -100]
+    assert batch["attention_mask"].sum(1).tolist() == [12, 5]
+
+
+@pytest.mark.parametrize("factor", [0.5, 128.0])
+def test_an_outlier_changes_no_logit_of_the_llama(factor):
+    batch = models.number_lines([4071, 123456, 7])
+    with torch.no_grad():
+        before, after = (
+            made(**batch).logits for made in (models.tiny_llama()[0], models.tiny_llama_outlier(factor)[0])
+        )
+    assert torch.equal(before, after)
+
+
+@pytest.mark.full
+def test_the_card_of_the_llama_says_what_is_measured():
+    command = [sys.executable, "-m", "exercises.models.score", "llama"]
+    told = subprocess.run(command, check=True, timeout=300, capture_output=True, text=True).stdout
+    card = (models.FOLDER / "tiny_llama" / "README.md").read_text()
+    measured = re.findall(
+        r": (0\.\d{4}|1\.0000)|weights (\d\.\d{4}), and activations (\d\.\d{4})|least (\S+), median (\S+)", told
+    )
+    numbers = [number for found in measured for number in found if number]
+    assert len(numbers) == 19
+    assert {number for number in numbers if number not in card} == set()
+    assert "10,160 parameters" in card
+    assert "10,160 parameters" in told
+
+
+@pytest.mark.parametrize("name", ["t5", "blip", "llama"])
 def test_training_starts_the_same_way_every_time(name):
     recipe = train.RECIPES[name]
     losses = [list(train.train(*train.start(recipe), recipe, steps=12)) for _ in range(2)]
     assert losses[0] == losses[1]
-    assert losses[0][-1] < losses[0][0] - 0.05
+    assert losses[0][-1] < losses[0][0] - 0.02
 
 
 @pytest.mark.full
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("name", ["t5", "blip"])
+@pytest.mark.parametrize("name", ["t5", "blip", "llama"])
 def test_training_in_full_gives_a_model_as_good(name, tmp_path):
     command = [sys.executable, "-m", "exercises.models.train", name, "--output", str(tmp_path)]
     subprocess.run(command, check=True, timeout=900, capture_output=True)
     load, evaluate = {
         "t5": (models.load_t5, models.t5_evaluator(number_words.number_pairs(1000, seed=12))),
         "blip": (models.load_blip, models.blip_evaluator(scenes.scenes(500, seed=12))),
+        "llama": (models.load_llama, models.llama_evaluator(models.llama_batches(500, seed=12))),
     }[name]
     model, _ = load(str(tmp_path / train.RECIPES[name].folder))
     assert evaluate(model) >= 0.98
@@ -157,6 +208,15 @@ def test_environment_names_another_blip(tmp_path, monkeypatch):
     monkeypatch.setenv("BLIP_CHECKPOINT", str(tmp_path))
     loaded, _ = models.load_blip()
     assert loaded.config.text_config.hidden_size == 32
+
+
+def test_environment_names_another_llama(tmp_path, monkeypatch):
+    other = models.tiny_llama_outlier(2.0)
+    train.save(*other, tmp_path)
+    monkeypatch.setenv("LLAMA_CHECKPOINT", str(tmp_path))
+    loaded, _ = models.load_llama()
+    assert torch.equal(loaded.model.norm.weight, other[0].model.norm.weight)
+    assert not torch.equal(models.tiny_llama()[0].model.norm.weight, other[0].model.norm.weight)
 
 
 def test_only_a_name_on_the_hub_may_reach_for_the_network(tmp_path, monkeypatch):

@@ -11,7 +11,7 @@ import torch
 from exercises.kit.checking.examples import run
 from exercises.kit.lessons import lessons as kit_lessons
 from graders import ROOT
-from graders.cohort.grading import Bench
+from graders.cohort.judging import Bench
 from graders.cohort.submissions import Submission
 from graders.collecting import attempt
 from graders.collecting.endings import one_line

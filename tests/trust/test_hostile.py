@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from graders import ROOT
-from graders.cohort.grading import Bench
+from graders.cohort.judging import Bench
 from graders.cohort.submissions import Submission
 from graders.collecting import processes
 

@@ -305,8 +305,9 @@ def report_of(material: Material, monkeypatch: pytest.MonkeyPatch, output: Path)
     monkeypatch.setattr(settings, "measure", lambda names: {"toy": {"1 thread": rows}})
     monkeypatch.setattr(measure, "_hints_differ", lambda name: [])
     attack = {"name": "quiet", "sentence": "nothing", "kind": "in_one", "ran": True, "wrong": "", "seconds": 0.1}
-    told = {"lesson": "toy", "isolation": "namespaces", "attacks": [attack], "problems": []}
-    monkeypatch.setattr(siege, "siege", lambda name: told | {"problems": []})
+    worst = {"seconds": 0.1, "memory": 1.0}
+    told = {"isolation": "namespaces", "attacks": [attack], "worst": worst, "problems": []}
+    monkeypatch.setattr(siege, "sieges", lambda names, say: told | {"problems": []})
     runs = {"lesson": "toy", "solutions": 4, "max": 4, "stubs": 0}
     monkeypatch.setattr(siege, "runs", lambda name: runs | {"problems": []})
     monkeypatch.setattr(measure, "FEWEST_WHEATS", 1)

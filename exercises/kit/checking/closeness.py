@@ -47,7 +47,7 @@ __all__ = [
 ]
 
 _CONTAINERS = (list, tuple, dict, set, frozenset)
-_WHOLE = 72  # containers whose text is at most this long are shown whole, longer ones by the element that differs
+_WHOLE = 160  # containers whose text is at most this long are shown whole, longer ones by the element that differs
 
 
 class Mismatch(AssertionError):
@@ -195,7 +195,8 @@ def _compare_tensors(got: Tensor, want: Tensor, rule: Rule, place: str) -> None:
     where = str(index) if index else ""
     left, right = show(got), show(want)
     if want.numel() <= SMALL and max(len(left), len(right)) <= _WHOLE:
-        note = f" (differs at {where})" if want.numel() > 1 else ""
+        others = f" and {int(wrong.sum()) - 1} more" if int(wrong.sum()) > 1 else ""
+        note = f" (differs at {where}{others})" if want.numel() > 1 else ""
         raise _mismatch(left + note, right, place)
     count = f" ({int(wrong.sum())} of {wrong.numel()} elements differ)"
     left, right = (show_number(values[tuple(index)]) for values in (got, want))

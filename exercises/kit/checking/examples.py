@@ -21,11 +21,12 @@ from typing import Any
 
 import torch
 
-from exercises.kit import models
+from exercises.kit import models, resting
 from exercises.kit.checking.closeness import Mismatch, python_floats, relative, same
 from exercises.kit.checking.fingerprints import fingerprint
+from exercises.kit.checking.left_behind import WANTED, Watch
+from exercises.kit.checking.properties import property_of
 from exercises.kit.checking.showing import show
-from exercises.kit.checking.watching import WANTED, Watch
 from exercises.kit.lessons import Exercise, KitError, hint_for, lessons
 
 __all__ = [
@@ -42,7 +43,6 @@ __all__ = [
 _RULE = python_floats(relative(1e-9))  # tensors and ints exactly
 _EXTRA = {"torch": torch, "tensor": torch.tensor, "inf": math.inf, "nan": math.nan}
 _LONGEST_MESSAGE = 120
-_LONGEST_STATEMENT = 110
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Result:
     """How the examples of one exercise ended.
 
     outcome: "passed", "wrong", "missing", "not started" or "waiting" (for an exercise it calls).  message: for "wrong" the
-    call, got, want and perhaps a hint, in at most seven lines; else one sentence.
+    call with what prepares it, got, want and perhaps a hint; else one sentence.
     """
 
     outcome: str
@@ -73,8 +73,18 @@ class _Answer:
 def run(exercise: Exercise, namespace: dict[str, Any], stopped: type[BaseException] | tuple = ()) -> Result:
     """Evaluate the examples in a copy of the student's globals, and stop at the first that is wrong.
 
+    A wrong exercise that uses others is told with those of them that are wrong.
     stopped: exceptions by which a time limit interrupts a call.  KitError if an example itself cannot be read.
     """
+    result = _run(exercise, namespace, stopped)
+    if result.outcome != "wrong":
+        return result
+    others = resting.used(exercise, namespace)
+    below = [other.name for other in others if _run(other, namespace, stopped).outcome == "wrong"]
+    return Result("wrong", resting.told(result.message, below))
+
+
+def _run(exercise: Exercise, namespace: dict[str, Any], stopped: type[BaseException] | tuple) -> Result:
     if exercise.name not in namespace:
         return Result("missing", f"{exercise.name} is not defined: its definition is gone, or has another name")
     if _is_untouched(namespace[exercise.name]):  # no models are built for it
@@ -97,6 +107,8 @@ def run(exercise: Exercise, namespace: dict[str, Any], stopped: type[BaseExcepti
         found = _difference(example, wanted[index], answer, namespace)
         if found is not None:
             hint = None if answer.stopped else hint_for(exercise, index, fingerprint(answer.outcome))
+            if hint is None and answer.error is None and example.exc_msg is None:
+                hint = property_of(answer.value, wanted[index])
             return Result("wrong", _message(examples, index, found, hint))
         if watch.left:
             hint = hint_for(exercise, index, watch.mark)
@@ -253,9 +265,8 @@ def _is_untouched(function: Any) -> bool:
 
 
 def _message(examples: list[doctest.Example], index: int, found: tuple[str, str], hint: str | None) -> str:
-    """The call with the statements that prepare it, in at most four lines; then got, want and hint."""
-    lines = [*_preparation(examples, index), *examples[index].source.strip().splitlines()][-4:]
-    lines = [line if len(line) <= _LONGEST_STATEMENT else line[: _LONGEST_STATEMENT - 3] + "..." for line in lines]
+    """The call with the statements that prepare it, whole, so that they can be pasted; then got, want and hint."""
+    lines = [*_preparation(examples, index), *examples[index].source.strip().splitlines()]
     parts = [("got", found[0]), ("want", found[1]), ("hint", hint)]
     lines += [f"  {name:<6} {' '.join(text.splitlines())}" for name, text in parts if text is not None]
     return "\n".join(lines)

@@ -11,6 +11,7 @@ _CONTAINERS = (list, tuple, dict, set, frozenset)
 _BASES = (bool, int, float, complex, str, bytes, *_CONTAINERS)
 _PACKED = (torch.float4_e2m1fn_x2,)  # two numbers in a byte, which torch does not convert
 _SHOWN = 20  # elements of a container that are shown
+_EXACT = 14  # characters of a number that are written as they are: 0.00048828125 is what a docstring says
 SMALL = 8  # tensors of at most this many elements are shown whole
 
 
@@ -101,7 +102,7 @@ def show_number(element: Tensor) -> str:
     """One element: exactly where that is short, else in the fewest digits that its own dtype tells apart."""
     number = comparable(element).item()
     dtype = element.dtype
-    if not isinstance(number, float) or dtype == torch.float64 or len(repr(number)) <= 8:
+    if not isinstance(number, float) or dtype == torch.float64 or len(repr(number)) <= _EXACT:
         return repr(number if dtype != torch.bool else bool(number))
     for digits in range(1, 18):
         short = float(f"{number:.{digits}g}")
@@ -110,7 +111,7 @@ def show_number(element: Tensor) -> str:
     return repr(number)
 
 
-def show(value: Any, limit: int = 100) -> str:
+def show(value: Any, limit: int = 180) -> str:
     """A text of at most `limit` characters: large tensors by shape and dtype, unknown objects by type."""
     text = _show(value, 4)
     return text if len(text) <= limit else text[: limit - 3] + "..."

@@ -67,6 +67,19 @@ def tiny_t5_outlier(power: int, seed: int | None = None) -> nn.Module:
     return model
 
 
+def tiny_llama_variant(seed: int, factor: float = 1.0, channel: int = 5, **changes: Any) -> nn.Module:
+    """Return the tiny Llama in the code of this seed, with one channel `factor` times larger behind each norm.
+
+    It reads and writes in the code, as the tiny T5's variant does; see `models.tiny_llama_outlier` for the channel, and
+    `changed` for `changes`.
+    """
+    model, tokenizer = models.tiny_llama_outlier(factor, channel)
+    with torch.no_grad():
+        for rows in (model.model.embed_tokens.weight, model.lm_head.weight):
+            _exchange(rows, t5_code(seed), tokenizer)
+    return changed(model, seed, **changes)
+
+
 def tiny_blip_variant(seed: int, **changes: Any) -> nn.Module:
     """Return the tiny BLIP in the code of this seed; `changes` as in `changed`."""
     model, processor = models.tiny_blip()
@@ -129,6 +142,22 @@ def _translated(text: str, code: Mapping[str, str], tokenizer: Any) -> str:
     return tokenizer.convert_tokens_to_string([code.get(token, token) for token in tokens])
 
 
+def coded_lines(
+    count: int, seed: int, code: int, size: int = 50, held_out: bool = True
+) -> list[dict[str, torch.Tensor]]:
+    """Return `models.llama_batches` as the tiny Llama's variant of this code would have them."""
+    tokenizer = models.tiny_llama_tokenizer()
+    new, old = (tokenizer.convert_tokens_to_ids(list(part)) for part in zip(*t5_code(code).items(), strict=True))
+    table = torch.arange(len(tokenizer))
+    table[old] = torch.tensor(new)
+
+    def coded(ids: torch.Tensor) -> torch.Tensor:
+        return torch.where(ids >= 0, table[ids.clamp(min=0)], ids)
+
+    batches = models.llama_batches(count, seed, size, held_out)
+    return [{**batch, "input_ids": coded(batch["input_ids"]), "labels": coded(batch["labels"])} for batch in batches]
+
+
 def coded_caption(caption: str, code: int) -> str:
     """Return what the tiny BLIP's variant of this code says where the original gives this caption."""
     back = {old: new for new, old in blip_code(code).items()}
@@ -144,6 +173,11 @@ class Builder:
     def __call__(self) -> nn.Module:
         self.calls += 1
         return self.make()
+
+
+def tiny_llama_builder(seed: int, **changes: Any) -> Builder:
+    """Return a `Builder` of `tiny_llama_variant(seed, **changes)`."""
+    return Builder(functools.partial(tiny_llama_variant, seed, **changes))
 
 
 def tiny_t5_builder(seed: int, **changes: Any) -> Builder:

@@ -56,7 +56,9 @@ def any_shape(*values: float, dtype: torch.dtype = float32, small: bool = False)
     `small`: 0-dim and empty ones too, for exercises that name them.
     """
     x = tensor(values, dtype=dtype)
-    layouts = {"0-dim": x[-1], "empty": torch.zeros(0), "empty, 3-D": torch.zeros(2, 0, 3)} if small else {}
+    layouts: dict[str, object] = (
+        {"0-dim": x[-1], "empty": torch.zeros(0), "empty, 3-D": torch.zeros(2, 0, 3)} if small else {}
+    )
     layouts |= {
         "one element": x[:1],
         "rows": x.reshape(3, 4),

@@ -154,7 +154,8 @@ def copy_by_tables(model, dtype):
         tensor = table[key]
         if tensor.is_floating_point():
             cast = tensor.detach().to(dtype)
-            made.setdefault(id(tensor), nn.Parameter(cast) if isinstance(tensor, nn.Parameter) else cast)
+            kept = nn.Parameter(cast, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else cast
+            made.setdefault(id(tensor), kept)
             table[key] = made[id(tensor)]
     return result
 

@@ -723,3 +723,46 @@ def chosen_from_the_table(build, evaluate, budget_bytes, min_score):
     large = [row["precision"] for row in rows if row["bytes"] > budget_bytes]
     bad = [row["precision"] for row in rows if row["bytes"] <= budget_bytes]
     raise ValueError(f"over the budget {budget_bytes}: {large}; under the score {min_score}: {bad}")
+
+
+def _missed(build, evaluate, budget_bytes, min_score):
+    """The name of the first row that will do, or of all rows whether they fit, and whether they reach the score."""
+    told = {}
+    for row in compared_by_functions(build, evaluate):
+        fits, reaches = row["bytes"] <= budget_bytes, row["score"] >= min_score
+        if fits and reaches:
+            return row["precision"], {}
+        told[row["precision"]] = fits, reaches
+    return None, told
+
+
+@wheat("choose_precision")
+def chosen_with_lines(build, evaluate, budget_bytes, min_score):
+    found, told = _missed(build, evaluate, budget_bytes, min_score)
+    if found:
+        return found
+    lines = [f"nothing fits {budget_bytes} bytes with a score of {min_score}:"]
+    for name, (fits, reaches) in told.items():
+        missed = [] if fits else [f"budget_bytes={budget_bytes:,}"]
+        lines.append(f"  {name}: " + ", ".join(missed if reaches else [*missed, f"min_score={min_score}"]))
+    raise ValueError("\n".join(lines))
+
+
+@wheat("choose_precision")
+def chosen_with_limits_first(build, evaluate, budget_bytes, min_score):
+    found, told = _missed(build, evaluate, budget_bytes, min_score)
+    if found:
+        return found
+    parts = [f"{min_score if fits else budget_bytes} ({name})" for name, (fits, _) in told.items()]
+    raise ValueError("missed " + ", ".join(parts))
+
+
+@wheat("choose_precision")
+def chosen_with_limits_last(build, evaluate, budget_bytes, min_score):
+    found, told = _missed(build, evaluate, budget_bytes, min_score)
+    if found:
+        return found
+    large, bad = ([name for name, (fits, _) in told.items() if fits is wanted] for wanted in (False, True))
+    parts = [f"{', '.join(large)} exceed {budget_bytes}"] if large else []
+    parts += [f"{', '.join(bad)} stay below {min_score}"] if bad else []
+    raise ValueError("; ".join(parts))

@@ -403,7 +403,9 @@ class TestDecodeE2m1:
         same(student.decode_e2m1(codes), reference.decode_e2m1(codes), exactly)
 
     @pytest.mark.parametrize(
-        "codes", [[16], [3, 255, 1], [200, 15], [0, 31]], ids=["16", "255 among others", "200 first", "31 last"]
+        "codes",
+        [[16], [3, 255, 1], [200, 15], [0, 31], [0, 1, 16, 2]],
+        ids=["16", "255 among others", "200 first", "31 last", "16 among small ones"],
     )
     def test_refuses_larger_codes(self, student, codes):
         """A code above 15 is a ValueError."""

@@ -12,6 +12,7 @@ import contextlib
 import os
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,6 +24,8 @@ from graders.worker.sandbox.limits import OPEN_FILES, limit, tasks
 from graders.worker.sandbox.namespaces import FIRST_USER, USERS, Namespaces
 
 __all__ = ["LINUX", "OPEN_FILES", "Sandbox", "abi", "enter", "limit", "tasks", "watch"]
+
+COUNT_EVERY = 1.0  # seconds that a count of the user's other threads is good for
 
 
 class Sandbox:
@@ -37,10 +40,14 @@ class Sandbox:
         self.program = seccomp.program(closed, known >= SIGNALS, known >= TRUNCATION) if LINUX else None
         self.spaces = Namespaces(hidden, scratch, needed, self.own_user) if tier == "namespaces" else None
         self.tier = tier + ("" if self.program else UNFILTERED)
+        self._addresses = limits.address_space() if LINUX else 0
+        self._others, self._counted = 0, -COUNT_EVERY
 
     def fork(self) -> int:
         """Fork a worker; it has to `settle`."""
         self.forks += 1
+        if self.spaces is None and time.monotonic() > self._counted + COUNT_EVERY:
+            self._others, self._counted = limits.tasks(), time.monotonic()
         return self.spaces.fork() if self.spaces else os.fork()
 
     def settle(self) -> None:
@@ -48,7 +55,9 @@ class Sandbox:
         if self.spaces:
             self.spaces.enter()
             _move_to(self.scratch)
-            limits.limit()  # after the change of user, which would clear the signal that comes with the parent's end
+            limits.limit(
+                0, self._addresses
+            )  # after the change of user, which would clear the signal that comes with the parent's end
         else:
             self._settle_beside_others()
         if LINUX:
@@ -59,7 +68,7 @@ class Sandbox:
     def _settle_beside_others(self) -> None:
         limits.first_to_go()
         own = tempfile.mkdtemp(dir=self.scratch)
-        others = limits.tasks()
+        others = self._others
         if LINUX and os.getuid() == 0:
             user = FIRST_USER + self.forks % USERS if self.own_user else None
             if user is not None:
@@ -68,7 +77,7 @@ class Sandbox:
                 others = 0
             kernel.give_up(user, 0 if self.grants else kernel.READ_ALL)
         _move_to(own)
-        limits.limit(others)
+        limits.limit(others, self._addresses)
         if self.grants:
             self.grants.restrict(own)
 

@@ -21,7 +21,9 @@ PROCESSES = 64
 def first_to_go() -> None:
     """In the worker: of all processes this one is ended first when the machine runs out of memory, before the judge."""
     with contextlib.suppress(OSError):
-        Path("/proc/self/oom_score_adj").write_text("1000")
+        file = os.open("/proc/self/oom_score_adj", os.O_WRONLY)
+        os.write(file, b"1000")
+        os.close(file)
 
 
 def tasks() -> int:
@@ -33,10 +35,11 @@ def tasks() -> int:
     return count
 
 
-def limit(others: int = 0) -> None:
+def limit(others: int = 0, addresses: int = 0) -> None:
     """In the worker: a process group of its own, an end with its parent, and limits that it cannot raise.
 
-    others: how many threads count besides its own, where it shares its user with other programs.
+    others: how many threads count besides its own, where it shares its user with other programs. addresses: how many bytes of
+    addresses it has already, if that is known.
     """
     os.setsid()
     limits = [
@@ -49,13 +52,13 @@ def limit(others: int = 0) -> None:
         kernel.end_with_parent()
         kernel.prctl(kernel.NO_NEW_PRIVS, 1)
         # What a process has for itself, and with what it shares: memory shared between processes is not in RLIMIT_DATA.
-        limits += [(resource.RLIMIT_DATA, MEMORY), (resource.RLIMIT_AS, _address_space() + MEMORY)]
+        limits += [(resource.RLIMIT_DATA, MEMORY), (resource.RLIMIT_AS, (addresses or address_space()) + MEMORY)]
         limits += [(resource.RLIMIT_MSGQUEUE, 0)]
     for kind, value in limits:
         with contextlib.suppress(ValueError, OSError):
             resource.setrlimit(kind, (value, value))
 
 
-def _address_space() -> int:
+def address_space() -> int:
     """Return how many bytes of addresses this process has already, most of them libraries."""
     return int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()

@@ -125,7 +125,8 @@ class Namespaces:
         kernel.check(libc().unshare(_NEWNS | _NEWIPC), "unshare mounts")
         os.close(self._own_pids)
         for folder in ("/dev/shm", self.scratch):
-            Path(folder).mkdir(parents=True, exist_ok=True)
+            if not os.path.isdir(folder):
+                os.makedirs(folder)
             mount("none", folder, "tmpfs", MS_NOSUID | MS_NODEV, f"size=64m,mode=700,uid={user},gid={user}")
         mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC)
         limits.first_to_go()

@@ -1,0 +1,89 @@
+"""The verdict on one submission: read it, judge it with its lesson's judge, record what came of it.
+
+Loaded by the processes that judge; what is heavy is imported when the first submission needs it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from graders import lessons
+from graders.cohort import verdicts
+from graders.cohort.choosing import lesson_of
+from graders.cohort.submissions import File, Submission
+from graders.collecting.endings import NOT_STARTED
+from graders.collecting.processes import Zygote
+
+if TYPE_CHECKING:
+    from graders.judge.deciding import ExerciseVerdict
+    from graders.judge.judge import Judge
+
+
+class Bench:
+    """The judges of one seed and the zygotes that they share, each made at its first use."""
+
+    def __init__(self, seed: str, hidden: tuple[str, ...] = ()) -> None:
+        self.seed, self.hidden = seed, hidden
+        self._judges: dict[str, Judge] = {}
+        self._zygotes: dict[tuple[str, ...], Zygote] = {}
+
+    def zygote(self, libraries: tuple[str, ...]) -> Zygote:
+        if libraries not in self._zygotes:
+            self._zygotes[libraries] = Zygote(libraries, self.hidden)
+        return self._zygotes[libraries]
+
+    def judge(self, lesson: str) -> Judge:
+        from graders.judge.judge import Judge  # heavy; only those who judge need it
+
+        if lesson not in self._judges:
+            zygote = self.zygote(lessons.libraries(lesson))
+            zygote.warm()
+            self._judges[lesson] = Judge(lessons.load(lesson), self.seed, zygote)
+        return self._judges[lesson]
+
+    def grade(self, found: Submission) -> dict[str, Any]:
+        """Return the verdict on one submission: of several files the better of each exercise counts."""
+        zygote = next(iter(self._zygotes.values()), None) or self.zygote(
+            lessons.libraries(found.lesson or lessons.LIGHT[0])
+        )
+        read = [] if found.problem else [_read(zygote, found, file) for file in found.files]
+        readable = [one for one in read if one[1] is None and one[0] is not None]
+        if not readable:
+            lesson, reason = read[0][:2] if read else (found.lesson, found.problem)
+            made_with = verdicts.environment(zygote.tier, self.seed)
+            return verdicts.record(found, lesson, made_with, reason=reason or "nothing was handed in")
+        lesson = readable[0][0]
+        assert lesson is not None
+        judge = self.judge(lesson)
+        exercises = _better([judge.judge(told["lessons"][lesson]) for _, _, told in readable])
+        made_with = verdicts.environment(judge.zygote.tier, self.seed)
+        return verdicts.record(found, lesson, made_with, exercises)
+
+    def read(self, data: bytes, notebook: bool, wanted: list[str]) -> dict[str, Any]:
+        """Return the plans of a file by lesson, or the error, as `grading.Reader` does."""
+        zygote = next(iter(self._zygotes.values()), None) or self.zygote(lessons.libraries(lessons.LIGHT[0]))
+        return zygote.read(data, notebook, {name: lessons.exercises(name) for name in wanted})
+
+    def close(self) -> None:
+        for zygote in self._zygotes.values():
+            zygote.close()
+
+
+def _read(zygote: Zygote, found: Submission, file: File) -> tuple[str | None, str | None, dict[str, Any]]:
+    """Return the lesson of a file, why it cannot be graded (None: it can), and its plans by lesson."""
+    lesson = found.lesson
+    wanted = [lesson] if lesson else lessons.names()
+    told = zygote.read(file.data, file.notebook, {name: lessons.exercises(name) for name in wanted})
+    reason = told.get("error")
+    if reason is None and lesson is None:
+        lesson, reason = lesson_of({name: len(plan["defined"]) for name, plan in told["lessons"].items()})
+    for plan in told.get("lessons", {}).values():
+        plan["files"] = {path: data.decode("utf-8", "surrogateescape") for path, data in found.helpers.items()}
+    return lesson, reason, told
+
+
+def _better(judged: list[list[ExerciseVerdict]]) -> list[ExerciseVerdict]:
+    """Return of each exercise the verdict with the higher score; of equal ones that of the file in which it was begun."""
+    return [
+        max(of_one, key=lambda one: (one.score, one.outcome != NOT_STARTED)) for of_one in zip(*judged, strict=True)
+    ]

@@ -1,0 +1,116 @@
+"""What `nbgrader autograde` is told of `submitted/` before it begins: whose notebook is where, and what has changed since.
+
+nbgrader passes over folders without a notebook of the assignment's name, fails at other names, and never looks at a submission
+again that it has graded once, unless its time stamp is newer.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from glob import glob
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy
+from nbgrader.api import Gradebook
+
+from graders.cohort.choosing import Chooser
+from graders.cohort.grading import Reader
+from graders.for_nbgrader.folders import digest, notebook_of
+
+NOTED = "graders"  # the key in an autograded notebook's metadata under which the hash of the submission stands
+
+
+class Look:
+    """The look at all submissions of a run; `lost` are sentences on those that cannot be graded, `changed` their folders."""
+
+    def __init__(self, converter: Any) -> None:
+        self._converter = converter
+        self.lost: list[str] = []
+        self.changed: set[str] = set()
+
+    def at_all(self) -> None:
+        """Find the notebook of every submission, and those that are not as they were when they were graded."""
+        course = self._converter.coursedir
+        lesson = course.assignment_id
+        if course.notebook_id not in ("*", lesson):
+            return
+        reader = Reader(hidden(self._converter))
+        try:
+            chooser = Chooser(reader.read)
+            for folder in sorted(glob(self._converter._format_source(lesson, course.student_id))):
+                student = Path(folder).parent.name
+                if os.path.isdir(folder) and student not in course.student_id_exclude.split(","):
+                    self._at(folder, student, lesson, chooser)
+        finally:
+            reader.close()
+
+    def _at(self, folder: str, student: str, lesson: str, chooser: Chooser) -> None:
+        try:
+            notebook, told = notebook_of(Path(folder), lesson, chooser)
+        except OSError as error:
+            notebook, told = None, f"its folder cannot be used ({error.strerror})"
+        if notebook is None:
+            self._converter.assignments.pop(folder, None)
+            _keep_row(self._converter.coursedir.db_url, lesson, student)
+            self.lose(student, told)
+            return
+        self._converter.assignments[folder] = [str(notebook)]
+        if told:
+            self._converter.log.warning("%s: %s", student, told)
+        if _changed(Path(folder), Path(self._converter._format_dest(lesson, student), f"{lesson}.ipynb")):
+            self.changed.add(os.path.normpath(folder))
+
+    def lose(self, student: str, reason: str) -> None:
+        """Note that a submission could not be graded, for the end of the run."""
+        self.lost.append(f"{student}: could not grade: {reason}")
+        self._converter.log.error(self.lost[-1])
+
+    def begin_again_if_changed(self, assignment: str, student: str) -> None:
+        """Remove what became of a submission that is another one now, so that nbgrader grades it."""
+        folder = self._converter._format_source(assignment, student)
+        graded = self._converter._format_dest(assignment, student)
+        if os.path.normpath(folder) in self.changed and os.path.isdir(graded):
+            self._converter.log.warning("%s: changed since it was graded, and is graded again", student)
+            shutil.rmtree(graded)
+
+
+def note(notebook: Any, folder: Path) -> None:
+    """Note in an autograded notebook of which submission it was made."""
+    notebook.metadata[NOTED] = {"submitted": digest(folder)}
+
+
+def _changed(folder: Path, graded: Path) -> bool:
+    """Whether something in a submission is not as it was when it was graded; by times where it was not noted."""
+    try:
+        noted = json.loads(graded.read_bytes())["metadata"]
+    except (OSError, ValueError, KeyError):
+        return False
+    if NOTED in noted:
+        return noted[NOTED].get("submitted") != digest(folder)
+    return (folder / graded.name).lstat().st_mtime > graded.stat().st_mtime
+
+
+def hidden(converter: Any) -> tuple[str, ...]:
+    """Return what workers must not see: the course with its gradebook and submissions, and the exchange."""
+    course = converter.coursedir
+    places = [Path(course.root)]
+    database = sqlalchemy.make_url(course.db_url)
+    if database.get_backend_name() == "sqlite" and database.database:
+        places.append(Path(course.root) / database.database)
+    if isinstance(converter.config.Exchange.root, str):
+        places.append(Path(converter.config.Exchange.root))
+    return tuple(dict.fromkeys(str(place.resolve()) for place in places))
+
+
+def _keep_row(db_url: str, lesson: str, student: str) -> None:
+    """Give a student a row in the gradebook, with the scores that there were, and ask for a person."""
+    with Gradebook(db_url) as gradebook:
+        gradebook.update_or_create_student(student)
+        submission = gradebook.update_or_create_submission(lesson, student)
+        for notebook in submission.notebooks:
+            for grade in notebook.grades:
+                grade.needs_manual_grade = True
+        gradebook.db.commit()

@@ -1,0 +1,223 @@
+"""Which files count, that everything handed in has a row, and what a submission brings along."""
+
+from __future__ import annotations
+
+import os
+import stat
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from graders.cohort import archives
+from graders.cohort.submissions import Submission
+from tests.cohort.handed_in import L2, L3, L4, STUB, chosen, notebook, packed, rows, solved, write
+
+
+def one(folder: Path, files: dict[str, Any], **options: Any) -> Submission:
+    (found,) = chosen(write(folder, files), **options)
+    return found
+
+
+def counted(found: Submission) -> list[str]:
+    return [file.path for file in found.files]
+
+
+def test_a_file_without_answers_never_beats_one_with_answers(tmp_path: Path) -> None:
+    """A solved notebook beside the `.py` as it was given out, and Colab's copy beside the template."""
+    found = one(
+        tmp_path / "a", {f"hw-ann/exercises/{L2}.ipynb": notebook(solved("a")), f"hw-ann/exercises/{L2}.py": STUB}
+    )
+    assert (counted(found), found.older) == ([f"exercises/{L2}.ipynb"], [f"exercises/{L2}.py"])
+    found = one(tmp_path / "b", {f"ann/{L2}.ipynb": notebook(STUB), f"ann/Copy of {L2}.ipynb": notebook(solved("a"))})
+    assert counted(found) == [f"Copy of {L2}.ipynb"]
+
+
+def test_two_files_of_one_attempt_with_answers_both_count(tmp_path: Path) -> None:
+    files = {f"ann/{L2}.py": solved("p"), f"ann/{L2}.ipynb": notebook(solved("n"))}
+    found = one(tmp_path, files)
+    assert (counted(found), found.older) == ([f"{L2}.ipynb", f"{L2}.py"], [])
+    joined = Submission("ann", L2, "both", (files[f"ann/{L2}.ipynb"] + files[f"ann/{L2}.py"]).encode())
+    assert found.sha256 == joined.sha256
+
+
+def test_files_named_after_one_student_are_one_attempt(tmp_path: Path) -> None:
+    assert counted(one(tmp_path, {"ann.py": solved("p"), "ann.ipynb": notebook(solved("n"))})) == [
+        "ann.ipynb",
+        "ann.py",
+    ]
+
+
+ATTEMPTS = {
+    "canvas": ("doejane_102_{upload}_" + L2 + "{again}.py", {"upload": ("9000", "9100"), "again": ("", "-1")}),
+    "canvas, the same name": ("doejane_102_{upload}_" + L2 + ".py", {"upload": ("9000", "9100")}),
+    "blackboard": ("HW_jdoe_attempt_2026-0{day}-30-15-00-00_hw.py", {"day": ("1", "2")}),
+    "brightspace": ("1-2 - Jane - {day} 2026 926 PM/hw.py", {"day": ("Sep 24,", "Oct 3,")}),
+}
+
+
+@pytest.mark.parametrize("name", ATTEMPTS)
+@pytest.mark.parametrize("newer", [solved("newer"), STUB], ids=["with answers", "without answers"])
+def test_of_attempts_the_newest_with_answers_counts(name: str, newer: str, tmp_path: Path) -> None:
+    form, parts = ATTEMPTS[name]
+    paths = [form.format(**{key: values[at] for key, values in parts.items()}) for at in (0, 1)]
+    found = one(tmp_path / "in", dict(zip(paths, (solved("older"), newer), strict=True)))
+    assert found.files[0].data.decode() == (newer if newer != STUB else solved("older"))
+    assert len(found.older) == 1
+
+
+def test_files_of_one_canvas_attempt_are_all_its(tmp_path: Path) -> None:
+    files = {f"doejane_102_9000_{L2}.ipynb": notebook(solved("n")), f"doejane_102_9001_{L2}.py": solved("p")}
+    assert counted(one(tmp_path, files)) == [f"{L2}.ipynb", f"{L2}.py"]
+
+
+def test_a_canvas_resubmission_in_a_second_archive_is_newer(tmp_path: Path) -> None:
+    first = {f"brownbob_102_9000_{L2}.ipynb": notebook(solved("first"))}
+    again = {f"brownbob_102_9100_{L2}-2.ipynb": notebook(solved("again"))}
+    folder = write(tmp_path, {"first.zip": first, "again.zip": again})
+    for order in (("first", "again"), ("again", "first")):
+        (found,) = chosen(*(folder / f"{name}.zip" for name in order))
+        assert (found.student, counted(found)) == ("brownbob_102", [f"{L2}-2.ipynb"])
+
+
+def test_times_of_files_say_nothing_where_the_layout_does_not_keep_them(tmp_path: Path) -> None:
+    """A file dated 2107 in what a student packed is not newer than any other."""
+    folder = write(tmp_path / "in", {f"ann/{L2}.py": solved("a"), f"bob/{L2}.py": solved("b")})
+    with zipfile.ZipFile(folder / "ann.zip", "w") as archive:
+        archive.writestr(zipfile.ZipInfo(f"{L2}.py", (2107, 12, 31, 0, 0, 0)), solved("future"))
+    assert rows(folder) == [("ann (ann)", "l2"), ("ann (ann.zip)", "l2"), ("bob", "l2")]
+
+
+def test_in_nbgraders_layout_copies_in_folders_below_do_not_count(tmp_path: Path) -> None:
+    place = f"submitted/ann/{L2}"
+    files = {f"{place}/{L2}.ipynb": notebook(solved("a")), f"{place}/old/{L2}.ipynb": notebook(solved("old"))}
+    found = one(tmp_path, files)
+    assert (counted(found), found.older) == ([f"{L2}/{L2}.ipynb"], [f"{L2}/old/{L2}.ipynb"])
+
+
+def test_files_whose_content_tells_the_lesson(tmp_path: Path) -> None:
+    files = {"ann/first (1).py": solved("a"), "ann/second.ipynb": notebook(solved("b", L4)), "ann/notes.py": "x = 1"}
+    found = [one for one in chosen(write(tmp_path, files | {"bob.py": solved("b")})) if one.student == "ann"]
+    assert [(one.lesson, counted(one)) for one in found] == [(L2, ["first (1).py"]), (L4, ["second.ipynb"])]
+
+
+@pytest.mark.parametrize(
+    ("files", "lesson", "reason"),
+    [
+        ({f"bob/{L2}.pdf": "%PDF"}, L2, f"handed in {L2}.pdf; a notebook (.ipynb) or a .py file is needed"),
+        ({"bob/essay.pdf": "%PDF"}, None, "handed in essay.pdf"),
+        ({f"bob/{L2}.ipynb.txt": "{}"}, L2, f"handed in {L2}.ipynb.txt; a notebook (.ipynb) or a .py file is needed"),
+        ({"bob/l2.rar": "Rar!"}, None, "handed in l2.rar (it is an archive that is not opened here; hand in a .zip)"),
+        ({"bob/l2.7z": "7z"}, None, "handed in l2.7z (it is an archive that is not opened here; hand in a .zip)"),
+        ({"bob/": ""}, None, "handed in nothing"),
+        ({"bob/broken.zip": "PK"}, None, "handed in broken.zip (the archive cannot be read (File is not a zip file))"),
+        ({"bob/a.py": "", "bob/b.html": ""}, None, "it defines no exercise of any lesson"),
+        ({"bob/hw.ipynb": "{"}, None, "the notebook is not valid JSON (was it saved completely?)"),
+        ({"bob.pdf": "%PDF"}, None, "handed in bob.pdf"),
+        ({"bob.ipynb.txt": "{}"}, None, "handed in bob.ipynb.txt"),
+        ({"bob/a.py": "", "bob/b.py": ""}, None, "handed in a.py, b.py: no exercise of any lesson in it"),
+    ],
+    ids=str,
+)
+def test_everything_handed_in_has_a_row(files: dict[str, str], lesson: str | None, reason: str, tmp_path: Path) -> None:
+    folder = write(tmp_path / "in", files | {f"ann/{L2}.py": solved("a")})
+    ann, bob = sorted(chosen(folder), key=lambda one: one.student)
+    assert (ann.student, ann.problem) == ("ann", None)
+    assert (bob.student, bob.lesson, bob.problem) == ("bob", lesson, reason)
+
+
+def test_an_upper_case_ending_is_a_notebook(tmp_path: Path) -> None:
+    found = one(tmp_path, {f"jim/{L2}.IPYNB": notebook(solved("j"))})
+    assert (found.lesson, found.files[0].notebook, found.problem) == (L2, True, None)
+
+
+@pytest.mark.parametrize("name", ["hw.tar.gz", "hw.tgz", "hw.tar.bz2", "hw.tar.xz", "hw.tar"])
+def test_tar_archives_are_opened(name: str, tmp_path: Path) -> None:
+    kind = {"tgz": "gz", "tar": ""}.get(name.rpartition(".")[2], name.rpartition(".")[2])
+    data = packed({f"deep/{L2}.py": solved("a")}, kind)
+    assert counted(one(tmp_path, {f"ann/{name}": data, "ann/readme.txt": ""})) == [f"{name}/deep/{L2}.py"]
+
+
+def test_archives_in_archives_are_the_students(tmp_path: Path) -> None:
+    inner = {"homework/two.zip": {f"{L2}.py": solved("a"), f"__MACOSX/._{L2}.py": "\0", "three.zip": {"x.py": ""}}}
+    found = one(tmp_path, {"Ann_1_assignsubmission_file_/homework.zip": inner})
+    assert (found.student, found.lesson) == ("Ann_1", L2)
+    deep: dict[str, Any] = {f"{L2}.py": solved("a")}
+    for _ in range(6):
+        deep = {"more.zip": deep}
+    (found,) = chosen(write(tmp_path / "deep", {"ann.zip": deep, "x.txt": ""}))
+    assert "packed more than five times over; unpack it" in str(found.problem)
+
+
+def test_what_could_not_be_opened_beside_a_lesson_is_told(tmp_path: Path) -> None:
+    found = one(tmp_path, {f"ann/{L2}.py": solved("a"), "ann/l3.rar": "Rar!", "ann/l4.ipynb": "{"})
+    assert (found.lesson, found.problem) == (L2, None)
+    assert [told.split()[0] for told in found.about["unread"]] == ["l3.rar", "l4.ipynb"]
+
+
+def test_one_broken_member_costs_that_one(tmp_path: Path) -> None:
+    data = bytearray(packed({f"Ann_1/{L2}.py": STUB, f"Bob_2/{L2}.py": STUB}))
+    start = data.index(f"{L2}.py".encode()) + len(f"{L2}.py")
+    data[start : start + 400] = b"\xff" * 400
+    ann, bob = chosen(write(tmp_path, {"class.zip": bytes(data)}) / "class.zip")
+    assert ("cannot be read" in str(ann.problem), bob.problem) == (True, None)
+
+
+def test_links_and_large_files_are_refused(tmp_path: Path) -> None:
+    folder = write(tmp_path / "in", {"ann/work.zip": {f"{L2}.py": STUB}, f"cy/{L2}.py": " " * (archives.MAX_BYTES + 1)})
+    (folder / "bob").mkdir()
+    (folder / "bob" / f"{L2}.py").symlink_to(folder / "ann" / "work.zip")
+    os.mkfifo(folder / "dan.py")
+    with zipfile.ZipFile(folder / "eve.zip", "w") as archive:
+        link = zipfile.ZipInfo(f"{L2}.py")
+        link.external_attr = (stat.S_IFLNK | 0o777) << 16
+        archive.writestr(link, "/etc/passwd")
+    told = {one.student: str(one.problem) for one in chosen(folder)}
+    assert told["ann"] == "None"
+    assert "symbolic link" in told["bob"]
+    assert "symbolic link" in told["eve"]
+    assert "larger than 20 MiB" in told["cy"]
+    assert told["dan"] == "it is no regular file"
+
+
+def test_a_bomb_is_not_unpacked(tmp_path: Path) -> None:
+    zeros = b"\0" * (archives.MAX_BYTES + 1)
+    found = {
+        one.student: one
+        for one in chosen(write(tmp_path, {"a.zip": {f"{L2}.py": zeros}, "b.tgz": {f"{L2}.py": zeros}}))
+    }
+    assert "larger than" in str(found["a"].problem)
+    assert "larger than" in str(found["b"].problem)
+
+
+def test_an_archive_writes_nothing(tmp_path: Path) -> None:
+    folder = write(
+        tmp_path / "in", {"class.zip": {"../../evil.py": solved("e"), "/abs.py": solved("a"), "C:\\c.py": solved("c")}}
+    )
+    assert rows(folder / "class.zip") == [("abs", "l2"), ("c", "l2"), ("evil", "l2")]
+    assert [path.name for path in tmp_path.rglob("*")] == ["in", "class.zip"]
+
+
+def test_the_kits_own_files_are_no_work(tmp_path: Path) -> None:
+    kit = {f"ann/quantization-kit/exercises/{name}": "" for name in ("kit/models.py", "kit/__init__.py", "conftest.py")}
+    assert rows(write(tmp_path, kit | {f"ann/quantization-kit/exercises/{L2}.py": solved("a")})) == [("ann", "l2")]
+
+
+def test_helper_files_that_are_imported_belong_to_the_submission(tmp_path: Path) -> None:
+    source = "import numpy\nfrom helpers import scale\nimport tools.rounding as rounding\n" + solved("a")
+    files = {
+        f"ann/{L2}.ipynb": notebook(source),
+        "ann/helpers.py": "import deeper",
+        "ann/deeper.py": "",
+        "ann/unused.py": "",
+    }
+    found = one(tmp_path, files | {"ann/tools/rounding.py": "", "ann/tools/__init__.py": ""})
+    assert set(found.helpers) == {"helpers.py", "deeper.py", "tools/rounding.py", "tools/__init__.py"}
+    assert [file.path for file in found.counted] == sorted([f"{L2}.ipynb", *found.helpers])
+    assert rows(tmp_path) == [("ann", "l2")]
+
+
+def test_both_lessons_of_a_student_have_a_row_each(tmp_path: Path) -> None:
+    files = {f"ann/{L2}.py": solved("a"), f"ann/{L3}.pdf": "%PDF", f"ann/{L4}.ipynb": notebook(solved("c", L4))}
+    assert rows(write(tmp_path, files)) == [("ann", "l2"), ("ann", "l3"), ("ann", "l4")]

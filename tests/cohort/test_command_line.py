@@ -1,0 +1,45 @@
+"""What the command line says when something is missing, and `pytest graders/` on one exercise."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from graders import ROOT, __main__
+
+
+def test_an_install_without_the_extra_is_told_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "rich.console", None)
+    monkeypatch.delitem(sys.modules, "graders.report.terminal", raising=False)
+    assert __main__.main(["grade", str(tmp_path), "--output", str(tmp_path / "out")]) == 1
+    assert "it comes with the extra [graders]" in (told := capsys.readouterr().err)
+    assert told.count("\n") == 1
+
+
+@pytest.mark.timeout(180)
+def test_one_exercise_can_be_selected_by_its_name_with_another_seed(tmp_path: Path) -> None:
+    file = tmp_path / "a b.py"
+    file.write_text((ROOT / "solutions/l2_data_types.py").read_text())
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "graders/",
+        f"--submission={file}",
+        "-k",
+        "dot_in_dtype",
+        "--seed",
+        "other",
+        "-q",
+    ]
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stdout[-2000:]
+    listed = subprocess.run([*command, "--collect-only"], cwd=ROOT, capture_output=True, text=True).stdout
+    names = [line for line in listed.splitlines() if "::" in line]
+    assert names
+    assert all("::TestDotInDtype::" in line for line in names)
