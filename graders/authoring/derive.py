@@ -67,14 +67,16 @@ def _hints(lessons: list[Lesson], root: Path) -> dict[str, Any]:
     for path in sorted([*(root / "exercises").rglob("*.py"), *(root / "graders/authoring").rglob("*.py")]):
         if path.parent != root / "exercises":  # stubs are derived
             shared.update(path.read_bytes())
-    found = {}
+    found: dict[str, dict[str, Any]] = {}
     for lesson in lessons:
         key = shared.copy()
         for path in (lesson.path, root / "graders" / "lessons" / lesson.name / "slips.py"):
             key.update(_read(path) or b"")
         known = kept.get(lesson.name)
-        same = isinstance(known, dict) and known.get("key") == key.hexdigest()
-        found[lesson.name] = known if same else {"key": key.hexdigest(), "hints": hints(lesson)}
+        if isinstance(known, dict) and known.get("key") == key.hexdigest():
+            found[lesson.name] = known
+        else:
+            found[lesson.name] = {"key": key.hexdigest(), "hints": hints(lesson)}
     if found != kept:
         with contextlib.suppress(OSError):
             write_all({root / _CACHE: _json(found)})

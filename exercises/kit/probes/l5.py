@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from exercises.kit.probes.common import arguments_after as arguments_after
 from exercises.kit.probes.common import tables
 
 _load, _state = nn.Module.load_state_dict, nn.Module.state_dict
@@ -99,12 +98,6 @@ def made_for(function: Callable[..., Any], model: nn.Module, *args: Any) -> dict
         name = names.get(id(given), "another object")
         calls[name] = calls.get(name, 0) + 1
     return {"the same model": result is model, "calls": calls, "modules before": len(before)}
-
-
-def original_after(function: Callable[..., Any], model: nn.Module, *args: Any) -> nn.Module:
-    """Return the model that was given, after the call."""
-    function(model, *args)
-    return model
 
 
 def shared_tensors(function: Callable[..., Any], *args: Any) -> list[str]:

@@ -19,8 +19,8 @@ _LEGAL_TENSOR = (
     "that of the discarded layer of the deep copy."
 )
 _REPLACED = (
-    "quantize and the assignment of the bias replace all three buffers of the layer, so that the sizes that it was made with "
-    "leave no trace."
+    "quantize and the assignment of the bias replace all three buffers of the layer, so that the sizes and the "
+    "dtype that it was made with leave no trace."
 )
 
 
@@ -184,6 +184,7 @@ _GROUPS = (
         _both(
             "layer = W8A16Linear(linear.in_features, linear.out_features, has_bias, linear.weight.dtype)",
             "layer = W8A16Linear(linear.out_features, linear.in_features, has_bias, linear.weight.dtype)",
+            "layer = W8A16Linear(linear.in_features, linear.out_features, has_bias)",
         ),
         _REPLACED,
     ),

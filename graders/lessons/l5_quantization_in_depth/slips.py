@@ -749,7 +749,7 @@ def _own(linear, dtype=None, bias=True, quantize=True):
     has_bias = linear.bias is not None and bias
     layer = W8A16Linear(linear.in_features, linear.out_features, has_bias, dtype or linear.weight.dtype)
     if quantize:
-        layer.quantize(linear.weight)
+        layer.quantize(linear.weight.to(layer.scales.dtype))
     if has_bias:
         layer.bias = linear.bias.detach().clone().to(layer.scales.dtype)
     return layer
