@@ -21,7 +21,8 @@ from graders import ROOT, lessons
 from graders.authoring.hints import hints
 from graders.authoring.source import read_lesson
 from graders.errors import Problem
-from graders.trust import outside, page, settings, siege, trials
+from graders.trust import page, settings, siege, trials
+from graders.trust.fairness import outside
 from graders.trust.trials import Material
 
 FEWEST_WHEATS = 3  # of an exercise that computes numbers

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from exercises.kit import pictures
-from graders.trust.outside import CLASSES, bound
+from graders.trust.fairness.outside import CLASSES, bound
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _FURTHEST = 1e6  # margins beyond this, on either side, are drawn at the rim

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from graders import lessons
-from graders.trust import outside, public, trials
+from graders.trust import trials
+from graders.trust.fairness import outside, public
 
 LESSON = "l2_data_types"
 

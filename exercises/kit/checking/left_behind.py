@@ -123,6 +123,8 @@ def _taken_model(model: torch.nn.Module) -> tuple[dict[str, Any], dict[str, Any]
                 if isinstance(tensor, Tensor):
                     if id(tensor) not in known:
                         known[id(tensor)] = _taken_tensor(tensor)
+                        if table == "_buffers" and not tensor.is_floating_point() and known[id(tensor)]:
+                            known[id(tensor)] = (*known[id(tensor)][:-1], None)  # models count their own calls
                     tensors[f"{name}.{key}" if name else key] = known[id(tensor)]
     return modules, tensors
 

@@ -16,7 +16,7 @@ from typing import Any
 from graders.collecting.endings import PASSED
 from graders.judge.judge import Judge
 
-FOLDER = Path(__file__).parent / "outside"
+FOLDER = Path(__file__).parents[1] / "outside"
 CLASSES = ("right", "wrong")
 
 

@@ -1,6 +1,6 @@
 """Whether the public check and the hidden tests say the same: what is right is green, what is wrong should be red.
 
-`python -m graders.trust.public [LESSON...]` prints what is right and red, and what is wrong and green on the examples.
+`python -m graders.trust.fairness.public [LESSON...]` prints what is right and red, and what is wrong and green on the examples.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from exercises.kit.checking.examples import run
 from exercises.kit.lessons import lessons as student_lessons
 from graders import lessons
 from graders.judge.contract import slips_of, wheats_of
-from graders.trust import outside
+from graders.trust.fairness import outside
 
 
 def variants(lesson: str) -> Iterator[tuple[str, str, bool, dict[str, Any]]]:

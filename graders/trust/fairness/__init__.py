@@ -1,0 +1,1 @@
+"""Answers that nobody here wrote against the hidden tests, and what the public check says of every variant."""
