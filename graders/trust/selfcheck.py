@@ -24,7 +24,7 @@ from graders import ROOT
 from graders.collecting import processes
 from graders.judge.proxy import value_of
 from graders.trust import breaches
-from graders.wire import codec, tiers
+from graders.wire import codec, notes, tiers
 from graders.worker import sandbox
 
 MEMORY = 768  # MiB for a worker, so that a check of the limit asks for little
@@ -151,7 +151,7 @@ def _ask(zygote: processes.Zygote, function: Any, told: dict[str, Any], seconds:
     finally:
         processes.CALL_SECONDS = limit
         worker.kill()
-    return value_of(frames[2][1:])
+    return value_of(notes.split(frames[2][1:])[1])
 
 
 @contextlib.contextmanager

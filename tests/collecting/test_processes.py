@@ -19,7 +19,7 @@ from graders.collecting.deadlines import Deadline
 from graders.collecting.endings import WorkerEnded
 from graders.collecting.processes import Zygote
 from graders.judge.proxy import value_of
-from graders.wire import codec
+from graders.wire import codec, notes
 from graders.worker import sandbox
 from graders.worker.sandbox import kernel
 from graders.worker.sandbox.namespaces import Namespaces
@@ -48,7 +48,7 @@ def run(zygote: Zygote, body: str, seconds: float = 30.0) -> object:
         deadline = Deadline(seconds)
         frames = [worker.receive(deadline) for _ in range(3)]
         assert frames[1] == b"l{}"
-        return value_of(frames[2][1:])
+        return value_of(notes.split(frames[2][1:])[1])
     finally:
         worker.kill()
 

@@ -106,7 +106,7 @@ def test_released_real_notebook_has_no_trace_of_answers(path):
 
 def test_points_come_from_the_hidden_tests(project):
     assert hidden_points(read_lessons(project)[0]) == {"double": 3, "half": 2}
-    path = project / "graders" / "lessons" / "test_l9_small.py"
+    path = project / "graders" / "lessons" / "l9_small" / "test_l9_small.py"
     path.write_text(HIDDEN.replace("class TestHalf:", "class TestOther:\n    exercise = 'half'"), encoding="utf-8")
     assert hidden_points(read_lessons(project)[0]) == {"double": 3, "half": 2}
 
@@ -122,7 +122,7 @@ def test_points_come_from_the_hidden_tests(project):
     ids=["no class", "no literal", "zero", "syntax"],
 )
 def test_bad_hidden_tests_are_refused_before_anything_is_written(project, folder, old, new, said):
-    (project / "graders" / "lessons" / "test_l9_small.py").write_text(HIDDEN.replace(old, new), encoding="utf-8")
+    (project / "graders" / "lessons" / "l9_small" / "test_l9_small.py").write_text(HIDDEN.replace(old, new), encoding="utf-8")
     with pytest.raises(LessonError, match=re.escape(said)):
         course(folder, project)
     assert not folder.exists()
@@ -192,8 +192,12 @@ def test_what_the_instructor_edited_is_not_lost(project, folder):
 
 def test_the_source_of_a_lesson_that_is_gone_goes_too(project, folder):
     course(folder, project)
-    for place in ("solutions/{}.py", "graders/lessons/{0}/test_{0}.py"):
-        (project / place.format("l9_small")).rename(project / place.format("l8_small"))
+    for old, new in (
+        ("solutions/l9_small.py", "solutions/l8_small.py"),
+        ("graders/lessons/l9_small", "graders/lessons/l8_small"),
+        ("graders/lessons/l8_small/test_l9_small.py", "graders/lessons/l8_small/test_l8_small.py"),
+    ):
+        (project / old).rename(project / new)
     course(folder, project)
     assert [path.name for path in (folder / "source").iterdir()] == ["l8_small"]
 

@@ -470,7 +470,7 @@ class TestEditors:
 
 class TestOneKit:
     ONCE = (
-        "import sys\nfrom exercises.kit import closeness\n"
+        "import sys\nfrom exercises.kit.checking import closeness\n"
         "def double(x):\n"
         "    import exercises.kit.checking.closeness as again\n"
         "    twice = [name for name, module in sys.modules.items()\n"

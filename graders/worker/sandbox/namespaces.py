@@ -82,7 +82,10 @@ class Namespaces:
         uid, gid = os.getuid(), os.getgid()
         self.own_user = uid == 0 and own_user
         flags = _NEWNS | _NEWNET | _NEWIPC | (0 if uid == 0 else _NEWUSER | _NEWPID)
+        outside = os.readlink("/proc/self/ns/mnt")
         kernel.check(libc().unshare(flags), "unshare")
+        if os.readlink("/proc/self/ns/mnt") == outside:  # what is mounted now would be mounted for the whole machine
+            raise OSError("this process has no mounts of its own")
         if uid != 0:
             Path("/proc/self/setgroups").write_text("deny")
             Path("/proc/self/uid_map").write_text(f"0 {uid} 1")
