@@ -71,7 +71,7 @@ class Reader(NotebookExporter):
         resources = self._init_resources(resources)
         if self._converter._sanitizing:
             found = submissions.read(Path(filename), about["student"], about["notebook"])
-            self._notebook = rebuilt(None if found.problem else found.data, self._master(about))
+            self._notebook = rebuilt(None if found.problem else found.files[0].data, self._master(about))
             resources["metadata"].update(name=about["notebook"], path=os.path.dirname(filename))
         else:
             for cell in _tests(self._notebook):
