@@ -9,7 +9,8 @@ from exercises.kit.lessons import Exercise, lessons
 
 def used(exercise: Exercise, namespace: dict[str, Any]) -> list[Exercise]:
     """Return the exercises of the lesson that the student's code of this one names, directly or in functions of its own."""
-    known = {other.name: other for other in lessons()[exercise.lesson].exercises if other.name in namespace}
+    lesson = lessons().get(exercise.lesson)
+    known = {other.name: other for other in lesson.exercises if other.name in namespace} if lesson else {}
     found: dict[str, Exercise] = {}
     seen, waiting = {exercise.name}, [exercise.name]
     while waiting:

@@ -64,11 +64,16 @@ def test_run_all_goes_on_behind_a_cell_that_uses_what_is_not_written():
         "def range_from_bits(bits, signed):\n    while True:\n        pass",
         "from exercises.kit.checking import notebook\nnotebook.SECONDS = 0.5\ncheck(range_from_bits)",
         "hint('integer_rang')",
+        "low, high = integer_range(torch.int8)\nprint(low)",
+        "print(high)",
+        "print(nobody)",
     ]
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in sources])
     errors = run(notebook)
     texts = ["".join(out.get("text", "") for out in cell.outputs) for cell in notebook.cells]
     assert texts[2] == "integer_range is not written yet; this cell needs it\n"
-    assert [error[1:] for error in errors] == [("NotImplementedError", "mine")], "an error of one's own stays an error"
+    own = [("NotImplementedError", "mine"), ("NameError", "name 'nobody' is not defined")]
+    assert [error[1:] for error in errors] == own, "an error of one's own stays an error"
+    assert texts[7] == texts[8] == texts[2]
     assert "got    no end after 0.5 s, stopped" in texts[5]
     assert texts[6] == "There is no exercise integer_rang. Do you mean integer_range?\n"

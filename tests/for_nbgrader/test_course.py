@@ -122,7 +122,9 @@ def test_points_come_from_the_hidden_tests(project):
     ids=["no class", "no literal", "zero", "syntax"],
 )
 def test_bad_hidden_tests_are_refused_before_anything_is_written(project, folder, old, new, said):
-    (project / "graders" / "lessons" / "l9_small" / "test_l9_small.py").write_text(HIDDEN.replace(old, new), encoding="utf-8")
+    (project / "graders" / "lessons" / "l9_small" / "test_l9_small.py").write_text(
+        HIDDEN.replace(old, new), encoding="utf-8"
+    )
     with pytest.raises(LessonError, match=re.escape(said)):
         course(folder, project)
     assert not folder.exists()

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from graders import ROOT
-from graders.cohort.grading import Bench
+from graders.cohort.judging import Bench
 from graders.cohort.submissions import Submission
 from graders.judge import left_behind
 from graders.wire import notes

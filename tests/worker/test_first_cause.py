@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from graders import ROOT
-from graders.cohort.grading import Bench
+from graders.cohort.judging import Bench
 from graders.cohort.submissions import Submission
 from graders.collecting.first_cause import first_cause
 from graders.wire import schema

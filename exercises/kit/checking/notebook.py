@@ -1,5 +1,6 @@
 """What a notebook has beside pytest: `check`, and cells that use an unwritten exercise say so in a line while Run All goes on."""
 
+import ast
 import builtins
 import contextlib
 import inspect
@@ -67,21 +68,43 @@ def _find(name: str, namespace: dict[str, Any]) -> Exercise:
 
 
 def install(shell: Any) -> None:
-    """Let IPython's `shell` take the exception of an exercise's stub for a note."""
+    """Let IPython's `shell` take the exception of an exercise's stub for a note.
+
+    What such a cell would have bound is missing in the cells behind it: there the same is said.
+    """
     if getattr(shell, "_notes_stubs", False):
         return
     shell._notes_stubs = True
+    missing: dict[str, str] = {}  # name -> the exercise for want of which it was not bound
+
+    def needed(error: Any) -> str | None:
+        return missing.get(error.name) if isinstance(error, NameError) else unwritten(error)
 
     def note(shell: Any, kind: type, error: BaseException, trace: TracebackType, tb_offset: int | None = None) -> None:
-        name = unwritten(error)
+        name = needed(error)
         if name is None:
             shell.showtraceback((kind, error, trace), tb_offset=tb_offset)
         else:
             print(f"{name} is not written yet; this cell needs it")
 
     def forgive(result: Any) -> None:
-        if unwritten(result.error_in_exec) is not None:
+        bound = _assigned(result.info.raw_cell or "")
+        name = needed(result.error_in_exec)
+        if name is not None:
+            missing.update(dict.fromkeys(bound, name))
             result.error_in_exec = None  # by which the kernel would stop the cells behind this one
+        elif result.success:
+            for each in bound:
+                missing.pop(each, None)
 
-    shell.set_custom_exc((NotImplementedError,), note)
+    shell.set_custom_exc((NotImplementedError, NameError), note)
     shell.events.register("post_run_cell", forgive)
+
+
+def _assigned(source: str) -> set[str]:
+    """Return the names that a cell binds outside of functions and classes."""
+    try:
+        tree = ast.parse(source)
+    except SyntaxError:
+        return set()
+    return {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
