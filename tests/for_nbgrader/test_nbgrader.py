@@ -13,6 +13,7 @@ import nbformat
 import pytest
 from nbgrader.api import Gradebook
 
+from graders import ROOT
 from graders.cohort import grading
 from tests.for_nbgrader.nbgrader_course import LESSON, exercise_scores, hand_in, nbgrader, new_course, rows, samples
 
@@ -217,21 +218,24 @@ def test_a_notebook_of_another_name_is_graded_as_by_grade(fresh, tmp_path):
         assert {each["name"]: each["score"] for each in one["exercises"]} == found[one["student"]]
 
 
-def test_without_a_notebook_there_is_a_row_and_a_reason(fresh):
+def test_without_a_notebook_a_py_is_judged_or_there_is_a_row_and_a_reason(fresh):
     path = hand_in(fresh, "ann", right(fresh))
     hand_in(fresh, "py", b"").rename(fresh / f"submitted/py/{LESSON}/{LESSON}.py")
     hand_in(fresh, "nothing", b"").unlink()
     hand_in(fresh, "ben", right(fresh))  # without any notebook nbgrader says so itself, and ends
     nbgrader(fresh, "autograde", LESSON, fails=True)
     before = exercise_scores(rows(fresh)["ann"])
-    path.rename(path.with_suffix(".py"))
+    path.with_suffix(".py").write_bytes((ROOT / "solutions" / path.with_suffix(".py").name).read_bytes())
+    path.unlink()
     told = nbgrader(fresh, "autograde", LESSON, "--force", fails=True)
-    assert f"py: could not grade: there is no notebook, only {LESSON}.py" in told
+    assert f"ann: {LESSON}.ipynb was made of {LESSON}.py" in told
     assert "nothing: could not grade: there is no notebook" in told
     found = rows(fresh)
     assert exercise_scores(found["ann"]) == before
-    assert {manual for name in ("ann", "py", "nothing") for _, manual in found[name].values()} == {True}
-    assert set(exercise_scores(found["py"]).values()) == set(exercise_scores(found["nothing"]).values()) == {None}
+    assert all(before.values())
+    assert set(exercise_scores(found["py"]).values()) == {0}
+    assert set(exercise_scores(found["nothing"]).values()) == {None}
+    assert {manual for _, manual in found["nothing"].values()} == {True}
 
 
 def test_odd_files_beside_the_notebook_are_set_aside(fresh):
