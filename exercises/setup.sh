@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 here=$(pwd)
 ready=".venv/ready${1:+-$1}"
 what=".${1:+[$1]}"
-[ -f .venv/ready ] && [ "$(cat .venv/ready)" != "$here" ] && rm -rf .venv # the folder was moved: programs in it name the old place
+[ -s .venv/ready ] && [ "$(cat .venv/ready)" != "$here" ] && rm -rf .venv # the folder was moved: programs in it name the old place
 [ "$ready" -nt requirements.lock ] && [ -x .venv/bin/pytest ] && exit 0
 
 with_uv() { # uv takes the build of torch that fits the machine: no CUDA libraries where there is no GPU
