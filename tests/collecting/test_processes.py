@@ -164,9 +164,13 @@ def test_no_module_of_the_judge_is_in_the_worker(zygote: Zygote) -> None:
     )
     box = ("kernel", "landlock", "limits", "namespaces", "seccomp", "watch")
     sides = {
-        "wire": ("codec", "frames", "models", "quantized", "recipes", "records", "schema", "tiers"),
+        "wire": ("codec", "frames", "models", "notes", "quantized", "recipes", "records", "schema", "tiers"),
         "worker": (
+            "helpers",
+            "imports",
+            "loading",
             "magics",
+            "newer",
             "plans",
             "sandbox",
             *(f"sandbox.{name}" for name in box),
