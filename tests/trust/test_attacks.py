@@ -6,7 +6,6 @@ import os
 from pathlib import Path
 
 import pytest
-import torch
 
 from exercises.kit.checking.examples import run
 from exercises.kit.lessons import lessons as kit_lessons
@@ -69,6 +68,7 @@ def test_the_public_examples_alone_earn_nothing() -> None:
 
 def test_the_siege_sees_marks_that_are_not_due() -> None:
     def honest(*args: object, **kwargs: object) -> object:
+        import torch  # here, since the function is copied, as text, into a submission
 
         return torch.iinfo(args[0]).min, torch.iinfo(args[0]).max
 
@@ -109,7 +109,9 @@ def test_the_answers_of_an_exercise_are_kept_up_to_a_limit(monkeypatch: pytest.M
     monkeypatch.setattr(attempt, "MAX_ANSWERS", 100_000)
     text = f"{HONEST}\n\n# %%\ndef integer_range(dtype):\n    return 'x' * 40_000\n"
     verdict = grade(text)
-    assert [check["outcome"] for check in verdict["exercises"][0]["checks"]] == ["failed", "memory", "memory", "memory"]
+    outcomes = {check["name"]: check["outcome"] for check in verdict["exercises"][0]["checks"]}
+    assert list(outcomes.values())[:4] == ["failed", "memory", "memory", "memory"]
+    assert verdict["exercises"][0]["score"] == 0
     assert verdict["exercises"][1]["outcome"] == "passed"
 
 
