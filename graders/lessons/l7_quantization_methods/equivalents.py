@@ -39,6 +39,11 @@ _GROUPS: tuple[tuple[str, list[str], str], ...] = (
         _SUMS,
     ),
     (
+        "input_hessian",
+        ["without: if not tokens", "without: raise ValueError('there are no tokens')"],
+        "`torch.cat` of an empty list raises ValueError as well.",
+    ),
+    (
         "smooth",
         [
             "s = smooth_scales(inputs.abs().amax(dim=0), linear.weight.detach(), alpha)  ->  "

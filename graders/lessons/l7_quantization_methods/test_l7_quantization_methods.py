@@ -312,6 +312,11 @@ class TestInputHessian:
         batches = [(randn(generator, 9, 4) * 300 + 1000).to(dtype), (randn(generator, 30, 4) * 300).to(dtype)]
         same_hessian(student.input_hessian(batches), batches)
 
+    def test_one_channel(self, student):
+        """A token of a single channel counts like any other."""
+        batches = [torch.tensor([[3.0]]), torch.tensor([[1.0], [2.0]])]
+        same_hessian(student.input_hessian(batches), batches)
+
     def test_batches_without_tokens(self, student, generator):
         """A batch without tokens counts nothing."""
         batches = [torch.zeros(0, 4), randn(generator, 3, 4), torch.zeros(2, 0, 4)]
