@@ -12,10 +12,11 @@ from graders.trust.fairness import outside, public
 
 LESSON = "l2_data_types"
 LESSONS = sorted(folder.name for folder in outside.FOLDER.iterdir())
+LONG = [pytest.param(lesson, marks=pytest.mark.full) for lesson in LESSONS if lesson != LESSON]  # `trust` asks them too
 
 
-@pytest.mark.timeout(300)
-@pytest.mark.parametrize("lesson", LESSONS)
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("lesson", [LESSON, *LONG])
 def test_every_answer_from_outside_is_judged_as_it_is(lesson: str) -> None:
     judge = trials.judge_in_process(lessons.load(lesson))
     wrongly = [f"{case.exercise}, {case.name}" for case in outside.cases(lesson) if not outside.judged(judge, case)]
