@@ -261,8 +261,10 @@ def long_scale(model):
 
 @pytest.mark.parametrize(
     "change",
-    [scale_of(0.0), scale_of(float("inf")), scale_of(float("nan")), scale_of(-1.0)]
-    + [float_weight, finer_weight, wide_embedding, long_scale, with_a_buffer, of_another_class],
+    [
+        *map(scale_of, [0.0, float("inf"), float("nan"), -1.0]),
+        *(float_weight, finer_weight, wide_embedding, long_scale, with_a_buffer, of_another_class),
+    ],
     ids=["0", "inf", "nan", "-1", "float weight", "4 bits", "float64", "a scale each", "buffer", "class"],
 )
 def test_a_repair_of_another_form_is_refused(change, evaluate):
