@@ -12,6 +12,7 @@ import pytest
 from graders import ROOT
 from graders.authoring.files import FolderError
 from graders.authoring.release import kit_files, release
+from graders.authoring.source import read_lesson
 from tests.authoring.small_project import write_project
 
 pytestmark = pytest.mark.timeout(120)
@@ -76,6 +77,13 @@ def test_readme_has_the_set_up_line_and_the_lessons(project, kit):
     text = (kit / "README.md").read_text(encoding="utf-8")
     assert "```sh\npython3 -m venv .venv && .venv/bin/pytest exercises/\n```" in text
     assert "| Small numbers | `exercises/l9_small.py` or `.ipynb` | 1 core, 1 practice |" in text
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "solutions").glob("l[0-9]_*.py")), ids=lambda path: path.stem)
+def test_the_guide_shows_every_lesson_of_the_path(path):
+    core = [exercise.core for exercise in read_lesson(path).exercises]
+    guide = (ROOT / "exercises" / "README.md").read_text(encoding="utf-8")
+    assert f"| `{path.stem}` | {core.count(True)} | {core.count(False)} |" in guide
 
 
 def test_second_release_changes_nothing(project, kit):
