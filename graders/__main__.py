@@ -43,6 +43,18 @@ def _parser() -> argparse.ArgumentParser:
     )
     grade.add_argument("--points", type=Path, metavar="FILE.csv", help="other points: lines EXERCISE,POINTS")
     grade.add_argument("--roster", type=Path, metavar="FILE.csv", help="the class list: id, name, email, section, ...")
+    grade.add_argument(
+        "--due",
+        action="append",
+        default=[],
+        metavar="[LESSON=]WHEN",
+        help="when it was due: 2026-03-31, or '2026-03-31 18:00'; the roster's columns due and extension come first",
+    )
+    grade.add_argument(
+        "--late-penalty",
+        metavar="PERCENT[:MAX]",
+        help="percent of the score for each day late, at most MAX (default: none)",
+    )
     spread = grade.add_mutually_exclusive_group()
     spread.add_argument(
         "--workers", type=_positive, default=1, metavar="N", help="judge on N processes of this machine"
@@ -112,7 +124,15 @@ def _grade(given: argparse.Namespace) -> int:
         refuse_below(given.require_tier)
     try:
         with Screen() as screen:
-            options = grading.Options(given.layout, given.pattern, given.roster, tuple(given.only), given.points)
+            options = grading.Options(
+                given.layout,
+                given.pattern,
+                given.roster,
+                tuple(given.only),
+                given.points,
+                tuple(given.due),
+                given.late_penalty,
+            )
             verdicts = grading.grade(
                 given.paths,
                 given.output,
@@ -122,6 +142,7 @@ def _grade(given: argparse.Namespace) -> int:
                 screen.each,
                 options,
                 screen.gathered,
+                screen.note,
             )
         write_csv(verdicts, given.output / "grades.csv")
         leaderboard.write(verdicts, given.output, given.pseudonyms)

@@ -19,7 +19,8 @@ MAY_IMPORT = {
 }
 # Each room imports only rooms that stand before it here.
 ROOMS = (
-    "wire", "worker", "collecting", "judge", "lessons", "report", "cohort", "authoring", "for_nbgrader", "trust", "bench",
+    "wire", "worker", "collecting", "judge", "lessons", "report", "marks", "cohort", "authoring", "for_nbgrader",
+    "trust", "bench",
 )  # fmt: skip
 KIT = "exercises.kit"
 SHIMS = {"graders/nbgrader_bridge.py", "graders/report/nbgrader_export.py"}  # names in configurations of older courses
