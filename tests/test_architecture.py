@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = {"exercises", "solutions", "graders", "tests"}
-FILES = {"pyproject.toml", "README.md", "LICENSE", "requirements.lock", ".gitignore", ".ci", ".devcontainer.json"}
+FILES = {"pyproject.toml", "README.md", "LICENSE", "requirements.lock", ".gitignore", ".ci", ".devcontainer.json", "Dockerfile"}
 MAY_IMPORT = {
     "exercises": {"exercises"},
     "solutions": {"exercises", "solutions"},
@@ -19,7 +19,7 @@ MAY_IMPORT = {
 }
 # Each room imports only rooms that stand before it here.
 ROOMS = (
-    "wire", "worker", "collecting", "judge", "lessons", "report", "marks", "cohort", "authoring", "for_nbgrader",
+    "wire", "worker", "collecting", "judge", "lessons", "report", "marks", "cohort", "followup", "authoring", "for_nbgrader",
     "trust", "bench",
 )  # fmt: skip
 KIT = "exercises.kit"

@@ -42,19 +42,19 @@ class Reader:
             self._zygote.close()
 
 
-def _hidden(paths: Iterable[Path], output: Path) -> tuple[str, ...]:
+def hidden(paths: Iterable[Path], output: Path) -> tuple[str, ...]:
     """Return what workers must not see: the verdicts and the other submissions, as far as that hides nothing they need."""
     needed = [
         Path(place).resolve() for place in (sys.prefix, sys.base_prefix, ROOT / "exercises", tempfile.gettempdir())
     ]
-    hidden = []
+    unseen = []
     for path in [output, *paths]:
         folder = path.resolve() if path.is_dir() else path.resolve().parent
         if not any(place == folder or folder in place.parents for place in needed):
-            hidden.append(folder)
+            unseen.append(folder)
         elif path.is_file():
-            hidden.append(path.resolve())
-    return tuple(dict.fromkeys(map(str, hidden)))
+            unseen.append(path.resolve())
+    return tuple(dict.fromkeys(map(str, unseen)))
 
 
 @dataclass(frozen=True)
@@ -115,9 +115,9 @@ def grade(
     if not cohort.people:
         raise verdicts.WrongUse(f"there is no .py file, notebook or archive in {', '.join(map(str, paths))}")
     gathered(cohort)
-    hidden = _hidden(paths, output)
+    unseen = hidden(paths, output)
     book = verdicts.Book(output, seed)
-    reader = Reader(hidden)
+    reader = Reader(unseen)
     try:
         book.remember(options.places(paths))
         for lesson, count in book.by_other_graders.items():
@@ -125,9 +125,9 @@ def grade(
             note(f"{count} verdicts{on} in {output} are by other graders: what is named now is judged again")
         run = _Run(cohort, Chooser(reader.read), book, each, scheme, note)
         if scheduler is None:
-            spread = judges.judged(run.todo(), book.seed, hidden, workers)
+            spread = judges.judged(run.todo(), book.seed, unseen, workers)
         else:
-            spread = _elsewhere(run.todo(), book.seed, hidden, scheduler)
+            spread = _elsewhere(run.todo(), book.seed, unseen, scheduler)
         for index, one, (verdict, fault, _) in spread:
             if verdict is None:
                 verdict = _not_graded(one, fault, book)

@@ -86,6 +86,13 @@ def _read(zygote: Zygote, found: Submission, file: File) -> tuple[str | None, st
     return lesson, reason, told
 
 
+def read(bench: Bench, found: Submission, lesson: str) -> list[tuple[str, dict[str, Any]]]:
+    """Return the files of a submission that can be read, each with its plan for a lesson."""
+    zygote = bench.zygote(lessons.libraries(lesson))
+    told = [(file.path, _read(zygote, found, file)) for file in found.files]
+    return [(path, about["lessons"][lesson]) for path, (of, reason, about) in told if of == lesson and reason is None]
+
+
 def _better(judged: list[list[ExerciseVerdict]]) -> list[ExerciseVerdict]:
     """Return of each exercise the verdict with the higher score; of equal ones that of the file in which it was begun."""
     return [

@@ -223,6 +223,13 @@ class Book:
         self._lock.close()
 
 
+def opened(folder: Path) -> Book:
+    """Return the book of a folder that has one. Raises WrongUse."""
+    if not (folder / "verdicts.jsonl").is_file():
+        raise WrongUse(f"{folder} holds no verdicts.jsonl; name a folder that `python -m graders grade` wrote")
+    return Book(folder, None)
+
+
 def looked_at(folder: Path) -> list[dict[str, Any]]:
     """Return what runs of this output folder looked at, the newest last."""
     with contextlib.suppress(OSError, ValueError):
