@@ -11,7 +11,17 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = {"exercises", "solutions", "graders", "tests"}
-FILES = {"pyproject.toml", "README.md", "LICENSE", "requirements.lock", ".gitignore", ".ci", ".devcontainer.json", "Dockerfile"}
+FILES = {
+    "pyproject.toml",
+    "README.md",
+    "LICENSE",
+    "requirements.lock",
+    ".gitignore",
+    ".ci",
+    ".devcontainer.json",
+    "Dockerfile",
+    ".dockerignore",
+}
 MAY_IMPORT = {
     "exercises": {"exercises"},
     "solutions": {"exercises", "solutions"},
