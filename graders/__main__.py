@@ -1,4 +1,4 @@
-"""The command line: `python -m graders derive | release | course | grade | trust | bench | selfcheck`."""
+"""The command line: `python -m graders derive | release | course | grade | sample | trust | bench | selfcheck`."""
 
 from __future__ import annotations
 
@@ -58,6 +58,12 @@ def _parser() -> argparse.ArgumentParser:
     grade.add_argument(
         "--pseudonyms", action="store_true", help="no names in the leaderboard of lesson 8, but model 1, model 2, ..."
     )
+
+    sample = commands.add_parser("sample", help="write a class that does not exist, to try grade and its report on")
+    sample.add_argument("directory", type=Path, metavar="DIR")
+    sample.add_argument("--students", type=_positive, default=120, metavar="N", help="how many (default: 120)")
+    sample.add_argument("--lessons", nargs="+", default=["l2_data_types"], metavar="LESSON", help="default: lesson 2")
+    sample.add_argument("--seed", default="sample", metavar="TEXT", help="another seed is another class")
 
     trust = commands.add_parser("trust", help="measure how good the graders are")
     trust.add_argument("lessons", nargs="*", metavar="LESSON")
@@ -152,6 +158,10 @@ def main(arguments: list[str] | None = None) -> int:
             from graders.for_nbgrader.course import course
 
             print(*course(given.directory), sep="\n")
+        elif given.command == "sample":
+            from graders.bench import samples
+
+            print(samples.sample(given.directory, given.students, given.lessons, given.seed))
         elif given.command == "trust":
             from graders.trust.measure import trust
 
