@@ -13,6 +13,7 @@ from graders.cohort.choosing import lesson_of
 from graders.cohort.submissions import File, Submission
 from graders.collecting.endings import NOT_STARTED
 from graders.collecting.processes import Zygote
+from graders.report import suspicion
 
 if TYPE_CHECKING:
     from graders.judge.deciding import ExerciseVerdict
@@ -57,7 +58,10 @@ class Bench:
         judge = self.judge(lesson)
         exercises = _better([judge.judge(told["lessons"][lesson]) for _, _, told in readable])
         made_with = verdicts.environment(judge.zygote.tier, self.seed)
-        return verdicts.record(found, lesson, made_with, exercises)
+        made = verdicts.record(found, lesson, made_with, exercises)
+        cells = [cell for _, _, told in readable for cell in told["lessons"][lesson]["cells"]]
+        suspicious = suspicion.in_cells(cells, lesson)
+        return made | {"suspicious": suspicious} if suspicious else made
 
     def read(self, data: bytes, notebook: bool, wanted: list[str]) -> dict[str, Any]:
         """Return the plans of a file by lesson, or the error, as `grading.Reader` does."""
