@@ -46,7 +46,9 @@ def run_cells(folder, count: int):
         "PIP_NO_INDEX": "1",
     }
     command = [sys.executable, "-c", code]
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=100, check=False)
+    return subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=100, check=False
+    )
 
 
 @pytest.mark.timeout(120)

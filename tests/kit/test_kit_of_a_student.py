@@ -59,5 +59,7 @@ def test_no_line_of_a_solution_is_in_the_kit():
         if len(line.strip()) >= 40
     }
     assert len(kept) > 300
-    texts = [data.decode() for name, data in kit_files(ROOT).items() if name.endswith((".py", ".ipynb", ".json", ".md"))]
+    texts = [
+        data.decode() for name, data in kit_files(ROOT).items() if name.endswith((".py", ".ipynb", ".json", ".md"))
+    ]
     assert [line for line in kept for text in texts if line in text] == []
