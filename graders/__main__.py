@@ -95,6 +95,12 @@ def _parser() -> argparse.ArgumentParser:
     derive = commands.add_parser("derive", help="regenerate exercises/ from solutions/")
     derive.add_argument("--check", action="store_true", help="change nothing; exit 1 if something is out of date")
 
+    sample = commands.add_parser("sample", help="write a class that does not exist, to try grade and its report on")
+    sample.add_argument("directory", type=Path, metavar="DIR")
+    sample.add_argument("--students", type=_positive, default=120, metavar="N", help="how many (default: 120)")
+    sample.add_argument("--lessons", nargs="+", default=["l2_data_types"], metavar="LESSON", help="default: lesson 2")
+    sample.add_argument("--seed", default="sample", metavar="TEXT", help="another seed is another class")
+
     trust = commands.add_parser("trust", help="measure how good the graders are")
     trust.add_argument("lessons", nargs="*", metavar="LESSON")
     trust.add_argument("--output", type=Path, metavar="DIR")
@@ -214,6 +220,10 @@ def main(arguments: list[str] | None = None) -> int:
             from graders.followup.autograder import autograder
 
             print(*autograder(given.directory), sep="\n")
+        elif given.command == "sample":
+            from graders.bench import samples
+
+            print(samples.sample(given.directory, given.students, given.lessons, given.seed))
         elif given.command == "trust":
             from graders.trust.measure import trust
 

@@ -17,6 +17,7 @@ from graders.cohort.submissions import File, Submission
 from graders.collecting.endings import NOT_STARTED
 from graders.collecting.processes import Zygote
 from graders.lessons.fingerprints import graders_version
+from graders.report import suspicion
 
 if TYPE_CHECKING:
     from graders.judge.deciding import ExerciseVerdict
@@ -61,7 +62,10 @@ class Bench:
         judge = self.judge(lesson)
         exercises = _better([judge.judge(told["lessons"][lesson]) for _, _, told in readable])
         made_with = environment(judge.zygote.tier, self.seed, lesson)
-        return record(found, lesson, made_with, exercises)
+        made = record(found, lesson, made_with, exercises)
+        cells = [cell for _, _, told in readable for cell in told["lessons"][lesson]["cells"]]
+        suspicious = suspicion.in_cells(cells, lesson)
+        return made | {"suspicious": suspicious} if suspicious else made
 
     def read(self, data: bytes, notebook: bool, wanted: list[str]) -> dict[str, Any]:
         """Return the plans of a file by lesson, or the error, as `grading.Reader` does."""
