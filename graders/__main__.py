@@ -1,8 +1,9 @@
-"""The command line: `python -m graders derive | release | course | grade | trust | bench | selfcheck`."""
+"""The command line: `python -m graders derive | release | course | grade | judge | trust | bench | selfcheck`."""
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 from pathlib import Path
@@ -58,6 +59,9 @@ def _parser() -> argparse.ArgumentParser:
     grade.add_argument(
         "--pseudonyms", action="store_true", help="no names in the leaderboard of lesson 8, but model 1, model 2, ..."
     )
+
+    judge = commands.add_parser("judge", help="what `pytest exercises/ --judge` asks: a JSON line per exercise")
+    judge.add_argument("exercises", nargs="+", metavar="FILE[::EXERCISE]")
 
     trust = commands.add_parser("trust", help="measure how good the graders are")
     trust.add_argument("lessons", nargs="*", metavar="LESSON")
@@ -144,7 +148,12 @@ def main(arguments: list[str] | None = None) -> int:
             return _derive(given)
         if given.command == "grade":
             return _grade(given)
-        if given.command == "release":
+        if given.command == "judge":
+            from graders.cohort.judging import judged
+
+            for verdict in judged(given.exercises, seed="one's own"):
+                print(json.dumps(verdict), flush=True)
+        elif given.command == "release":
             from graders.authoring.release import release
 
             print(*release(given.directory), sep="\n")
