@@ -141,6 +141,8 @@ class Chooser:
         made.older = [one.path for one in candidates if one not in counted]
         if counted[0].source.late:
             made.about["late"] = True
+        if counted[0].source.returned:
+            made.about["returned"] = counted[0].source.returned
         return made
 
     def _handed_otherwise(self, handed: list[Handed]) -> dict[str, list[str]]:

@@ -19,6 +19,7 @@ from graders.cohort.roster import Roster
 from graders.cohort.submissions import Submission
 from graders.collecting.processes import Zygote
 from graders.report.scoring import Scheme
+from graders.report.written import Written
 
 
 class Reader:
@@ -95,6 +96,7 @@ def grade(
     hidden = _hidden(paths, output)
     book = verdicts.Book(output, seed)
     reader = Reader(hidden)
+    kept = Written(output)
     try:
         run = _Run(cohort, Chooser(reader.read), book, each, scheme)
         if scheduler is None:
@@ -104,6 +106,7 @@ def grade(
         for index, one, (verdict, fault, _) in spread:
             if verdict is None:
                 verdict = _not_graded(one, fault, book)
+            kept.add(verdict)
             verdict = scheme.applied(verdict)
             book.add(verdict)
             run.done(index, verdict)

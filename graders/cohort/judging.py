@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 from graders import lessons
 from graders.cohort import verdicts
 from graders.cohort.choosing import lesson_of
-from graders.cohort.submissions import File, Submission
+from graders.cohort.submissions import File, Submission, definition
 from graders.collecting.endings import NOT_STARTED
 from graders.collecting.processes import Zygote
+from graders.report import written
 
 if TYPE_CHECKING:
     from graders.judge.deciding import ExerciseVerdict
@@ -57,7 +58,7 @@ class Bench:
         judge = self.judge(lesson)
         exercises = _better([judge.judge(told["lessons"][lesson]) for _, _, told in readable])
         made_with = verdicts.environment(judge.zygote.tier, self.seed)
-        return verdicts.record(found, lesson, made_with, exercises)
+        return verdicts.record(found, lesson, made_with, exercises) | {"written": _written(lesson, readable)}
 
     def read(self, data: bytes, notebook: bool, wanted: list[str]) -> dict[str, Any]:
         """Return the plans of a file by lesson, or the error, as `grading.Reader` does."""
@@ -80,6 +81,17 @@ def _read(zygote: Zygote, found: Submission, file: File) -> tuple[str | None, st
     for plan in told.get("lessons", {}).values():
         plan["files"] = {path: data.decode("utf-8", "surrogateescape") for path, data in found.helpers.items()}
     return lesson, reason, told
+
+
+def _written(lesson: str, readable: list[tuple[str | None, str | None, dict[str, Any]]]) -> dict[str, Any]:
+    """Return what to keep of the code: of each exercise that was begun the definition in the first file that has one."""
+    code: dict[str, str] = {}
+    plans = [told["lessons"][lesson] for _, _, told in readable]
+    for plan in plans:
+        for cell in plan["cells"]:
+            begun = [name for name in cell["exercises"] if name in plan["plans"] and not plan["plans"][name]["stub"]]
+            code |= {name: text for name in begun if (text := definition(cell["source"], name)) and name not in code}
+    return written.told(lesson, code, [cell["source"] for plan in plans for cell in plan["cells"]])
 
 
 def _better(judged: list[list[ExerciseVerdict]]) -> list[ExerciseVerdict]:

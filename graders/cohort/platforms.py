@@ -46,7 +46,8 @@ class Source:
     """What one place that the instructor controls holds of one person; `entries` are named as seen from there.
 
     `student` is unique to the person as far as the place tells; `name` and `id` are what the platform calls them; `attempt`
-    orders what the layout tells to be attempts (None: it does not); `timed`: the times of the files say when they were handed in.
+    orders what the layout tells to be attempts (None: it does not); `timed`: the times of the files say when they were handed in;
+    `returned`: how a file begins that the platform would take for feedback on this.
     """
 
     student: str
@@ -59,6 +60,7 @@ class Source:
     late: bool = False
     lesson: str | None = None
     timed: bool = False
+    returned: dict[str, str] = field(default_factory=dict)
 
 
 def _grouped(entries: list[Entry], told: Callable[[Entry], tuple[Source, Entry | None] | None]) -> list[Source] | None:
@@ -114,7 +116,9 @@ def canvas(entries: list[Entry]) -> list[Source] | None:
         for index in range(max(map(len, by_name.values()))):  # a name that comes twice was handed in twice
             those = [uploads[index] for uploads in by_name.values() if len(uploads) > index]
             entries_of = [entry for _, _, entry in those]
-            made.append(replace(sources[student], entries=entries_of, attempt=(min(upload for upload, _, _ in those),)))
+            first = min(upload for upload, _, _ in those)
+            returned = {"canvas": f"{student}_{first:.0f}"} if first else {}
+            made.append(replace(sources[student], entries=entries_of, attempt=(first,), returned=returned))
     return made or None
 
 
@@ -126,7 +130,9 @@ def moodle(entries: list[Entry]) -> list[Source] | None:
         if found is None:
             return None
         student = f"{found['name']}_{found['id']}"
-        return Source(student, student, name=found["name"], id=found["id"], timed=True), _inside(entry, found["file"])
+        returned = {"moodle": f"{found['name'].replace('_', ' ')}_{found['id']}_assignsubmission_file"}
+        made = Source(student, student, name=found["name"], id=found["id"], timed=True, returned=returned)
+        return made, _inside(entry, found["file"])
 
     return _grouped(entries, told)
 

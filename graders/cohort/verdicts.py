@@ -83,7 +83,7 @@ def record(
     """Return one line of `verdicts.jsonl`; without `exercises` the submission could not be graded, for `reason`.
 
     Beyond the fixed fields it has `files` (what counted, in the order of their paths), `older` (what did not), and what is known
-    of the person and the way of handing in: `name`, `section`, `late`, `collision`, `unread`.
+    of the person and the way of handing in: `name`, `section`, `late`, `collision`, `unread`, `returned` (see `Source`).
     """
     made: dict[str, Any] = {
         "schema": SCHEMA,
@@ -104,7 +104,7 @@ def record(
     return made | _besides(found)
 
 
-_BESIDES = ("files", "older", "name", "section", "late", "collision", "unread")
+_BESIDES = ("files", "older", "name", "section", "late", "collision", "unread", "returned")
 
 
 def _besides(found: Submission) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 LINE = {"schema", "student", "lesson", "sha256", "status", "score", "max_score", "exercises", "environment"}
-BESIDES = {"reason", "files", "older", "name", "section", "late", "collision", "unread"}
+BESIDES = {"reason", "files", "older", "name", "section", "late", "collision", "unread", "returned"}
 EXERCISE = {"name", "outcome", "score", "max_score", "message", "hint", "seconds", "checks"}
 OUTCOMES = {"passed", "failed", "error", "not started", "timeout", "memory", "killed"}
 
