@@ -16,27 +16,24 @@ from typing import Any
 from graders.collecting.endings import one_line
 from graders.report import page
 from graders.report.feedback import clean, part
+from graders.report.table import overrides, penalty
 from graders.report.written import Written
 
 FOLDER = "feedback"
 PLATFORMS = ("moodle", "canvas")
-_UNSAFE = re.compile(r"[^\w .,()@+-]|^[. ]|[. ]$")
-_LONGEST = 80  # characters of a file's name; in UTF-8 four bytes each at most
 _RESERVED = re.compile(r"(?:con|prn|aux|nul|com\d|lpt\d)(?:\.|$)", re.IGNORECASE)
 _WHEN = (2026, 1, 1, 0, 0, 0)  # in archives, so that the same pages make the same file
 
 
-def names(students: Iterable[str]) -> dict[str, str]:
-    """Return for each student the name of a file: its own on every system, whatever the student is called."""
-    made: dict[str, str] = {}
-    taken: set[str] = set()
-    for student in dict.fromkeys(students):
-        plain = _UNSAFE.sub("_", student)[:_LONGEST] or "_"
-        if plain != student or _RESERVED.match(plain) or plain.casefold() in taken:
-            plain += f"-{hashlib.sha256(student.encode(errors='surrogatepass')).hexdigest()[:8]}"
-        taken.add(plain.casefold())
-        made[student] = f"{plain}.html"
-    return made
+def file_names(students: Iterable[str]) -> dict[str, str]:
+    """Return a name for a file of each student's, without an ending, that no two share and every system takes."""
+    found = {}
+    for student in students:
+        plain = "".join(sign if sign.isalnum() or sign in " ._-@()" else "_" for sign in student).strip(" .")[:60]
+        digest = hashlib.sha256(student.encode(errors="surrogatepass")).hexdigest()[:8]
+        as_it_is = plain == student == student.lower() != "" and not _RESERVED.match(plain)
+        found[student] = plain if as_it_is else f"{plain}-{digest}"
+    return found
 
 
 def write(verdicts: Sequence[dict[str, Any]], folder: Path, written: Written) -> dict[str, str]:
@@ -47,7 +44,7 @@ def write(verdicts: Sequence[dict[str, Any]], folder: Path, written: Written) ->
     places: dict[str, list[int]] = {}
     for at, verdict in enumerate(verdicts):
         places.setdefault(verdict["student"], []).append(at)
-    files = names(places)
+    files = {student: f"{name}.html" for student, name in file_names(places).items()}
     (folder / FOLDER).mkdir(exist_ok=True)
     returned: dict[str, dict[str, str]] = {}  # platform -> path in the archive -> page
     for student, those in places.items():
@@ -73,7 +70,8 @@ def _about(verdict: dict[str, Any], written: Written) -> dict[str, Any]:
     lost = "" if verdict["status"] == "graded" else f"Could not grade: {clean(verdict.get('reason', ''))}"
     return {
         "lesson": verdict["lesson"] or "", "title": verdict["lesson"] or "What was handed in", "lost": lost,
-        "score": verdict["score"], "max_score": verdict["max_score"], "late_penalty": None,
+        "score": verdict.get("final_score", verdict["score"]), "max_score": verdict["max_score"], "late_penalty": None,
+        "also": list(filter(None, (penalty(verdict), overrides(verdict)))),
         "parts": [part(exercise, code.get(exercise["name"], "")) for exercise in verdict["exercises"]],
     }  # fmt: skip
 

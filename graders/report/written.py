@@ -1,7 +1,7 @@
-"""What students wrote, kept beside the verdicts in `written.jsonl`: their code for feedback pages, and what a look at it tells.
+"""What students wrote, kept beside the verdicts in `written.jsonl`: their code for feedback pages, and its tokens to compare.
 
-A line per student and lesson, the last counts: `student`, `lesson`, `code` by exercise, `runs` by exercise (see `of_class.alike`)
-and `uses`. The code is text here: it is never parsed or run where marks are made.
+A line per student and lesson, the last counts: `student`, `lesson`, `code` by exercise, `runs` by exercise (see
+`of_class.alike`). The code is text here: it is never parsed or run where marks are made.
 """
 
 from __future__ import annotations
@@ -19,41 +19,21 @@ from graders.report.of_class import alike
 
 FILE = "written.jsonl"
 LONGEST = 20_000  # characters of an exercise's code
-_COMMENT = re.compile(r"(?m)#.*$")
-_INTERNALS = re.compile(
-    r"exercises\.kit\.(?:probes|toys|checking)\b|exercises\.kit\s+import[^\n]*?\b(?:probes|toys|checking)\b|\bgraders\.\w+|\bsolutions\.\w+"
-    r"|\bgc\.get_\w+|\b_getframe\b|\bsettrace\b|\bsetprofile\b|\binspect\.(?:stack|currentframe)\b|\b(?:f_back|f_globals|f_locals|tb_frame)\b"
-    r"|\bctypes\b|\b__subclasses__\b|\bsys\.modules\b|/proc/"
-)
 
 
-def told(lesson: str, code: Mapping[str, str], sources: list[str]) -> dict[str, Any]:
-    """Return what to keep of a submission: the definition of each exercise that was begun, and all of its cells to look at."""
+def told(lesson: str, code: Mapping[str, str]) -> dict[str, Any]:
+    """Return what to keep of a submission: the definition of each exercise that was begun, and its runs of tokens."""
     given = {name: text[:LONGEST] for name, text in code.items()}
     runs = {name: alike.runs(name, text) - _known(lesson) for name, text in given.items()}
-    uses = internals("\n".join(sources)) - internals(_handed_out(lesson))
-    return {
-        "code": given,
-        "runs": {name: alike.packed(those) for name, those in runs.items() if those},
-        "uses": sorted(uses),
-    }
-
-
-def internals(source: str) -> set[str]:
-    """Return what a text names of the kit's and the judge's internals, and of what finds its way to them."""
-    return {" ".join(found.split()) for found in _INTERNALS.findall(_COMMENT.sub("", source))}
-
-
-@cache
-def _handed_out(lesson: str) -> str:
-    return (ROOT / "exercises" / f"{lesson}.py").read_text(encoding="utf-8")
+    return {"code": given, "runs": {name: alike.packed(those) for name, those in runs.items() if those}}
 
 
 @cache
 def _known(lesson: str) -> set[int]:
     """Return the runs that the stub and the reference have, of each exercise."""
     found: set[int] = set()
-    for text in (_handed_out(lesson), (ROOT / "solutions" / f"{lesson}.py").read_text(encoding="utf-8")):
+    for folder in ("exercises", "solutions"):
+        text = (ROOT / folder / f"{lesson}.py").read_text(encoding="utf-8")
         for part in re.split(r"(?m)^(?=def |class |# %%|@)", text):
             begin = re.match(r"(?:def|class) (\w+)", part)
             found |= alike.runs(begin[1], part) if begin else set()
@@ -99,11 +79,20 @@ class Written:
             self._places[verdict["student"], verdict["lesson"]] = file.tell()
             file.write(json.dumps(key | told).encode() + b"\n")
 
+    def drop(self, student: str) -> bool:
+        """Remove everything that a student wrote; return whether there was anything."""
+        theirs = [key for key in self._places if key[0] == student]
+        for key in theirs:
+            del self._places[key]
+        if theirs:
+            self._compact()
+        return bool(theirs)
+
     def of(self, student: str, lesson: str | None) -> dict[str, Any]:
         """Return what a student wrote on a lesson, empty if it is not known."""
         at = self._places.get((student, lesson or ""))
         if at is None:
-            return {"code": {}, "runs": {}, "uses": []}
+            return {"code": {}, "runs": {}}
         with self._path.open("rb") as file:
             file.seek(at)
             return json.loads(file.readline())
@@ -117,8 +106,6 @@ class Written:
 def _line(data: bytes) -> dict[str, Any] | None:
     try:
         told = json.loads(data)
-        return (
-            told if told["student"] is not None and told["lesson"] and told.keys() >= {"code", "runs", "uses"} else None
-        )
+        return told if told["student"] is not None and told["lesson"] and told.keys() >= {"code", "runs"} else None
     except (ValueError, TypeError, KeyError):
         return None

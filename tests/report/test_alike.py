@@ -65,31 +65,27 @@ def test_what_many_have_and_what_is_short_is_no_pair() -> None:
 )
 def test_any_text_is_read_in_time_that_grows_with_it(code: str) -> None:
     alike.runs("spacing", code)
-    written.internals(code)
 
 
 def test_the_stub_and_the_reference_leave_nothing_to_compare() -> None:
     for name, known in answers.of_lesson(L2).items():
-        assert name not in written.told(L2, {name: known[0].text}, [known[0].text])["runs"]
-
-
-def test_internals_are_named_and_what_the_lesson_itself_uses_is_not() -> None:
-    source = "import sys\nfrom exercises.kit import models, probes\nsys._getframe(1).f_globals  # gc.get_objects\n"
-    assert written.told(L2, {}, [source])["uses"] == ["_getframe", "exercises.kit import models, probes", "f_globals"]
-    assert written.told(L2, {}, [written._handed_out(L2), "x = graders.worker"])["uses"] == ["graders.worker"]
+        assert name not in written.told(L2, {name: known[0].text})["runs"]
 
 
 def test_what_was_written_is_kept_by_student_and_lesson_and_survives_a_torn_line(tmp_path) -> None:
     first = Written(tmp_path)
     for code in ("old", "new"):
-        made = verdict("ann") | {"written": {"code": {"spacing": code}, "runs": {}, "uses": []}}
+        made = verdict("ann") | {"written": {"code": {"spacing": code}, "runs": {}}}
         first.add(made)
         assert "written" not in made
     with (tmp_path / "written.jsonl").open("ab") as file:
         file.write(b'\n{"student": "bob", "less')
     again = Written(tmp_path)
-    again.add(verdict("cy") | {"written": {"code": {}, "runs": {}, "uses": ["ctypes"]}})
+    again.add(verdict("cy") | {"written": {"code": {}, "runs": {"f": "AAAA"}}})
     last = Written(tmp_path)
     assert last.of("ann", "l2_data_types")["code"] == {"spacing": "new"}
-    assert last.of("bob", "l2_data_types") == last.of("ann", None) == {"code": {}, "runs": {}, "uses": []}
-    assert last.of("cy", "l2_data_types")["uses"] == ["ctypes"]
+    assert last.of("bob", "l2_data_types") == last.of("ann", None) == {"code": {}, "runs": {}}
+    assert last.of("cy", "l2_data_types")["runs"] == {"f": "AAAA"}
+    assert last.drop("ann")
+    assert not last.drop("ann")
+    assert b"ann" not in (tmp_path / "written.jsonl").read_bytes()

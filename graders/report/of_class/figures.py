@@ -12,6 +12,7 @@ from graders.report.feedback import rule
 GRADED = "graded"
 BINS = 10
 SLOW = 10.0  # seconds for one exercise: what a person may want to know of
+SUSPICIOUS = "uses more than the lesson gives"
 MOST = 25  # mistakes and checks that are listed
 KINDS = ("right", "partly", "wrong", "not started")
 
@@ -120,6 +121,8 @@ def _count(made: Figures, verdict: dict[str, Any]) -> None:
         made.needs_a_look("two places for one student", student, verdict["collision"])
     if "unread" in verdict:
         made.needs_a_look("files that could not be opened", student, where + ", ".join(verdict["unread"]))
+    if "suspicious" in verdict:
+        made.needs_a_look(SUSPICIOUS, student, where + "; ".join(verdict["suspicious"]))
     figures = made.lessons.setdefault(lesson, LessonFigures(lesson)) if lesson else None
     if verdict["status"] != GRADED:
         made.lost += 1
@@ -130,7 +133,7 @@ def _count(made: Figures, verdict: dict[str, Any]) -> None:
         return
     assert figures is not None  # what was graded has a lesson
     made.graded += 1
-    row.scores[lesson] = f"{verdict['score']:g} of {verdict['max_score']:g}"
+    row.scores[lesson] = f"{verdict.get('final_score', verdict['score']):g} of {verdict['max_score']:g}"
     figures.shares.append(verdict["score"] / (verdict["max_score"] or 1))
     environment = {key: value for key, value in verdict["environment"].items() if isinstance(value, str)}
     made.environments[tuple(environment.items())] += 1

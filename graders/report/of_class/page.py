@@ -17,13 +17,13 @@ import jinja2
 
 from graders.collecting.endings import one_line
 from graders.report.of_class import alike
-from graders.report.of_class.figures import BINS, Figures, of_class
+from graders.report.of_class.figures import BINS, SUSPICIOUS, Figures, of_class
 
 _PICTURE = 1 << 20  # bytes: a larger leaderboard is left out, the page stays small
 PAIRS = 50  # of each lesson that are listed
-INTERNALS, ALIKE = "names internals of the kit or the judge", "nearly the same answers"
+ALIKE = "nearly the same answers"
 _ABOUT = {
-    INTERNALS: "That a name stands there is no proof that it was used, or to what end: read the code.",
+    SUSPICIOUS: "That a name stands there is no proof that it was used, or to what end: read the code.",
     ALIKE: f"Runs of {alike.RUN} tokens without comments, docstrings and own names; without those of the stub and the reference and"
     f" those that more than {alike.COMMON} students share. Listed from {alike.LEAST} shared runs in two exercises or more, and"
     f" {alike.SHARE:.0%} of what the one with fewer has. A reason to look at both, and no proof.",
@@ -51,10 +51,6 @@ def _look_at(figures: Figures, written: Any) -> None:
     """Add what a look at the code tells."""
     for lesson in figures.lessons:
         students = [student for student, row in figures.students.items() if lesson in row.scores]
-        for student in students:
-            uses = written.of(student, lesson)["uses"]
-            if uses:
-                figures.needs_a_look(INTERNALS, student, f"{lesson}: {', '.join(uses)}")
         for one, other, shared, fewer, exercises in alike.pairs(written.runs(lesson, students))[:PAIRS]:
             told = f"{lesson}: {shared} of {fewer} runs, in {', '.join(exercises)}"
             figures.needs_a_look(ALIKE, f"{one} and {other}", told)
