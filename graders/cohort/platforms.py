@@ -47,8 +47,7 @@ class Source:
 
     `student` is unique to the person as far as the place tells; `name` and `id` are what the platform calls them; `attempt`
     orders what the layout tells to be attempts (None: it does not); `timed`: the times of the files say which is newer;
-    `handed_in` is when, in seconds since 1970 (None: it is not told), by the clock of this machine's time zone;
-    `returned` how a file begins that the platform would take for feedback on this.
+    `handed_in`: when, in seconds since 1970, by this machine's time zone; `returned`: how a file of feedback begins there.
     """
 
     student: str
@@ -118,10 +117,8 @@ def canvas(entries: list[Entry]) -> list[Source] | None:
         for index in range(max(map(len, by_name.values()))):  # a name that comes twice was handed in twice
             those = [uploads[index] for uploads in by_name.values() if len(uploads) > index]
             first = min(upload for upload, _, _ in those)
-            returned = {"canvas": f"{student}_{first:.0f}"} if first else {}
-            made.append(
-                replace(sources[student], entries=[entry for *_, entry in those], attempt=(first,), returned=returned)
-            )
+            made.append(replace(sources[student], entries=[entry for *_, entry in those], attempt=(first,)))
+            made[-1].returned = {"canvas": f"{student}_{first:.0f}"} if first else {}
     return made or None
 
 
