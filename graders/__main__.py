@@ -146,9 +146,11 @@ def _derive(given: argparse.Namespace) -> int:
 def _grade(given: argparse.Namespace) -> int:
     from graders.cohort import grading
     from graders.errors import Problem, Stopped
-    from graders.report import leaderboard
+    from graders.report import handed_back, leaderboard
+    from graders.report.of_class import page
     from graders.report.table import write_csv
     from graders.report.terminal import Screen
+    from graders.report.written import Written
 
     if given.require_tier and given.scheduler:
         raise Problem("--require-tier is about this machine; for others set GRADERS_REQUIRE_TIER where they run")
@@ -180,6 +182,9 @@ def _grade(given: argparse.Namespace) -> int:
             )
         write_csv(verdicts, given.output / "grades.csv")
         leaderboard.write(verdicts, given.output, given.pseudonyms)
+        written = Written(given.output)
+        pages = handed_back.write(verdicts, given.output, written)
+        page.write(verdicts, given.output, screen.cohort, pages, written)
     except OSError as error:
         told = f"{error.filename}: {error.strerror}" if error.filename else str(error)
         raise Stopped(f"stopped ({told}); what was finished is kept, the same command goes on from there") from None

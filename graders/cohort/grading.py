@@ -23,6 +23,7 @@ from graders.marks import changes
 from graders.marks.late import Late
 from graders.marks.overrides import FILE, Overrides
 from graders.marks.scoring import Scheme
+from graders.report.written import Written
 
 
 class Reader:
@@ -118,6 +119,7 @@ def grade(
     unseen = hidden(paths, output)
     book = verdicts.Book(output, seed)
     reader = Reader(unseen)
+    kept = Written(output)
     try:
         book.remember(options.places(paths))
         for lesson, count in book.by_other_graders.items():
@@ -131,6 +133,7 @@ def grade(
         for index, one, (verdict, fault, _) in spread:
             if verdict is None:
                 verdict = _not_graded(one, fault, book)
+            kept.add(verdict)
             verdict = run.scored(verdict)
             book.add(verdict)
             run.done(index, verdict)

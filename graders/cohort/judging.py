@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 from graders import lessons
 from graders.cohort import submissions, verdicts
 from graders.cohort.choosing import lesson_of
-from graders.cohort.submissions import File, Submission
+from graders.cohort.submissions import File, Submission, definition
 from graders.collecting.endings import NOT_STARTED
 from graders.collecting.processes import Zygote
 from graders.errors import Problem
 from graders.lessons.fingerprints import graders_version
-from graders.report import suspicion
+from graders.report import suspicion, written
 
 if TYPE_CHECKING:
     from graders.judge.deciding import ExerciseVerdict
@@ -68,7 +68,8 @@ class Bench:
         made = record(found, lesson, made_with, exercises)
         cells = [cell for _, _, told in readable for cell in told["lessons"][lesson]["cells"]]
         suspicious = suspicion.in_cells(cells, lesson)
-        return made | {"suspicious": suspicious} if suspicious else made
+        made |= {"suspicious": suspicious} if suspicious else {}
+        return made | {"written": _written(lesson, [told["lessons"][lesson] for _, _, told in readable])}
 
     def read(self, data: bytes, notebook: bool, wanted: list[str]) -> dict[str, Any]:
         """Return the plans of a file by lesson, or the error, as `grading.Reader` does."""
@@ -127,6 +128,16 @@ def read(bench: Bench, found: Submission, lesson: str) -> list[tuple[str, dict[s
     return [(path, about["lessons"][lesson]) for path, (of, reason, about) in told if of == lesson and reason is None]
 
 
+def _written(lesson: str, plans: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return what to keep of the code: of each exercise that was begun the definition in the first file that has one."""
+    code: dict[str, str] = {}
+    for plan in plans:
+        for cell in plan["cells"]:
+            begun = [name for name in cell["exercises"] if name in plan["plans"] and not plan["plans"][name]["stub"]]
+            code |= {name: text for name in begun if (text := definition(cell["source"], name)) and name not in code}
+    return written.told(lesson, code)
+
+
 def _better(judged: list[list[ExerciseVerdict]]) -> list[ExerciseVerdict]:
     """Return of each exercise the verdict with the higher score; of equal ones that of the file in which it was begun."""
     return [
@@ -182,7 +193,7 @@ def record(
     return made | _besides(found)
 
 
-_BESIDES = ("files", "older", "name", "section", "own_due", "handed_in", "late", "collision", "unread")
+_BESIDES = ("files", "older", "name", "section", "own_due", "handed_in", "late", "collision", "unread", "returned")
 
 
 def _besides(found: Submission) -> dict[str, Any]:

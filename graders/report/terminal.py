@@ -34,7 +34,7 @@ class Screen:
         self.progress = Progress(*columns, console=self.console, transient=True)
         self.lost = False  # whether something that was handed in has no verdict yet that can be relied on
         self._task: Any = None
-        self._cohort: Any = None
+        self.cohort: Any = None
 
     def __enter__(self) -> Screen:
         self.progress.start()
@@ -45,7 +45,7 @@ class Screen:
 
     def gathered(self, cohort: Any) -> None:
         """Say how the people were told apart, before anything is judged."""
-        self._cohort = cohort
+        self.cohort = cohort
         for note in cohort.notes:
             self._line(note, "dim")
 
@@ -82,16 +82,16 @@ class Screen:
         self.console.print(table)
         if counts.total() > LONGEST:
             self._line(f"… and {counts.total() - LONGEST} more", "dim")
-        self.lost = bool(look or (self._cohort and self._cohort.lost))
+        self.lost = bool(look or (self.cohort and self.cohort.lost))
         self._look(look)
         self.console.print()
         tier = f"; isolation: {', '.join(sorted(tiers))}" if tiers else ""
         self.console.print(f"{counts[True]} graded, {counts[False]} could not be graded{tier}")
-        self._line(f"verdicts.jsonl and grades.csv are in {folder}", "dim")
+        self._line(f"report.html, feedback/, grades.csv and verdicts.jsonl are in {folder}", "dim")
 
     def _look(self, look: list[str]) -> None:
         """Print everything that a person has to see to; nothing of it is cut."""
-        cohort = self._cohort
+        cohort = self.cohort
         look = [*look, *(cohort.lost if cohort else []), *(cohort.look if cohort else [])]
         if look:
             self.console.print("\nneeds a look", style="bold")
