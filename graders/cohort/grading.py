@@ -2,40 +2,26 @@
 
 from __future__ import annotations
 
-import itertools
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from graders import ROOT, lessons
-from graders.cohort import judges, judging, verdicts
+from graders.cohort import verdicts
 from graders.cohort.choosing import Chooser
 from graders.cohort.layouts import Recogniser
 from graders.cohort.people import Cohort, gather
 from graders.cohort.roster import Roster
+from graders.cohort.spread.processes import FAULT, Pool
 from graders.cohort.submissions import Submission
-from graders.collecting.processes import Zygote
 from graders.report.scoring import Scheme
 
-
-class Reader:
-    """Has files read by a worker, for those whose names do not tell enough; the zygote is started when it is needed."""
-
-    def __init__(self, hidden: tuple[str, ...]) -> None:
-        self._zygote: Zygote | None = None
-        self._hidden = hidden
-
-    def read(self, data: bytes, notebook: bool, wanted: list[str]) -> dict[str, Any]:
-        """Return the plans of a file by lesson, or the error."""
-        self._zygote = self._zygote or Zygote(lessons.libraries(lessons.LIGHT[0]), self._hidden)
-        return self._zygote.read(data, notebook, {name: lessons.exercises(name) for name in wanted})
-
-    def close(self) -> None:
-        if self._zygote is not None:
-            self._zygote.close()
+if TYPE_CHECKING:
+    from graders.cohort.spread.cluster import Cluster
 
 
 def _hidden(paths: Iterable[Path], output: Path) -> tuple[str, ...]:
@@ -73,12 +59,14 @@ def grade(
     each: Callable[[dict[str, Any], int], None] = lambda verdict, total: None,
     options: Options | None = None,
     gathered: Callable[[Cohort], None] = lambda cohort: None,
+    spent: Callable[[float], None] = lambda seconds: None,
 ) -> verdicts.Verdicts:
     """Grade what stands under `paths` into `output`; return the verdicts, in order. Raises WrongUse.
 
     Files are read a student at a time, while others are judged. A verdict that is there already for the same files, seed and
     graders is kept. `each` is called with every verdict and the number of all, as far as it is known, as soon as it is on the
-    disk; `gathered` with the people before the first.
+    disk; before it `spent` with the seconds by which a verdict prolonged the run, 0 where that tells nothing of others;
+    `gathered` with the people before the first.
     """
     options = options or Options()
     missing = [str(path) for path in paths if not path.exists() and not path.is_symlink()]
@@ -93,24 +81,26 @@ def grade(
         raise verdicts.WrongUse(f"there is no .py file, notebook or archive in {', '.join(map(str, paths))}")
     gathered(cohort)
     hidden = _hidden(paths, output)
-    book = verdicts.Book(output, seed)
-    reader = Reader(hidden)
-    try:
-        run = _Run(cohort, Chooser(reader.read), book, each, scheme)
-        if scheduler is None:
-            spread = judges.judged(run.todo(), book.seed, hidden, workers)
-        else:
-            spread = _elsewhere(run.todo(), book.seed, hidden, scheduler)
-        for index, one, (verdict, fault, _) in spread:
+    with ExitStack() as opened:
+        where = opened.enter_context(
+            closing(_cluster(scheduler, hidden) if scheduler is not None else Pool(hidden, workers))
+        )
+        book = opened.enter_context(closing(verdicts.Book(output, seed)))
+        run = _Run(cohort, Chooser(where.read), book, each, scheme)
+        for index, one, (verdict, fault, _, seconds) in where.judged(run.todo(), book.seed):
             if verdict is None:
                 verdict = _not_graded(one, fault, book)
             verdict = scheme.applied(verdict)
             book.add(verdict)
+            spent(seconds / where.count)
             run.done(index, verdict)
         return run.finish()
-    finally:
-        reader.close()
-        book.close()
+
+
+def _cluster(address: str, hidden: tuple[str, ...]) -> Cluster:
+    from graders.cohort.spread.cluster import Cluster  # loads Dask, which others do without
+
+    return Cluster(address, hidden)
 
 
 class _Run:
@@ -165,40 +155,4 @@ class _Run:
 def _not_graded(one: Submission, fault: str, book: verdicts.Book) -> dict[str, Any]:
     """Return the verdict on a submission that nothing was decided on, and write down why."""
     book.log(f"{one.student}, {one.lesson or ', '.join(file.path for file in one.files)}:\n{fault}")
-    return verdicts.record(one, one.lesson, verdicts.environment("unknown", book.seed), reason=judges.FAULT)
-
-
-def _elsewhere(
-    todo: Iterator[tuple[int, Submission]], seed: str, hidden: tuple[str, ...], scheduler: str
-) -> Iterator[tuple[int, Submission, judges.Judged]]:
-    """Let Dask spread the submissions over the machines of a scheduler, two ahead for each of their threads."""
-    from dask.distributed import Client, as_completed
-
-    with Client(scheduler) as client:
-        sent: dict[Any, tuple[int, Submission]] = {}
-
-        def send(count: int) -> list[Any]:
-            made = []
-            for index, one in itertools.islice(todo, count):
-                made.append(client.submit(grade_here, one, seed, hidden, pure=False))
-                sent[made[-1]] = index, one
-            return made
-
-        running = as_completed(send(2 * max(1, sum(client.nthreads().values()))))
-        for future in running:
-            index, one = sent.pop(future)
-            if future.status == "error":
-                yield index, one, judges.Judged(None, f"the scheduler lost it: {future.exception()!r}")
-            else:
-                yield index, one, judges.Judged(*future.result())
-            running.update(send(1))
-
-
-_benches: dict[tuple[str, tuple[str, ...]], judging.Bench] = {}
-
-
-def grade_here(one: Submission, seed: str, hidden: tuple[str, ...]) -> judges.Judged:
-    """Grade one submission in this process of a cluster; its judges stay for the next one."""
-    if (seed, hidden) not in _benches:
-        _benches[seed, hidden] = judging.Bench(seed, hidden)
-    return judges.guarded(lambda: _benches[seed, hidden].grade(one))
+    return verdicts.record(one, one.lesson, verdicts.environment("unknown", book.seed), reason=FAULT)

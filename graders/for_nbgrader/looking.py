@@ -17,7 +17,7 @@ import sqlalchemy
 from nbgrader.api import Gradebook
 
 from graders.cohort.choosing import Chooser
-from graders.cohort.grading import Reader
+from graders.cohort.spread.reading import Reader
 from graders.for_nbgrader.folders import digest, notebook_of
 
 NOTED = "graders"  # the key in an autograded notebook's metadata under which the hash of the submission stands
