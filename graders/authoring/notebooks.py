@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import re
+import tomllib
 from collections import Counter
 from collections.abc import Collection, Mapping
 from copy import deepcopy
@@ -19,6 +20,7 @@ import nbformat
 from nbformat import NotebookNode
 from nbgrader.preprocessors import CheckCellMetadata, ClearHiddenTests, ClearSolutions
 
+from graders.authoring.files import templates
 from graders.authoring.source import DEFINITION, Exercise, Lesson, LessonError, answer_points, is_exercise, tags
 from graders.judge.checks import DEFAULT_POINTS
 from graders.judge.names import snake_case
@@ -154,10 +156,13 @@ def _with_what_is_used(notebook: NotebookNode, asked: Collection[str]) -> Notebo
 
 
 def _with_checks(lesson: Lesson, notebook: NotebookNode, points: Mapping[str, float]) -> NotebookNode:
-    """Import `check` in the first code cell, and put a test cell behind every exercise; one without points can be checked."""
+    """Begin with the cell that fetches the kit, import `check` in the next code cell, add a test cell to every exercise.
+
+    An exercise without points has a cell in which it can be checked.
+    """
     first = next(cell for cell in notebook.cells if cell.cell_type == "code")
     first.source = f"{CHECK_IMPORT}\n\n{first.source}"
-    cells = []
+    cells = [nbformat.v4.new_code_cell(_fetching(lesson.path.parent.parent), id="fetch_the_kit")]
     for cell in notebook.cells:
         cells.append(cell)
         if is_exercise(cell) and cell.id not in points:
@@ -168,6 +173,14 @@ def _with_checks(lesson: Lesson, notebook: NotebookNode, points: Mapping[str, fl
             cells.append(test)
     notebook.cells = cells
     return notebook
+
+
+def _fetching(root: Path) -> str:
+    """Return the cell that fetches the kit where it is missing, from the address in pyproject.toml if there is one."""
+    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
+    address = project.get("tool", {}).get("student-kit", {}).get("address", "")
+    template = templates(Path(__file__).parent).get_template("first_cell.py.jinja")
+    return template.render(name=project["project"]["name"], address=address).rstrip("\n")
 
 
 def _cut(lesson: Lesson, notebook: NotebookNode) -> NotebookNode:

@@ -125,6 +125,7 @@ def main(count: int) -> int:
         one, two = (graded(place / "in", place / f"out{workers}", workers) for workers in (1, 2))
         killed = disturbed(place / "in", place / "out", EVERY, [count // 3, 2 * count // 3])
         calm = verdicts(place / "out1")
+        size = (place / "out1" / "verdicts.jsonl").stat().st_size / 1024 / count
         same = calm == verdicts(place / "out2") == verdicts(place / "out")
     rows = [
         (f"seconds each, {FEW} submissions", f"{one.each(FEW):.3f}"),
@@ -139,6 +140,7 @@ def main(count: int) -> int:
             f"MiB of who judges, {FEW} and {count}",
             " and ".join(f"{one.memory[at - 1][1]:.0f}" for at in (FEW, count - 1)),
         ),
+        ("KiB of one verdict in verdicts.jsonl", f"{size:.1f}"),
         ("students without a verdict", str(count - len(calm))),
         (f"the same verdicts with {killed} processes killed", "yes" if same else "NO"),
     ]

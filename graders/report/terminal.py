@@ -15,6 +15,7 @@ from rich.text import Text
 
 from graders.collecting.endings import one_line
 from graders.report.pace import Pace
+from graders.report.table import overrides, penalty
 
 LONGEST = 30
 LINE_SECONDS = 10.0  # between two lines on how far it is, where there is no terminal
@@ -45,6 +46,10 @@ class Screen:
         self._cohort = cohort
         for note in cohort.notes:
             self._line(note, "dim")
+
+    def note(self, sentence: str) -> None:
+        """Say something about the run."""
+        self._line(sentence, "dim")
 
     def each(self, verdict: dict[str, Any], total: int) -> None:
         """Show that there is one more verdict of `total`, and how long the rest takes."""
@@ -118,7 +123,9 @@ def _to_look_at(verdict: dict[str, Any]) -> list[str]:
 
 
 def _score(verdict: dict[str, Any]) -> str:
-    return f"{verdict['score']:g}/{verdict['max_score']:g}" if verdict["status"] == "graded" else "-"
+    worth = verdict.get("final_score", verdict["score"])
+    graded = verdict["status"] == "graded" or "overrides" in verdict
+    return f"{worth:g}/{verdict['max_score']:g}" if graded else "-"
 
 
 def _outcomes(verdict: dict[str, Any]) -> str:
@@ -126,4 +133,9 @@ def _outcomes(verdict: dict[str, Any]) -> str:
         return f"could not grade: {verdict['reason']}"
     counts = Counter(exercise["outcome"] for exercise in verdict["exercises"])
     told = ", ".join(f"{count} {outcome}" for outcome, count in counts.items())
-    return told + (f" (older: {', '.join(verdict['older'])})" if verdict.get("older") else "")
+    beside = [
+        f"override: {overrides(verdict)}" if "overrides" in verdict else "",
+        penalty(verdict) or ("late" if verdict.get("late") else ""),
+        f"older: {', '.join(verdict['older'])}" if verdict.get("older") else "",
+    ]
+    return told + "".join(f" ({one})" for one in beside if one)
