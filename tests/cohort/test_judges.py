@@ -41,6 +41,16 @@ def test_a_fault_costs_one_submission_and_the_process_goes_on() -> None:
     assert first == last
 
 
+def test_a_verdict_names_what_a_person_should_look_at() -> None:
+    borrowed = STUB + b"\n# %%\nfrom exercises.kit.toys.quantized_models import cast as downcast\n"
+    todo = [(0, Submission("ann", LESSON, "ann.py", borrowed)), (1, Submission("bob", LESSON, "bob.py", STUB))]
+    verdicts = {index: told.verdict or {} for index, _, told in judges.judged(iter(todo), "seed", (), 1)}
+    line = borrowed.count(b"\n")
+    told = f"line {line}: uses exercises.kit.toys.quantized_models.cast, which the lesson does not give"
+    assert verdicts[0]["suspicious"] == [told]
+    assert "suspicious" not in verdicts[1]
+
+
 def test_the_run_goes_on_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("ann", "bob"):
         (tmp_path / "in").mkdir(exist_ok=True)
