@@ -78,8 +78,18 @@ def test_odd_names_are_found(folder: Path, student: str) -> None:
 
 
 def test_a_page_that_still_names_the_student_is_said(folder: Path) -> None:
+    (folder / "notes.html").write_text("<p>Bob Stone</p>")
+    assert any("still named in notes.html" in one for one in forget(folder, "bob"))
+
+
+def test_report_and_leaderboard_are_written_again_without_the_student(folder: Path) -> None:
     (folder / "report.html").write_text("<p>Bob Stone</p>")
-    assert any("still named in report.html" in one for one in forget(folder, "bob"))
+    (folder / "leaderboard.csv").write_text("student,score\nmodel 1,1\n")
+    (folder / "leaderboard.svg").write_text("<svg>bob</svg>")
+    forget(folder, "bob")
+    assert "Bob" not in (text := (folder / "report.html").read_text())
+    assert "ann" in text
+    assert not (folder / "leaderboard.svg").exists()  # nobody else has a model
 
 
 def test_who_is_unknown_is_said(folder: Path) -> None:
