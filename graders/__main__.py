@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 from pathlib import Path
@@ -100,6 +101,9 @@ def _parser() -> argparse.ArgumentParser:
     sample.add_argument("--students", type=_positive, default=120, metavar="N", help="how many (default: 120)")
     sample.add_argument("--lessons", nargs="+", default=["l2_data_types"], metavar="LESSON", help="default: lesson 2")
     sample.add_argument("--seed", default="sample", metavar="TEXT", help="another seed is another class")
+
+    judge = commands.add_parser("judge", help="what `pytest exercises/ --judge` asks: a JSON line per exercise")
+    judge.add_argument("exercises", nargs="+", metavar="FILE[::EXERCISE]")
 
     trust = commands.add_parser("trust", help="measure how good the graders are")
     trust.add_argument("lessons", nargs="*", metavar="LESSON")
@@ -200,7 +204,12 @@ def main(arguments: list[str] | None = None) -> int:
             return _derive(given)
         if given.command == "grade":
             return _grade(given)
-        if given.command == "release":
+        if given.command == "judge":
+            from graders.cohort.judging import judged
+
+            for verdict in judged(given.exercises, seed="one's own"):
+                print(json.dumps(verdict), flush=True)
+        elif given.command == "release":
             from graders.authoring.release import release
 
             print(*release(given.directory), sep="\n")

@@ -26,7 +26,7 @@ from rich.console import Console
 from rich.table import Table
 
 from graders import ROOT, lessons
-from graders.bench import stock_nbgrader
+from graders.bench import stock_nbgrader, watching
 from graders.bench.direct import SEED, Direct, Floor
 from graders.cohort.judging import Bench
 from graders.cohort.submissions import Submission
@@ -38,7 +38,12 @@ COLD_ROUNDS = 2
 
 def bench(output: Path | None = None) -> int:
     """Measure every lesson and nbgrader, print a table, and write `bench.json` into `output`; return the exit status."""
-    rows = [row for lesson in lessons.names() for row in measure(lesson)] + _imports() + stock_nbgrader.rows()
+    rows = (
+        [row for lesson in lessons.names() for row in measure(lesson)]
+        + _imports()
+        + watching.rows()
+        + stock_nbgrader.rows()
+    )
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("lesson", "what", "ms", "ratio", "rounds"):
         table.add_column(name, justify="left" if name in ("lesson", "what") else "right")

@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import importlib.metadata
 import platform
+from collections.abc import Iterator
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from graders import lessons
-from graders.cohort import verdicts
+from graders.cohort import submissions, verdicts
 from graders.cohort.choosing import lesson_of
 from graders.cohort.submissions import File, Submission, definition
 from graders.collecting.endings import NOT_STARTED
 from graders.collecting.processes import Zygote
+from graders.errors import Problem
 from graders.lessons.fingerprints import graders_version
 from graders.report import suspicion, written
 
@@ -76,6 +79,33 @@ class Bench:
     def close(self) -> None:
         for zygote in self._zygotes.values():
             zygote.close()
+
+
+def judged(named: list[str], seed: str) -> Iterator[dict[str, Any]]:
+    """Yield the verdict on each exercise of one's own files, named as pytest does: FILE, or FILE::EXERCISE.
+
+    Keys: lesson, name, outcome, message, hint. Problem for a file that cannot be judged and for an unknown name.
+    """
+    wanted: dict[Path, set[str]] = {}
+    for each in named:
+        file, _, exercise = each.partition("::")
+        wanted.setdefault(Path(file), set()).update([exercise] if exercise else [])
+    bench = Bench(seed)
+    try:
+        for path, only in wanted.items():
+            found = submissions.with_helpers(path)
+            zygote = bench.zygote(lessons.libraries(path.stem if path.stem in lessons.names() else lessons.LIGHT[0]))
+            lesson, reason, told = _read(zygote, found, found.files[0])
+            if lesson is None or reason is not None:
+                raise Problem(f"{path}: {found.problem or reason}")
+            unknown = only - set(lessons.exercises(lesson))
+            if unknown:
+                raise Problem(f"{lesson} has no exercise {', '.join(sorted(unknown))}")
+            for verdict in bench.judge(lesson).judge(told["lessons"][lesson], only or None):
+                told_of_it = {"outcome": verdict.outcome, "message": verdict.message, "hint": verdict.hint}
+                yield {"lesson": lesson, "name": verdict.name, **told_of_it}
+    finally:
+        bench.close()
 
 
 def _read(zygote: Zygote, found: Submission, file: File) -> tuple[str | None, str | None, dict[str, Any]]:

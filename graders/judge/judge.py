@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Collection
 from typing import Any
 
 import torch
@@ -43,18 +44,17 @@ class Judge(Decider):
         assert self._zygote is not None
         return self._zygote
 
-    def judge(self, plan: dict[str, Any]) -> list[ExerciseVerdict]:
-        """Judge a submission that was read (see `Zygote.read`), exercise by exercise."""
+    def judge(self, plan: dict[str, Any], only: Collection[str] | None = None) -> list[ExerciseVerdict]:
+        """Judge a submission that was read (see `Zygote.read`), exercise by exercise: all of them, or those named in `only`."""
         submission = Submission(plan)
-        asked = {
-            one.name: submission.asked(one.name, self.recorded[one.name], one.together_with) for one in self.exercises
-        }
+        exercises = [one for one in self.exercises if only is None or one.name in only]
+        asked = {one.name: submission.asked(one.name, self.recorded[one.name], one.together_with) for one in exercises}
         right = self._right_ones(together.answered(self.zygote, submission, list(asked.values())))
         waiting = deque(Attempt(self.zygote, submission, one) for name, one in asked.items() if name not in right)
         begun: deque[Attempt] = deque()
         verdicts = []
         try:
-            for exercise in self.exercises:
+            for exercise in exercises:
                 if exercise.name in right:
                     verdicts.append(right[exercise.name])
                     continue

@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from exercises.kit import lessons as kit_lessons
-from exercises.kit.checking.examples import fingerprint, printed_line, run
+from exercises.kit.checking.examples import fingerprint, run
 from exercises.kit.checking.notebook import check
+from exercises.kit.checking.screen import printed_line
 from exercises.kit.lessons import Exercise, KitError, hint_for, lessons
 
 EXAMPLES = {
