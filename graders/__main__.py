@@ -25,6 +25,8 @@ def _parser() -> argparse.ArgumentParser:
 
     course = commands.add_parser("course", help="write an nbgrader course: config, source notebooks, README")
     course.add_argument("directory", type=Path, metavar="DIR")
+    course.add_argument("--only", nargs="+", default=[], metavar="EXERCISE", help="the exercises that count")
+    course.add_argument("--points", type=Path, metavar="FILE.csv", help="other points: lines EXERCISE,POINTS")
 
     grade = commands.add_parser("grade", help="grade files, folders and archives")
     grade.add_argument("paths", type=Path, nargs="+", metavar="PATH")
@@ -179,6 +181,7 @@ def _grade(given: argparse.Namespace) -> int:
                 options,
                 screen.gathered,
                 screen.note,
+                screen.pace.add,
             )
         write_csv(verdicts, given.output / "grades.csv")
         leaderboard.write(verdicts, given.output, given.pseudonyms)
@@ -215,8 +218,11 @@ def main(arguments: list[str] | None = None) -> int:
             print(*release(given.directory), sep="\n")
         elif given.command == "course":
             from graders.for_nbgrader.course import course
+            from graders.lessons import all_exercises
+            from graders.marks.scoring import Scheme
 
-            print(*course(given.directory), sep="\n")
+            scheme = Scheme(given.only, given.points, all_exercises())
+            print(*course(given.directory, only=scheme.only, points=scheme.points), sep="\n")
         elif given.command == "explain":
             from graders.followup.explain import explain
 

@@ -5,8 +5,10 @@ Loaded by the processes that judge; what is heavy is imported when the first sub
 
 from __future__ import annotations
 
+import importlib
 import importlib.metadata
 import platform
+import time
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -38,6 +40,8 @@ class Bench:
     def zygote(self, libraries: tuple[str, ...]) -> Zygote:
         if libraries not in self._zygotes:
             self._zygotes[libraries] = Zygote(libraries, self.hidden)
+            self._zygotes[libraries].begin()
+            importlib.import_module("graders.judge.judge")  # heavy, and meanwhile the zygote loads the same
         return self._zygotes[libraries]
 
     def judge(self, lesson: str) -> Judge:
@@ -71,9 +75,18 @@ class Bench:
         made |= {"suspicious": suspicious} if suspicious else {}
         return made | {"written": _written(lesson, [told["lessons"][lesson] for _, _, told in readable])}
 
+    def timed(self, found: Submission) -> tuple[dict[str, Any], float]:
+        """Return the verdict, and the seconds that it took; 0 where something was started for it."""
+        begun, started = time.monotonic(), len(self._judges) + len(self._zygotes)
+        verdict = self.grade(found)
+        return verdict, time.monotonic() - begun if started == len(self._judges) + len(self._zygotes) else 0.0
+
     def read(self, data: bytes, notebook: bool, wanted: list[str]) -> dict[str, Any]:
         """Return the plans of a file by lesson, or the error, as `grading.Reader` does."""
-        zygote = next(iter(self._zygotes.values()), None) or self.zygote(lessons.libraries(lessons.LIGHT[0]))
+        zygote = next(iter(self._zygotes.values()), None)
+        if zygote is None:  # the one that will be needed to judge it
+            likely = max(wanted, key=lambda lesson: sum(name.encode() in data for name in lessons.exercises(lesson)))
+            zygote = self.zygote(lessons.libraries(likely))
         return zygote.read(data, notebook, {name: lessons.exercises(name) for name in wanted})
 
     def close(self) -> None:

@@ -19,7 +19,7 @@ from nbgrader.api import Gradebook
 
 from graders import lessons
 from graders.cohort.choosing import Chooser
-from graders.cohort.grading import Reader
+from graders.cohort.spread.reading import Reader
 from graders.for_nbgrader.folders import digest, notebook_of
 from graders.lessons.fingerprints import graders_version
 
