@@ -25,6 +25,8 @@ def _parser() -> argparse.ArgumentParser:
 
     course = commands.add_parser("course", help="write an nbgrader course: config, source notebooks, README")
     course.add_argument("directory", type=Path, metavar="DIR")
+    course.add_argument("--only", nargs="+", default=[], metavar="EXERCISE", help="the exercises that count")
+    course.add_argument("--points", type=Path, metavar="FILE.csv", help="other points: lines EXERCISE,POINTS")
 
     grade = commands.add_parser("grade", help="grade files, folders and archives")
     grade.add_argument("paths", type=Path, nargs="+", metavar="PATH")
@@ -146,9 +148,11 @@ def _derive(given: argparse.Namespace) -> int:
 def _grade(given: argparse.Namespace) -> int:
     from graders.cohort import grading
     from graders.errors import Problem, Stopped
-    from graders.report import leaderboard
+    from graders.report import handed_back, leaderboard
+    from graders.report.of_class import page
     from graders.report.table import write_csv
     from graders.report.terminal import Screen
+    from graders.report.written import Written
 
     if given.require_tier and given.scheduler:
         raise Problem("--require-tier is about this machine; for others set GRADERS_REQUIRE_TIER where they run")
@@ -177,9 +181,13 @@ def _grade(given: argparse.Namespace) -> int:
                 options,
                 screen.gathered,
                 screen.note,
+                screen.pace.add,
             )
         write_csv(verdicts, given.output / "grades.csv")
         leaderboard.write(verdicts, given.output, given.pseudonyms)
+        written = Written(given.output)
+        pages = handed_back.write(verdicts, given.output, written)
+        page.write(verdicts, given.output, screen.cohort, pages, written)
     except OSError as error:
         told = f"{error.filename}: {error.strerror}" if error.filename else str(error)
         raise Stopped(f"stopped ({told}); what was finished is kept, the same command goes on from there") from None
@@ -210,8 +218,11 @@ def main(arguments: list[str] | None = None) -> int:
             print(*release(given.directory), sep="\n")
         elif given.command == "course":
             from graders.for_nbgrader.course import course
+            from graders.lessons import all_exercises
+            from graders.marks.scoring import Scheme
 
-            print(*course(given.directory), sep="\n")
+            scheme = Scheme(given.only, given.points, all_exercises())
+            print(*course(given.directory, only=scheme.only, points=scheme.points), sep="\n")
         elif given.command == "explain":
             from graders.followup.explain import explain
 

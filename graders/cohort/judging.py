@@ -5,8 +5,10 @@ Loaded by the processes that judge; what is heavy is imported when the first sub
 
 from __future__ import annotations
 
+import importlib
 import importlib.metadata
 import platform
+import time
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -15,12 +17,12 @@ from typing import TYPE_CHECKING, Any
 from graders import lessons
 from graders.cohort import submissions, verdicts
 from graders.cohort.choosing import lesson_of
-from graders.cohort.submissions import File, Submission
+from graders.cohort.submissions import File, Submission, definition
 from graders.collecting.endings import NOT_STARTED
 from graders.collecting.processes import Zygote
 from graders.errors import Problem
 from graders.lessons.fingerprints import graders_version
-from graders.report import suspicion
+from graders.report import suspicion, written
 
 if TYPE_CHECKING:
     from graders.judge.deciding import ExerciseVerdict
@@ -38,6 +40,8 @@ class Bench:
     def zygote(self, libraries: tuple[str, ...]) -> Zygote:
         if libraries not in self._zygotes:
             self._zygotes[libraries] = Zygote(libraries, self.hidden)
+            self._zygotes[libraries].begin()
+            importlib.import_module("graders.judge.judge")  # heavy, and meanwhile the zygote loads the same
         return self._zygotes[libraries]
 
     def judge(self, lesson: str) -> Judge:
@@ -68,11 +72,21 @@ class Bench:
         made = record(found, lesson, made_with, exercises)
         cells = [cell for _, _, told in readable for cell in told["lessons"][lesson]["cells"]]
         suspicious = suspicion.in_cells(cells, lesson)
-        return made | {"suspicious": suspicious} if suspicious else made
+        made |= {"suspicious": suspicious} if suspicious else {}
+        return made | {"written": _written(lesson, [told["lessons"][lesson] for _, _, told in readable])}
+
+    def timed(self, found: Submission) -> tuple[dict[str, Any], float]:
+        """Return the verdict, and the seconds that it took; 0 where something was started for it."""
+        begun, started = time.monotonic(), len(self._judges) + len(self._zygotes)
+        verdict = self.grade(found)
+        return verdict, time.monotonic() - begun if started == len(self._judges) + len(self._zygotes) else 0.0
 
     def read(self, data: bytes, notebook: bool, wanted: list[str]) -> dict[str, Any]:
         """Return the plans of a file by lesson, or the error, as `grading.Reader` does."""
-        zygote = next(iter(self._zygotes.values()), None) or self.zygote(lessons.libraries(lessons.LIGHT[0]))
+        zygote = next(iter(self._zygotes.values()), None)
+        if zygote is None:  # the one that will be needed to judge it
+            likely = max(wanted, key=lambda lesson: sum(name.encode() in data for name in lessons.exercises(lesson)))
+            zygote = self.zygote(lessons.libraries(likely))
         return zygote.read(data, notebook, {name: lessons.exercises(name) for name in wanted})
 
     def close(self) -> None:
@@ -125,6 +139,16 @@ def read(bench: Bench, found: Submission, lesson: str) -> list[tuple[str, dict[s
     zygote = bench.zygote(lessons.libraries(lesson))
     told = [(file.path, _read(zygote, found, file)) for file in found.files]
     return [(path, about["lessons"][lesson]) for path, (of, reason, about) in told if of == lesson and reason is None]
+
+
+def _written(lesson: str, plans: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return what to keep of the code: of each exercise that was begun the definition in the first file that has one."""
+    code: dict[str, str] = {}
+    for plan in plans:
+        for cell in plan["cells"]:
+            begun = [name for name in cell["exercises"] if name in plan["plans"] and not plan["plans"][name]["stub"]]
+            code |= {name: text for name in begun if (text := definition(cell["source"], name)) and name not in code}
+    return written.told(lesson, code)
 
 
 def _better(judged: list[list[ExerciseVerdict]]) -> list[ExerciseVerdict]:
@@ -182,7 +206,7 @@ def record(
     return made | _besides(found)
 
 
-_BESIDES = ("files", "older", "name", "section", "own_due", "handed_in", "late", "collision", "unread")
+_BESIDES = ("files", "older", "name", "section", "own_due", "handed_in", "late", "collision", "unread", "returned")
 
 
 def _besides(found: Submission) -> dict[str, Any]:

@@ -203,6 +203,10 @@ class TestWrong:
         right = written(kit, halve="def halve(x):\n    return x * len(count('a'))\n", count=RIGHT["count"])
         assert run(find("halve"), right).message.splitlines()[-1] == "  hint   nothing was halved"
 
+    def test_a_wrong_value_of_a_call_that_leaves_something_behind_says_both(self, kit):
+        lines = result_of(kit, "halve", "def halve(x):\n    return x.mul_(3)\n").message.splitlines()
+        assert lines[-1] == "  hint   it leaves something behind as well: after the call x has other values"
+
     def test_statements_that_prepare_the_call_are_shown_if_it_uses_them(self, kit):
         message = result_of(kit, "spread", "def spread(x):\n    return 0\n").message
         assert message.splitlines()[:3] == ["x = torch.tensor([3, -1, 2])", "spread(x)", "  got    0"]

@@ -108,6 +108,8 @@ def _run(exercise: Exercise, namespace: dict[str, Any], stopped: type[BaseExcept
         found = _difference(example, wanted[index], answer, namespace)
         if found is not None:
             hint = None if answer.stopped else hint_for(exercise, index, fingerprint(answer.outcome))
+            if hint is None and watch.left:
+                hint = f"it leaves something behind as well: {watch.shown}"
             if hint is None and answer.error is None and example.exc_msg is None:
                 hint = property_of(answer.value, wanted[index])
             return Result("wrong", _message(examples, index, found, hint), answer.error)
