@@ -1,5 +1,6 @@
 """Installs what the exercises need into a Python that a platform brings (Colab, Kaggle); its own torch stays as it is."""
 
+import importlib
 import subprocess
 import sys
 import tomllib
