@@ -1,8 +1,9 @@
-"""The command line: `python -m graders derive | release | course | grade | trust | bench | selfcheck`."""
+"""The command line: `python -m graders COMMAND`, the commands in the order of an instructor's day."""
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 from pathlib import Path
@@ -14,18 +15,18 @@ _EXTRA = "it comes with the extra [graders]: pip install -c requirements.lock -e
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m graders", description="Derive, hand out, grade and check the exercises."
+        prog="python -m graders",
+        description="Hand out, grade and explain the exercises; then what maintainers need: derive, trust, bench, selfcheck.",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-
-    derive = commands.add_parser("derive", help="regenerate exercises/ from solutions/")
-    derive.add_argument("--check", action="store_true", help="change nothing; exit 1 if something is out of date")
 
     release = commands.add_parser("release", help="write the student kit, without solutions or graders")
     release.add_argument("directory", type=Path, metavar="DIR")
 
     course = commands.add_parser("course", help="write an nbgrader course: config, source notebooks, README")
     course.add_argument("directory", type=Path, metavar="DIR")
+    course.add_argument("--only", nargs="+", default=[], metavar="EXERCISE", help="the exercises that count")
+    course.add_argument("--points", type=Path, metavar="FILE.csv", help="other points: lines EXERCISE,POINTS")
 
     grade = commands.add_parser("grade", help="grade files, folders and archives")
     grade.add_argument("paths", type=Path, nargs="+", metavar="PATH")
@@ -43,6 +44,18 @@ def _parser() -> argparse.ArgumentParser:
     )
     grade.add_argument("--points", type=Path, metavar="FILE.csv", help="other points: lines EXERCISE,POINTS")
     grade.add_argument("--roster", type=Path, metavar="FILE.csv", help="the class list: id, name, email, section, ...")
+    grade.add_argument(
+        "--due",
+        action="append",
+        default=[],
+        metavar="[LESSON=]WHEN",
+        help="when it was due: 2026-03-31, or '2026-03-31 18:00'; the roster's columns due and extension come first",
+    )
+    grade.add_argument(
+        "--late-penalty",
+        metavar="PERCENT[:MAX]",
+        help="percent of the score for each day late, at most MAX (default: none)",
+    )
     spread = grade.add_mutually_exclusive_group()
     spread.add_argument(
         "--workers", type=_positive, default=1, metavar="N", help="judge on N processes of this machine"
@@ -58,6 +71,41 @@ def _parser() -> argparse.ArgumentParser:
     grade.add_argument(
         "--pseudonyms", action="store_true", help="no names in the leaderboard of lesson 8, but model 1, model 2, ..."
     )
+
+    explain = commands.add_parser(
+        "explain", help="why an exercise lost points: the failing hidden input as a call to paste"
+    )
+    explain.add_argument("directory", type=Path, metavar="DIR")
+    explain.add_argument("student", metavar="STUDENT")
+    explain.add_argument("exercise", metavar="EXERCISE")
+    explain.add_argument(
+        "--from", dest="places", type=Path, nargs="+", default=[], metavar="PATH", help="where the submissions lie now"
+    )
+
+    views = commands.add_parser(
+        "views", help="write JUnit, Gradescope, Classroom 50, Canvas and Moodle files of verdicts"
+    )
+    views.add_argument("directory", type=Path, metavar="DIR")
+    views.add_argument("--roster", type=Path, metavar="FILE.csv", help="the class list, for Canvas and Moodle")
+
+    forget = commands.add_parser("forget", help="take a student's data out of every file in DIR")
+    forget.add_argument("directory", type=Path, metavar="DIR")
+    forget.add_argument("student", metavar="STUDENT")
+
+    autograder = commands.add_parser("gradescope", help="write an autograder for Gradescope: DIR/autograder.zip")
+    autograder.add_argument("directory", type=Path, metavar="DIR")
+
+    derive = commands.add_parser("derive", help="regenerate exercises/ from solutions/")
+    derive.add_argument("--check", action="store_true", help="change nothing; exit 1 if something is out of date")
+
+    sample = commands.add_parser("sample", help="write a class that does not exist, to try grade and its report on")
+    sample.add_argument("directory", type=Path, metavar="DIR")
+    sample.add_argument("--students", type=_positive, default=120, metavar="N", help="how many (default: 120)")
+    sample.add_argument("--lessons", nargs="+", default=["l2_data_types"], metavar="LESSON", help="default: lesson 2")
+    sample.add_argument("--seed", default="sample", metavar="TEXT", help="another seed is another class")
+
+    judge = commands.add_parser("judge", help="what `pytest exercises/ --judge` asks: a JSON line per exercise")
+    judge.add_argument("exercises", nargs="+", metavar="FILE[::EXERCISE]")
 
     trust = commands.add_parser("trust", help="measure how good the graders are")
     trust.add_argument("lessons", nargs="*", metavar="LESSON")
@@ -100,9 +148,11 @@ def _derive(given: argparse.Namespace) -> int:
 def _grade(given: argparse.Namespace) -> int:
     from graders.cohort import grading
     from graders.errors import Problem, Stopped
-    from graders.report import leaderboard
+    from graders.report import handed_back, leaderboard
+    from graders.report.of_class import page
     from graders.report.table import write_csv
     from graders.report.terminal import Screen
+    from graders.report.written import Written
 
     if given.require_tier and given.scheduler:
         raise Problem("--require-tier is about this machine; for others set GRADERS_REQUIRE_TIER where they run")
@@ -112,7 +162,15 @@ def _grade(given: argparse.Namespace) -> int:
         refuse_below(given.require_tier)
     try:
         with Screen() as screen:
-            options = grading.Options(given.layout, given.pattern, given.roster, tuple(given.only), given.points)
+            options = grading.Options(
+                given.layout,
+                given.pattern,
+                given.roster,
+                tuple(given.only),
+                given.points,
+                tuple(given.due),
+                given.late_penalty,
+            )
             verdicts = grading.grade(
                 given.paths,
                 given.output,
@@ -122,9 +180,14 @@ def _grade(given: argparse.Namespace) -> int:
                 screen.each,
                 options,
                 screen.gathered,
+                screen.note,
+                screen.pace.add,
             )
         write_csv(verdicts, given.output / "grades.csv")
         leaderboard.write(verdicts, given.output, given.pseudonyms)
+        written = Written(given.output)
+        pages = handed_back.write(verdicts, given.output, written)
+        page.write(verdicts, given.output, screen.cohort, pages, written)
     except OSError as error:
         told = f"{error.filename}: {error.strerror}" if error.filename else str(error)
         raise Stopped(f"stopped ({told}); what was finished is kept, the same command goes on from there") from None
@@ -144,14 +207,43 @@ def main(arguments: list[str] | None = None) -> int:
             return _derive(given)
         if given.command == "grade":
             return _grade(given)
-        if given.command == "release":
+        if given.command == "judge":
+            from graders.cohort.judging import judged
+
+            for verdict in judged(given.exercises, seed="one's own"):
+                print(json.dumps(verdict), flush=True)
+        elif given.command == "release":
             from graders.authoring.release import release
 
             print(*release(given.directory), sep="\n")
         elif given.command == "course":
             from graders.for_nbgrader.course import course
+            from graders.lessons import all_exercises
+            from graders.marks.scoring import Scheme
 
-            print(*course(given.directory), sep="\n")
+            scheme = Scheme(given.only, given.points, all_exercises())
+            print(*course(given.directory, only=scheme.only, points=scheme.points), sep="\n")
+        elif given.command == "explain":
+            from graders.followup.explain import explain
+
+            for text in explain(given.directory, given.student, given.exercise, given.places):
+                print(text, end="\n\n", flush=True)
+        elif given.command == "views":
+            from graders.followup import views
+
+            print(*views.write(given.directory, given.roster), sep="\n")
+        elif given.command == "forget":
+            from graders.followup.forget import forget
+
+            print(*forget(given.directory, given.student), sep="\n")
+        elif given.command == "gradescope":
+            from graders.followup.autograder import autograder
+
+            print(*autograder(given.directory), sep="\n")
+        elif given.command == "sample":
+            from graders.bench import samples
+
+            print(samples.sample(given.directory, given.students, given.lessons, given.seed))
         elif given.command == "trust":
             from graders.trust.measure import trust
 

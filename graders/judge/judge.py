@@ -1,13 +1,14 @@
 """Judge one submission of one lesson: what was recorded once, what workers answer, and what is decided on it.
 
-First the exercises go through a few workers one after the other (see `collecting.together`). What is not right there is judged
-alone, in fresh workers, a few ahead of the checks.
+First the exercises go through a few workers one after the other (see `collecting.together`). What could not be answered there is
+asked with more patience, in fresh workers, a few ahead of the checks.
 """
 
 from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Collection
 from typing import Any
 
 import torch
@@ -43,21 +44,17 @@ class Judge(Decider):
         assert self._zygote is not None
         return self._zygote
 
-    def judge(self, plan: dict[str, Any]) -> list[ExerciseVerdict]:
-        """Judge a submission that was read (see `Zygote.read`), exercise by exercise."""
+    def judge(self, plan: dict[str, Any], only: Collection[str] | None = None) -> list[ExerciseVerdict]:
+        """Judge a submission that was read (see `Zygote.read`), exercise by exercise: all of them, or those named in `only`."""
         submission = Submission(plan)
-        asked = {
-            one.name: submission.asked(one.name, self.recorded[one.name], one.together_with) for one in self.exercises
-        }
-        right = self._right_ones(together.answered(self.zygote, submission, list(asked.values())))
-        waiting = deque(Attempt(self.zygote, submission, one) for name, one in asked.items() if name not in right)
+        exercises = [one for one in self.exercises if only is None or one.name in only]
+        asked = {one.name: submission.asked(one.name, self.recorded[one.name], one.together_with) for one in exercises}
+        told = together.answered(self.zygote, submission, list(asked.values()), self.recording.answer)
+        waiting = deque(Attempt(self.zygote, submission, one, told.get(name)) for name, one in asked.items())
         begun: deque[Attempt] = deque()
         verdicts = []
         try:
-            for exercise in self.exercises:
-                if exercise.name in right:
-                    verdicts.append(right[exercise.name])
-                    continue
+            for exercise in exercises:
                 while waiting and len(begun) <= AHEAD:
                     begun.append(waiting.popleft())
                     begun[-1].start()
@@ -68,11 +65,6 @@ class Judge(Decider):
                 attempt.end()
         _name_the_cause(verdicts, submission)
         return verdicts
-
-    def _right_ones(self, answered: dict[str, tuple[dict[bytes, bytes], float]]) -> dict[str, ExerciseVerdict]:
-        """Return the verdicts on the exercises that pass every check with these answers and no other call."""
-        found = {name: self.right(self.exercise(name), *told) for name, told in answered.items()}
-        return {name: verdict for name, verdict in found.items() if verdict is not None}
 
     def judge_in_process(self, space: dict[str, Any]) -> list[ExerciseVerdict]:
         """Judge trusted code in this process: for mutants, wheats and slips, never for a submission."""
@@ -96,7 +88,7 @@ def _name_the_cause(verdicts: list[ExerciseVerdict], submission: Submission) -> 
 class _Local:
     """Stands for an attempt where trusted code is judged in this process."""
 
-    stub = False
+    stub, seconds = False, 0.0
 
     def __init__(self, ask: Ask) -> None:
         self.ask = ask

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import tomllib
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -132,6 +133,22 @@ def test_other_folders_and_files_are_refused(project, kit):
     assert contents(kit) == {"thesis.txt": b"mine"}
     with pytest.raises(FolderError, match="is a file; name a folder"):
         release(kit / "thesis.txt", project)
+
+
+def test_an_archive_is_one_folder_and_the_same_bytes_again(project, tmp_path):
+    first, again = tmp_path / "kit.zip", tmp_path / "again" / "kit.zip"
+    assert release(first, project) == [f"the student kit is in {first}"]
+    release(again, project)
+    assert first.read_bytes() == again.read_bytes()
+    with zipfile.ZipFile(first) as archive:
+        assert {name: archive.read(f"kit/{name}") for name in kit_files(project)} == kit_files(project)
+        assert len(archive.namelist()) == len(kit_files(project))
+
+
+def test_an_archive_takes_no_place_of_a_folder(project, tmp_path):
+    (tmp_path / "kit.zip").mkdir()
+    with pytest.raises(FolderError, match=r"kit\.zip is a folder; name a file"):
+        release(tmp_path / "kit.zip", project)
 
 
 def test_the_real_kit_works_after_a_move(tmp_path):

@@ -1,0 +1,179 @@
+"""What in a submission's source a person should look at: whatever uses more than a lesson gives.
+
+A static look at names, for people: it changes no score, and who hides a name from it is not found. It reads tokens, not a
+syntax tree, since a tree can be built so deep that it ends the process that builds it.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import tokenize
+from collections.abc import Iterator
+from functools import cache, lru_cache
+from typing import Any
+
+from graders import ROOT
+
+MOST = 200_000  # characters that are looked at; a lesson has a third of that
+MOST_TOLD = 20
+_TIMES = 10  # that reading goes on behind a line that is no Python
+_LONG = 300  # characters of a name or a string that can be of interest
+_KIT = "exercises.kit"
+_ALWAYS_GIVEN = {"exercises", _KIT, "exercises.kit.examples"}  # `check` and `hint` of every notebook
+_INSIDE = re.compile(r"(?:exercises\.kit|graders|solutions)(?:\.\w+)+")
+_FILES = re.compile(r"(?:^|[/\\])(?:graders|solutions)[/\\]|^/proc\b")
+_MACHINERY = re.compile(
+    r"sys\.(?:_getframe|_current_frames|modules|meta_path|path_hooks|settrace|setprofile|addaudithook)\b"
+    r"|inspect\.(?:stack|currentframe|getouterframes)\b|gc\.get_(?:objects|referrers|referents)\b"
+    r"|os\.(?:fork|forkpty|kill|killpg|_exit|system|exec\w+|spawn\w+|ptrace)\b|(?:ctypes|_ctypes|socket|subprocess)\b"
+)
+_PATCHED = ("torch", "transformers", "optimum", "builtins", "exercises", "numpy", "json", "safetensors")
+_SETTINGS = ("torch.backends", "torch.set_")  # meant to be assigned to
+
+
+def suspicious(source: str, lesson: str | None = None) -> list[str]:
+    """Return in a sentence each what a person should look at in a submission's Python text, in order of their lines.
+
+    lesson: whose given helpers are meant; without it, those of all lessons.
+    """
+    return in_cells([{"source": source, "line": 1, "number": 1}], lesson)
+
+
+def in_cells(cells: list[dict[str, Any]], lesson: str | None = None) -> list[str]:
+    """Return the same of the cells of a submission (`wire.schema.CELL`); of a notebook each sentence names the cell."""
+    places = [
+        f"line {cell['line'] + offset}" if cell["line"] > 1 or len(cells) == 1 else f"cell {cell['number']}"
+        for cell in cells
+        for offset in range(cell["source"].count("\n") + 1)
+    ]
+    source = "\n".join(cell["source"] for cell in cells)
+    found = _found(source[:MOST], lesson)
+    sentences = [f"{places[min(line, len(places)) - 1]}: {sentence}" for sentence, line in found.items()]
+    if len(source) > MOST:
+        sentences.append(f"only its first {MOST} characters were looked at")
+    return sentences[:MOST_TOLD] + ["and more"] * (len(sentences) > MOST_TOLD)
+
+
+def _found(source: str, lesson: str | None) -> dict[str, int]:
+    """Return each sentence with the first line that it is true of."""
+    found: dict[str, int] = {}
+    aliases: dict[str, str] = {}
+    for line, words, told in _statements(source):
+        names = _imported(words, aliases) or _used(words, aliases)
+        names += [text for text in told if len(text) < _LONG and _INSIDE.fullmatch(text)]
+        sentences = [sentence for name in names for sentence in _said_of(name, lesson)]
+        patched = _assigned_to(words, aliases)
+        sentences += [f"replaces {patched}"] * bool(patched)
+        sentences += [f"names the path {text[:60]!r}" for text in told if len(text) < _LONG and _FILES.search(text)]
+        for sentence in sentences:
+            found.setdefault(sentence, max(line, 1))
+    return found
+
+
+def _said_of(name: str, lesson: str | None) -> Iterator[str]:
+    if name.partition(".")[0] in ("graders", "solutions"):
+        yield f"uses {name}, which belongs to the graders"
+    elif name.startswith(_KIT) and not _is_given(name, lesson):
+        yield f"uses {name}, which the lesson does not give"
+    elif _MACHINERY.match(name):
+        yield f"uses {name}, which an exercise does not need"
+
+
+@lru_cache(10_000)
+def _is_given(name: str, lesson: str | None) -> bool:
+    """Whether a dotted name is in a module of the kit that a lesson imports, or is itself what its text imports."""
+    given, parts = _given(lesson), name.split(".")
+    if name in given:
+        return True
+    for count in range(len(parts), 1, -1):
+        path = ROOT.joinpath(*parts[:count])
+        if path.is_dir() or path.with_suffix(".py").is_file():
+            module = ".".join(parts[:count])
+            return module in _ALWAYS_GIVEN or module in given
+    return True
+
+
+@cache
+def _given(lesson: str | None) -> set[str]:
+    """Return what the texts of lessons import of the kit, in code, in comments and in examples."""
+    names: set[str] = set()
+    for path in sorted((ROOT / "exercises").glob(f"{lesson or 'l?_*'}.py")):
+        for line in path.read_text(encoding="utf-8").split("\n"):
+            words = re.findall(r"[\w.]+", re.sub(r"^[\s#>.]+", "", line))
+            names.update(_imported(words, {}))
+    return {name for name in names if name.startswith(_KIT)}
+
+
+def _statements(source: str) -> Iterator[tuple[int, list[str], list[str]]]:
+    """Yield each line of code: its number, its names (dotted ones joined) and signs, and its strings."""
+    lines = [f"{line}\n" for line in source.split("\n")]
+    at = 0
+    for _ in range(_TIMES):
+        words: list[str] = []
+        told: list[str] = []
+        last = 0
+        try:
+            for token in tokenize.generate_tokens(io.StringIO("".join(lines[at:])).readline):
+                last = token.start[0]
+                if token.type == tokenize.STRING:
+                    told.append(token.string.strip("rbufRBUF").strip("\"'"))
+                elif token.type in (tokenize.NEWLINE, tokenize.ENDMARKER) or token.string == ";":
+                    yield at + last, words, told
+                    words, told = [], []
+                elif token.type in (tokenize.NAME, tokenize.OP):
+                    if words and _continues(words[-1], token.string):
+                        words[-1] += token.string
+                    else:
+                        words.append(token.string)
+            return
+        except (tokenize.TokenError, SyntaxError):
+            yield at + last, words, told
+            at += max(last, 1)
+        if at >= len(lines):
+            return
+
+
+def _continues(name: str, token: str) -> bool:
+    """Whether a token belongs to the dotted name before it."""
+    dot, named = name.endswith("."), name[-1].isalnum() or name[-1] == "_"
+    return len(name) < _LONG and (token.isidentifier() if dot else token == "." and named)
+
+
+def _imported(words: list[str], aliases: dict[str, str]) -> list[str]:
+    """Return what an import statement imports, and note under which names; [] for other statements."""
+    words = [word for word in words if word not in ("(", ")", ",")]
+    if words[:1] == ["from"] and "import" in words[2:3]:
+        home, rest = words[1] + ".", words[3:]
+    elif words[:1] == ["import"]:
+        home, rest = "", words[1:]
+    else:
+        return []
+    names = []
+    for place, word in enumerate(rest):
+        if word == "as" or rest[place - 1 : place] == ["as"]:
+            continue
+        names.append(f"{home}{word}")
+        renamed = rest[place + 1 : place + 2] == ["as"]
+        alias = "".join(rest[place + 2 : place + 3]) if renamed else word.partition(".")[0]
+        aliases[alias] = names[-1] if home or renamed else alias
+    return names
+
+
+def _used(words: list[str], aliases: dict[str, str]) -> list[str]:
+    return [name for word in words if (name := _resolved(word, aliases))]
+
+
+def _resolved(word: str, aliases: dict[str, str]) -> str:
+    """Return a dotted name with what its first part was imported as, "" if that is no import."""
+    first, dot, rest = word.partition(".")
+    return aliases[first] + dot + rest if first in aliases else ""
+
+
+def _assigned_to(words: list[str], aliases: dict[str, str]) -> str:
+    """Return the name in a library that a statement assigns to, "" if it does not."""
+    if len(words) > 2 and words[1] == "=" and "." in words[0]:
+        name = _resolved(words[0], aliases)
+        if name.partition(".")[0] in _PATCHED and not name.startswith(_SETTINGS):
+            return name
+    return ""

@@ -1,0 +1,73 @@
+"""What a person should look at in a submission is named; what lessons give, and what people write, is not."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from graders import ROOT, lessons
+from graders.report.suspicion import MOST_TOLD, suspicious
+
+CODE_OF_PEOPLE = """
+%matplotlib inline
+!pip list
+import torch as t
+from exercises.kit import toys, toy_behaviours
+from exercises.kit.examples import check
+solutions = graders = 3
+t.backends.cudnn.deterministic = True
+toys.mlp().forward = None
+print(solutions.real, "see solutions", toys.mlp([1, 2]), '''
+from graders import judge''')  # from graders import judge
+"""
+
+
+@pytest.mark.parametrize("folder", ["solutions", "exercises"])
+@pytest.mark.parametrize("lesson", lessons.names())
+def test_lessons_themselves_are_not_suspicious(folder: str, lesson: str) -> None:
+    assert suspicious((ROOT / folder / f"{lesson}.py").read_text(encoding="utf-8"), lesson) == []
+
+
+def test_what_people_write_is_not() -> None:
+    assert suspicious(CODE_OF_PEOPLE) == []
+
+
+@pytest.mark.parametrize(
+    ("source", "told"),
+    [
+        ("from exercises.kit.toys.quantized_models import cast as c", "uses exercises.kit.toys.quantized_models.cast"),
+        ("from exercises.kit import toys\n!ls\ntoys.quantized_models.with_quanto(1)", "quantized_models.with_quanto"),
+        ("import exercises.kit.probes.l3 as p\np._default()", "exercises.kit.probes.l3._default"),
+        ("from exercises.kit import (\n    models,\n    checking,\n)", "exercises.kit.checking"),
+        ("import importlib\nimportlib.import_module('graders.lessons')", "graders.lessons, which belongs"),
+        ("import sys as s\nx = 1; s._getframe(2)", "sys._getframe"),
+        ("import torch\ntorch.Tensor.__eq__ = lambda *a: True", "replaces torch.Tensor.__eq__"),
+        ("open('../solutions/l2_data_types.py')", "names the path"),
+        ("x = '''\nimport gc\ngc.get_objects()", "gc.get_objects"),
+    ],
+)
+def test_what_a_person_should_look_at_is_named(source: str, told: str) -> None:
+    (*_, last) = suspicious(source)
+    assert told in last
+    assert last.startswith("line ")
+
+
+def test_a_helper_of_another_lesson_is_named() -> None:
+    source = "from exercises.kit import groups\ngroups.symmetric(1, 2, 3)"
+    assert suspicious(source, "l7_quantization_methods") == []
+    assert "exercises.kit.groups" in suspicious(source, "l5_quantization_in_depth")[0]
+
+
+@pytest.mark.parametrize("part", ["'''\n'", "a.", "(", "import ", "\\\n", "sys.modules\n", "\0", "\t\n "])
+def test_whatever_stands_there_is_looked_at_in_short_time(part: str) -> None:
+    begun = time.process_time()
+    told = suspicious("import sys\n" + part * 400_000)
+    assert len(told) <= MOST_TOLD + 1
+    assert time.process_time() - begun < 10
+
+
+def test_outside_cases_are_not_suspicious() -> None:
+    for path in Path(ROOT / "graders/trust/outside").rglob("*.txt"):
+        assert suspicious(path.read_text(encoding="utf-8")) == [], path.name
