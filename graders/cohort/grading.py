@@ -139,6 +139,7 @@ class _Run:
                 if kept is None or not self._scheme.covers(
                     kept, lessons.exercises(kept["lesson"]) if kept["lesson"] else []
                 ):
+                    one.only = tuple(sorted(self._scheme.only))
                     yield index, one
                     continue
                 told = self._scheme.applied(verdicts.renewed(kept, one))

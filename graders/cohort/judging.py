@@ -5,6 +5,7 @@ Loaded by the processes that judge; what is heavy is imported when the first sub
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 from graders import lessons
@@ -13,6 +14,7 @@ from graders.cohort.choosing import lesson_of
 from graders.cohort.submissions import File, Submission
 from graders.collecting.endings import NOT_STARTED
 from graders.collecting.processes import Zygote
+from graders.judge import kept
 from graders.report import suspicion
 
 if TYPE_CHECKING:
@@ -21,10 +23,17 @@ if TYPE_CHECKING:
 
 
 class Bench:
-    """The judges of one seed and the zygotes that they share, each made at its first use."""
+    """The judges of one seed and the zygotes that they share, each made at its first use.
+
+    What the judges record is kept in this user's cache, where workers cannot read it.
+    """
 
     def __init__(self, seed: str, hidden: tuple[str, ...] = ()) -> None:
-        self.seed, self.hidden = seed, hidden
+        self.seed = seed
+        self._recordings = kept.default_folder()
+        with contextlib.suppress(OSError):  # workers are kept from a folder that is there when they start
+            self._recordings.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.hidden = (*hidden, str(self._recordings))
         self._judges: dict[str, Judge] = {}
         self._zygotes: dict[tuple[str, ...], Zygote] = {}
 
@@ -38,8 +47,11 @@ class Bench:
 
         if lesson not in self._judges:
             zygote = self.zygote(lessons.libraries(lesson))
+            zygote.begin()
+            loaded = lessons.load(lesson)  # while the zygote loads the same libraries
             zygote.warm()
-            self._judges[lesson] = Judge(lessons.load(lesson), self.seed, zygote)
+            earlier = kept.Kept(self._recordings, lesson, self.seed, verdicts.environment(zygote.tier, self.seed))
+            self._judges[lesson] = Judge(loaded, self.seed, zygote, earlier)
         return self._judges[lesson]
 
     def grade(self, found: Submission) -> dict[str, Any]:
@@ -47,6 +59,9 @@ class Bench:
         zygote = next(iter(self._zygotes.values()), None) or self.zygote(
             lessons.libraries(found.lesson or lessons.LIGHT[0])
         )
+        if found.lesson and not found.problem:
+            zygote.begin()
+            lessons.load(found.lesson)  # while the zygote loads the same libraries
         read = [] if found.problem else [_read(zygote, found, file) for file in found.files]
         readable = [one for one in read if one[1] is None and one[0] is not None]
         if not readable:
@@ -56,7 +71,7 @@ class Bench:
         lesson = readable[0][0]
         assert lesson is not None
         judge = self.judge(lesson)
-        exercises = _better([judge.judge(told["lessons"][lesson]) for _, _, told in readable])
+        exercises = _better([judge.judge(told["lessons"][lesson], found.only) for _, _, told in readable])
         made_with = verdicts.environment(judge.zygote.tier, self.seed)
         made = verdicts.record(found, lesson, made_with, exercises)
         cells = [cell for _, _, told in readable for cell in told["lessons"][lesson]["cells"]]

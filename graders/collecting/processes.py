@@ -135,13 +135,17 @@ class Zygote:
         self._process: subprocess.Popen | None = None
         self._control: socket.socket | None = None
         self._scratch = ""
+        self._ready = False
 
     @property
     def pid(self) -> int:
         """The number of the zygote's process, 0 before it runs."""
         return self._process.pid if self._process else 0
 
-    def _start(self) -> None:
+    def begin(self) -> None:
+        """Start the zygote's process without waiting until it is ready, if it does not run."""
+        if self._process is not None and self._process.poll() is None:
+            return
         self.close()
         if wrong := tiers.wrong_setting():
             raise Problem(wrong)
@@ -171,7 +175,17 @@ class Zygote:
         there.close()
         self._control = here
         here.settimeout(START_SECONDS)
-        self.tier = tiers.of_rank(*struct.unpack("<b", frames.read_exactly(here, 1)))
+
+    def _start(self) -> None:
+        """Start the zygote's process, and wait until it says what it is."""
+        self.begin()
+        assert self._control is not None
+        try:
+            self.tier = tiers.of_rank(*struct.unpack("<b", frames.read_exactly(self._control, 1)))
+        except BaseException:
+            self.close()
+            raise
+        self._ready = True
         if not tiers.enough(self.tier):
             self.close()
             raise Problem(
@@ -195,7 +209,7 @@ class Zygote:
 
     def warm(self) -> None:
         """Start the zygote now, so that the first submission does not wait for it."""
-        if self._process is None or self._process.poll() is not None:
+        if not self._ready or self._process is None or self._process.poll() is not None:
             self._start()
         while len(self._spares) < SPARES:
             self._order()
@@ -262,7 +276,7 @@ class Zygote:
         for spare in [*self._spares, *filter(None, [self._reader])]:
             spare.kill()
         self._spares.clear()
-        self._reader = None
+        self._reader, self._ready = None, False
         if self._control is not None:
             self._control.close()
             self._control = None

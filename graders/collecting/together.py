@@ -12,7 +12,7 @@ from collections import deque
 from multiprocessing.connection import wait
 from typing import Any
 
-from graders.collecting.attempt import MAX_ANSWERS, Asked, Submission
+from graders.collecting.attempt import Asked, Submission
 from graders.collecting.deadlines import Deadline
 from graders.collecting.endings import WorkerEnded
 from graders.collecting.processes import Worker, Zygote
@@ -52,7 +52,7 @@ class _Run:
         """Read one frame. Raises WorkerEnded, also when the time is up or the answers are too large."""
         frame = self.worker.receive(self.deadline)
         self.size += len(frame)
-        if self.size > MAX_ANSWERS:
+        if self.size > self.asked.likely:
             raise WorkerEnded("memory", "its answers are too large")
         self.frames.append(frame)
 

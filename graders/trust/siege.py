@@ -19,6 +19,7 @@ from typing import Any
 import nbformat
 
 from graders import ROOT, lessons
+from graders.cohort import judges
 from graders.cohort.judging import Bench
 from graders.cohort.submissions import Submission
 from graders.collecting import processes
@@ -27,6 +28,7 @@ from graders.wire import tiers
 
 SEED = "siege"
 SHORT = {"CALL_SECONDS": 3.0, "EXERCISE_SECONDS": 5.0}
+MOST_MEMORY = 1.2  # times what an honest submission takes
 AT_ONCE = 2
 _LEFT_BEHIND = "attacked"
 
@@ -139,6 +141,12 @@ def siege(
             each(attack.name)
     problems = [f"attack {row['name']} ({row['sentence']}): {row['wrong']}" for row in rows if row["wrong"]]
     problems += [f"the attacks left something behind: {what}" for what in _left_behind(sorted(scratch))]
+    if honestly:
+        problems += [
+            f"attack {row['name']} ({row['sentence']}): it took {row['memory'] / honestly:.2f} times the memory of an honest one"
+            for row in rows
+            if row["memory"] > MOST_MEMORY * honestly
+        ]
     worst = {
         "seconds": max((row["seconds"] for row in rows if row["kind"] in ("in_one", "beside")), default=0.0),
         "memory": round(max((row["memory"] for row in rows), default=0) / max(honestly, 1), 2),
@@ -168,7 +176,8 @@ def _judge(lesson: str, text: str, notebook: bool) -> tuple[dict[str, Any], floa
     with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
     name, data = (f"{lesson}.ipynb", as_notebook(text)) if notebook else (f"{lesson}.py", text.encode())
-    verdict = _bench.grade(Submission("attack", lesson, name, data))
+    told = judges.guarded(lambda: _bench.grade(Submission("attack", lesson, name, data)))
+    verdict = told.verdict or {"status": "could not grade", "reason": told.fault or told.problem}
     seconds = round(time.monotonic() - begun, 2)
     return verdict, seconds, [zygote._scratch for zygote in _bench._zygotes.values()], _peak_of_memory()
 

@@ -259,13 +259,33 @@ class Decoder:
         )
 
 
-def decode(data: bytes) -> Any:
+class _Told(Decoder):
+    """Leaves recipes as they are named."""
+
+    def _make(self, kind: str, node: dict) -> Any:
+        if kind == "recipe":
+            return Recipe(node["name"], tuple(self.decode(node["args"])), self.decode(node["kwargs"]))
+        return super()._make(kind, node)
+
+
+def called(call: bytes) -> str:
+    """Return the name of the function that a call encoded here is for."""
+    (length,) = struct.unpack_from("<I", call)
+    return _loads(call[4 : 4 + length])["of"][0]
+
+
+def arguments(call: bytes) -> list[Any]:
+    """Return a call encoded here as it was made: name, probe, arguments, those by name; recipes are not cooked."""
+    return decode(call, _Told)
+
+
+def decode(data: bytes, decoder: type[Decoder] = Decoder) -> Any:
     """Rebuild a value from bytes that `encode` made. Raises Unreadable for anything that is not well formed."""
     try:
         (length,) = struct.unpack_from("<I", data)
         node = _loads(data[4 : 4 + length])
         body = data[4 + length :]
-        return Decoder(_load(body) if body else {}).decode(node)
+        return decoder(_load(body) if body else {}).decode(node)
     except Unreadable:
         raise
     except Exception as error:

@@ -83,3 +83,20 @@ def test_the_process_that_writes_loads_nothing_that_decides() -> None:
     )
     ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == "[]"
+
+
+def test_only_what_is_asked_for_is_judged_and_its_verdict_is_the_same() -> None:
+    solution = (ROOT / "solutions" / f"{LESSON}.py").read_text(encoding="utf-8")
+    wrong = "\n# %%\ndef integer_range(dtype):\n    return 0, 1\n\n\n# %%\ndef range_from_bits(bits, signed=True):\n"
+    wrong += "    return integer_range(torch.int8)\n"
+    data = (solution + wrong).encode()
+    todo = [(0, Submission("a", LESSON, "a.py", data)), (1, Submission("a", LESSON, "a.py", data))]
+    todo[1][1].only = ("range_from_bits", "spacing")
+    found = {index: told.verdict or {} for index, _, told in judges.judged(iter(todo), "seed", (), 1)}
+    told = [
+        {each["name"]: each | {"seconds": 0} for each in found[index]["exercises"] if each["name"] in todo[1][1].only}
+        for index in (0, 1)
+    ]
+    assert told[0] == told[1]
+    assert told[1]["range_from_bits"]["message"].startswith("rests on integer_range, which is not right yet")
+    assert [each["name"] for each in found[1]["exercises"]] == list(told[1])
