@@ -1,4 +1,4 @@
-"""The command line: `python -m graders derive | release | course | grade | trust | bench | selfcheck`."""
+"""The command line: `python -m graders COMMAND`, the commands in the order of an instructor's day."""
 
 from __future__ import annotations
 
@@ -14,12 +14,10 @@ _EXTRA = "it comes with the extra [graders]: pip install -c requirements.lock -e
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m graders", description="Derive, hand out, grade and check the exercises."
+        prog="python -m graders",
+        description="Hand out, grade and explain the exercises; then what maintainers need: derive, trust, bench, selfcheck.",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-
-    derive = commands.add_parser("derive", help="regenerate exercises/ from solutions/")
-    derive.add_argument("--check", action="store_true", help="change nothing; exit 1 if something is out of date")
 
     release = commands.add_parser("release", help="write the student kit, without solutions or graders")
     release.add_argument("directory", type=Path, metavar="DIR")
@@ -43,6 +41,18 @@ def _parser() -> argparse.ArgumentParser:
     )
     grade.add_argument("--points", type=Path, metavar="FILE.csv", help="other points: lines EXERCISE,POINTS")
     grade.add_argument("--roster", type=Path, metavar="FILE.csv", help="the class list: id, name, email, section, ...")
+    grade.add_argument(
+        "--due",
+        action="append",
+        default=[],
+        metavar="[LESSON=]WHEN",
+        help="when it was due: 2026-03-31, or '2026-03-31 18:00'; the roster's columns due and extension come first",
+    )
+    grade.add_argument(
+        "--late-penalty",
+        metavar="PERCENT[:MAX]",
+        help="percent of the score for each day late, at most MAX (default: none)",
+    )
     spread = grade.add_mutually_exclusive_group()
     spread.add_argument(
         "--workers", type=_positive, default=1, metavar="N", help="judge on N processes of this machine"
@@ -58,6 +68,38 @@ def _parser() -> argparse.ArgumentParser:
     grade.add_argument(
         "--pseudonyms", action="store_true", help="no names in the leaderboard of lesson 8, but model 1, model 2, ..."
     )
+
+    explain = commands.add_parser(
+        "explain", help="why an exercise lost points: the failing hidden input as a call to paste"
+    )
+    explain.add_argument("directory", type=Path, metavar="DIR")
+    explain.add_argument("student", metavar="STUDENT")
+    explain.add_argument("exercise", metavar="EXERCISE")
+    explain.add_argument(
+        "--from", dest="places", type=Path, nargs="+", default=[], metavar="PATH", help="where the submissions lie now"
+    )
+
+    views = commands.add_parser(
+        "views", help="write JUnit, Gradescope, Classroom 50, Canvas and Moodle files of verdicts"
+    )
+    views.add_argument("directory", type=Path, metavar="DIR")
+    views.add_argument("--roster", type=Path, metavar="FILE.csv", help="the class list, for Canvas and Moodle")
+
+    forget = commands.add_parser("forget", help="take a student's data out of every file in DIR")
+    forget.add_argument("directory", type=Path, metavar="DIR")
+    forget.add_argument("student", metavar="STUDENT")
+
+    autograder = commands.add_parser("gradescope", help="write an autograder for Gradescope: DIR/autograder.zip")
+    autograder.add_argument("directory", type=Path, metavar="DIR")
+
+    derive = commands.add_parser("derive", help="regenerate exercises/ from solutions/")
+    derive.add_argument("--check", action="store_true", help="change nothing; exit 1 if something is out of date")
+
+    sample = commands.add_parser("sample", help="write a class that does not exist, to try grade and its report on")
+    sample.add_argument("directory", type=Path, metavar="DIR")
+    sample.add_argument("--students", type=_positive, default=120, metavar="N", help="how many (default: 120)")
+    sample.add_argument("--lessons", nargs="+", default=["l2_data_types"], metavar="LESSON", help="default: lesson 2")
+    sample.add_argument("--seed", default="sample", metavar="TEXT", help="another seed is another class")
 
     trust = commands.add_parser("trust", help="measure how good the graders are")
     trust.add_argument("lessons", nargs="*", metavar="LESSON")
@@ -112,7 +154,15 @@ def _grade(given: argparse.Namespace) -> int:
         refuse_below(given.require_tier)
     try:
         with Screen() as screen:
-            options = grading.Options(given.layout, given.pattern, given.roster, tuple(given.only), given.points)
+            options = grading.Options(
+                given.layout,
+                given.pattern,
+                given.roster,
+                tuple(given.only),
+                given.points,
+                tuple(given.due),
+                given.late_penalty,
+            )
             verdicts = grading.grade(
                 given.paths,
                 given.output,
@@ -122,6 +172,7 @@ def _grade(given: argparse.Namespace) -> int:
                 screen.each,
                 options,
                 screen.gathered,
+                screen.note,
             )
         write_csv(verdicts, given.output / "grades.csv")
         leaderboard.write(verdicts, given.output, given.pseudonyms)
@@ -152,6 +203,27 @@ def main(arguments: list[str] | None = None) -> int:
             from graders.for_nbgrader.course import course
 
             print(*course(given.directory), sep="\n")
+        elif given.command == "explain":
+            from graders.followup.explain import explain
+
+            for text in explain(given.directory, given.student, given.exercise, given.places):
+                print(text, end="\n\n", flush=True)
+        elif given.command == "views":
+            from graders.followup import views
+
+            print(*views.write(given.directory, given.roster), sep="\n")
+        elif given.command == "forget":
+            from graders.followup.forget import forget
+
+            print(*forget(given.directory, given.student), sep="\n")
+        elif given.command == "gradescope":
+            from graders.followup.autograder import autograder
+
+            print(*autograder(given.directory), sep="\n")
+        elif given.command == "sample":
+            from graders.bench import samples
+
+            print(samples.sample(given.directory, given.students, given.lessons, given.seed))
         elif given.command == "trust":
             from graders.trust.measure import trust
 

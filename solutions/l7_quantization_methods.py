@@ -51,6 +51,13 @@ unpack_in_torch()  # quanto would compile C++ at the first use of 4-bit weights
 
 
 # %% tags=["core"]
+# hint 1: If one batch has 3 label tokens and another 300, what does a mean over batches say? And which position's
+#   logits speak about the label at t?
+# hint 2: `nn.functional.cross_entropy` with `reduction`, on the positions that count only. `model.modules()` each
+#   have `training`; `try` with `finally` runs in every case, also after Ctrl-C.
+# hint 3: Note every module's mode, call eval. Without gradients: for each batch drop the last logits and the first
+#   labels unless the model is an encoder-decoder, keep labels that are not -100, add the summed losses in float64
+#   and their number. Put the modes back in `finally`. No tokens: ValueError; else exp of the quotient.
 def perplexity(model: nn.Module, batches: list[dict]) -> float:
     """Return exp(total negative log-likelihood / number of label tokens) of a language model on the batches.
 
@@ -143,6 +150,12 @@ def perplexity(model: nn.Module, batches: list[dict]) -> float:
 
 
 # %% tags=["core"]
+# hint 1: The weight is (out, in). Along which axis do you look for the largest magnitude if there is to be one
+#   number for each input?
+# hint 2: `Tensor.abs`, `amax(dim=...)`, and `clamp(min=...)`, which raises what is too small and leaves the rest
+#   alone.
+# hint 3: Both ranges, each raised to 1e-5 where smaller; the quotient of a to the power alpha and w to the power 1
+#   - alpha; raised to 1e-5 as well.
 def smooth_scales(activation_max: Tensor, weight: Tensor, alpha: float = 0.5) -> Tensor:
     """Return SmoothQuant's divisors of the input channels: s_j = a_j^alpha / w_j^(1 - alpha), float32 of shape (in,).
 
@@ -163,6 +176,12 @@ def smooth_scales(activation_max: Tensor, weight: Tensor, alpha: float = 0.5) ->
 
 
 # %% tags=["core"]
+# hint 1: If x is divided by s channel by channel, what has to happen to which columns of the weight so that the
+#   product stays?
+# hint 2: `copy.deepcopy` gives a new layer with its bias or without. `torch.no_grad()` lets you write into its
+#   weight. Multiplying a matrix by a vector goes along the last axis.
+# hint 3: a from the largest magnitudes over the tokens; s from `smooth_scales`; a copy of the layer whose weight is
+#   multiplied by s; both returned.
 def smooth(linear: nn.Linear, inputs: Tensor, alpha: float = 0.5) -> tuple[nn.Linear, Tensor]:
     """Return a new layer and s of `smooth_scales`, so that new(x / s) equals linear(x).
 
@@ -257,6 +276,10 @@ def smooth(linear: nn.Linear, inputs: Tensor, alpha: float = 0.5) -> tuple[nn.Li
 
 
 # %% tags=["core"]
+# hint 1: What is the matrix of 2, and how does one make the matrix of 4 out of four copies of it?
+# hint 2: `torch.cat` along dim 0 and dim 1 (or `torch.kron`), in a loop until there are n rows.
+# hint 3: Begin with a single 1; as long as there are fewer than n rows, set two copies side by side, and below them
+#   a copy and a negated copy; at the end divide by the root of n.
 def hadamard(n: int) -> Tensor:
     """Return Sylvester's Hadamard matrix of n rows, its entries ±1/√n, so that H Hᵀ = I; float32.
 
@@ -286,6 +309,13 @@ def hadamard(n: int) -> Tensor:
 
 
 # %% tags=["core"]
+# hint 1: In the first stage 0 and 1 are partners, 2 and 3, and so on. Who are the partners in the second stage, and
+#   where do sum and difference go?
+# hint 2: `reshape` to (..., 2, distance) puts partners one above the other, `unbind` takes them apart,
+#   `torch.stack` puts two tensors back in the same places.
+# hint 3: For distances 1, 2, 4, ... below n: view the values as pairs of runs of that length; stack the sum of both
+#   runs and their difference where the runs were. In the end the old shape, over the root of n. Write into x
+#   nowhere.
 def fast_hadamard(x: Tensor) -> Tensor:
     """Return x H for Sylvester's H of the last axis' length, a power of two, in n log n steps by butterflies.
 
@@ -307,6 +337,10 @@ def fast_hadamard(x: Tensor) -> Tensor:
 
 
 # %% tags=["core"]
+# hint 1: x H times what gives x Wᵀ, if H Hᵀ = I?
+# hint 2: `copy.deepcopy`, `hadamard`, `.to(dtype)`, and `copy_` within `torch.no_grad()`.
+# hint 3: A copy of the layer whose weight is the old one times H of in_features, H cast to the layer's dtype.
+#   `hadamard` refuses the other sizes itself.
 def rotate(linear: nn.Linear) -> nn.Linear:
     """Return a new layer with weight W H, so that new(fast_hadamard(x)) equals linear(x).
 
@@ -367,6 +401,11 @@ def rotate(linear: nn.Linear) -> nn.Linear:
 
 
 # %% tags=["core"]
+# hint 1: Do batches count alike here, or tokens? And what becomes of 300 · 300 in float16?
+# hint 2: `reshape(-1, batch.shape[-1])` makes a list of tokens of any batch; `.double()` before the product;
+#   `torch.cat`.
+# hint 3: All tokens of all batches below each other in float64, those of empty batches left out; if there are none,
+#   ValueError; the transpose times the matrix, over the number of rows.
 def input_hessian(batches: list[Tensor]) -> Tensor:
     """Return the sum of xᵀ x over all tokens of all batches, divided by the number of tokens: float64 (in, in).
 
@@ -395,6 +434,13 @@ def input_hessian(batches: list[Tensor]) -> Tensor:
 
 
 # %% tags=["core"]
+# hint 1: Once a column is rounded, its error is known. Which columns can still make up for it, and which matrix
+#   says how far each has to move?
+# hint 2: `torch.linalg.inv`, then `torch.linalg.cholesky(..., upper=True)`. `h.diagonal()` is a view: you can write
+#   and add through it. Slices like `[:, i:i + 1]` keep a column a column.
+# hint 3: Copies in float64; scales of the rows; dead inputs; damping. Then for each column: codes, the error over
+#   the factor's diagonal number, and from columns i to the last that error times the factor's row i is taken.
+#   Beware of a division by 0 for a row of zeros.
 def gptq_quantize_layer(weight: Tensor, hessian: Tensor, bits: int, damp: float = 0.01) -> tuple[Tensor, Tensor]:
     """Quantize a weight with GPTQ: int8 codes of its shape, and a float64 scale for each row, of shape (rows, 1).
 
@@ -473,6 +519,10 @@ def gptq_quantize_layer(weight: Tensor, hessian: Tensor, bits: int, damp: float 
 
 
 # %% tags=["core"]
+# hint 1: `groups.affine` makes groups along rows. For which of the two do the neighbours stand in a column?
+# hint 2: `Tensor.T` before, and again after.
+# hint 3: Keys turned, rounded in groups, turned back; values rounded in groups as they are. The errors come from
+#   `groups.affine` by itself.
 def quantize_kv(keys: Tensor, values: Tensor, bits: int = 2, group_size: int = 32) -> tuple[Tensor, Tensor]:
     """Return keys and values as they come back from a cache of few bits, float32 of the same shapes.
 
@@ -530,6 +580,11 @@ def quantize_kv(keys: Tensor, values: Tensor, bits: int = 2, group_size: int = 3
 
 
 # %% tags=["core"]
+# hint 1: If one model is used for all layers, what does the second layer's score contain besides its own loss?
+# hint 2: `quanto.quantize(model, weights=..., include=name)`, `quanto.freeze`, and `named_modules()` with
+#   `isinstance(module, nn.Linear)`.
+# hint 3: Build one model, note its layers' names and its score. For each name: build, quantize this layer alone,
+#   freeze, evaluate; the first score less this one goes under the name.
 def layer_sensitivity(
     build: Callable[[], nn.Module], evaluate: Callable[[nn.Module], float], weights: str | quanto.qtype = "qint4"
 ) -> dict[str, float]:
@@ -582,6 +637,12 @@ def layer_sensitivity(
 
 
 # %% tags=["practice"]
+# hint 1: Two ranges r1 and r2 are to become equal, while their product stays. What do both become, and what is the
+#   factor?
+# hint 2: `amax` over rows of one weight and columns of the other, `torch.where` for ranges of 0, `unsqueeze(1)` to
+#   divide row by row.
+# hint 3: Copies of both layers; the two ranges; s, 1 where either is 0; the first one's weight rows and its bias
+#   (if any) over s; the second one's columns times s.
 def equalize(first: nn.Linear, second: nn.Linear) -> tuple[nn.Linear, nn.Linear]:
     """Return new layers with equal ranges, so that new_second(relu(new_first(x))) equals second(relu(first(x))).
 
@@ -642,6 +703,12 @@ def equalize(first: nn.Linear, second: nn.Linear) -> tuple[nn.Linear, nn.Linear]
 
 
 # %% tags=["practice"]
+# hint 1: What is compared: the error of the weight, or of what comes out of the layer for these inputs?
+# hint 2: `groups.symmetric`, `abs().mean(dim=0)`, `clamp(min=...)`, `max` and `min` of the candidate, a sum of
+#   squares as a Python float.
+# hint 3: The mean magnitudes, at least 1e-4. For i from 0 to grid - 1 make s, normalise it by the root of its
+#   largest times its smallest; compute the layer with rounded weight · s on inputs / s; keep the s whose output
+#   differs least from the float layer's.
 def awq_scales(weight: Tensor, inputs: Tensor, bits: int = 4, group_size: int = 16, grid: int = 20) -> Tensor:
     """Return AWQ's factors of the weight's columns, float32 (in,): of the candidates, the one of least output error.
 

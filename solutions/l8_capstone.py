@@ -42,6 +42,11 @@ unpack_in_torch()  # quanto would compile C++ at the first use of 4-bit weights
 
 
 # %% tags=["core"]
+# hint 1: For one token every weight is read once. How many bytes is that together with the cache, and how long does
+#   it take?
+# hint 2: Nothing but arithmetic; comparisons with 0 for the three arguments, of which one may be 0 itself.
+# hint 3: Refuse weights and bandwidth that are not above 0, and a negative cache; then bytes per second over bytes
+#   per token.
 def decode_bound(weight_bytes: float, cache_bytes: float, bandwidth: float) -> float:
     """Return the tokens per second that memory allows one sequence: bandwidth / (weights + cache), in bytes (per second).
 
@@ -79,6 +84,9 @@ def decode_bound(weight_bytes: float, cache_bytes: float, bandwidth: float) -> f
 
 
 # %% tags=["core"]
+# hint 1: One weight is read once and used for every sequence. When do its uses take as long as its reading?
+# hint 2: Nothing but arithmetic: set b / (8 · bandwidth) equal to 2 · batch / peak.
+# hint 3: Refuse what is not above 0; then solve that equation for the batch.
 def compute_bound_batch(peak_flops: float, bandwidth: float, bits_per_weight: float) -> float:
     """Return the batch at which a linear layer takes as long to compute as to read: peak · bits / (16 · bandwidth).
 
@@ -109,6 +117,12 @@ def compute_bound_batch(peak_flops: float, bandwidth: float, bits_per_weight: fl
 
 
 # %% tags=["core"]
+# hint 1: After three layers, two plans have the same total cost so far. Do you have to remember both?
+# hint 2: A dict from total cost to the fewest bytes, with the plan that has them; a new dict for each layer. There
+#   are at most 10 001 totals.
+# hint 3: Begin with cost 0 and no bytes. For each layer, extend every plan by every precision, drop what is over
+#   the budget, and keep the smallest of each total. In the end: nothing left is the ValueError; else the plan of
+#   the least total.
 def plan_mixed_precision(
     costs: dict[str, dict[str, int]], sizes: dict[str, dict[str, int]], budget_bytes: int
 ) -> dict[str, str]:
@@ -156,6 +170,11 @@ def plan_mixed_precision(
 
 
 # %% tags=["core"]
+# hint 1: `include="layers.1"` is a glob for quanto, and so is "layers.*". What does a name have to be before you
+#   hand it on?
+# hint 2: `named_modules()` and `isinstance`, `quanto.quantize(model, weights=..., include=...)`, `quanto.freeze`.
+# hint 3: Build once; collect the names of its Linears; check every name and precision, float32 too, before anything
+#   is changed; quantize each layer that is not float32; freeze.
 def apply_plan(build: Callable[[], nn.Module], plan: dict[str, str]) -> nn.Module:
     """Return a model from `build()`, called once, with each Linear in the precision that the plan gives it, frozen.
 
@@ -241,6 +260,13 @@ def apply_plan(build: Callable[[], nn.Module], plan: dict[str, str]) -> nn.Modul
 
 
 # %% tags=["core"]
+# hint 1: Where does the large channel come from, and what could be multiplied into the layers behind a norm so that
+#   the norm no longer makes it?
+# hint 2: `model.model.norm` with `lm_head`; `input_layernorm` with q_proj, k_proj and v_proj,
+#   `post_attention_layernorm` with gate_proj and up_proj. `quanto.Calibration`, `quanto.freeze`.
+# hint 3: For every norm: multiply the columns of all layers that read it by its weight, and set its weight to ones
+#   (or smooth, or rotate). Only then quantize weights and activations, run the batches within the calibration and
+#   without gradients, and freeze.
 def repair(build: Callable[[], nn.Module], evaluate: Callable[[nn.Module], float], batches: list[dict]) -> nn.Module:
     """Return the model of `build()` with int8 weights and int8 activations, calibrated and frozen, that still works.
 
@@ -311,6 +337,13 @@ def repair(build: Callable[[], nn.Module], evaluate: Callable[[nn.Module], float
 
 
 # %% tags=["core"]
+# hint 1: Which tensors has quanto not touched, and how many bytes do they still take? Print the state dict of a
+#   frozen model.
+# hint 2: `model.to(torch.bfloat16)` before `quanto.quantize`, `models.llama_bytes`, and this lesson's
+#   `plan_mixed_precision` and `apply_plan`.
+# hint 3: Make candidates, from all layers in one precision to plans that give the layers that mind least fewer
+#   bits, with everything else in 16 bits. Leave out what is over the budget, score the rest with `evaluate`, return
+#   the best.
 def smallest_model(
     build: Callable[[], nn.Module], evaluate: Callable[[nn.Module], float], budget_bytes: int
 ) -> nn.Module:
@@ -358,6 +391,11 @@ def smallest_model(
 
 
 # %% tags=["practice"]
+# hint 1: If rows come by ascending bytes, what must a row be to stand on the front?
+# hint 2: `sorted` with a key of two parts, of which one is negated; it leaves the list as it is, and keeps the
+#   order of equal rows.
+# hint 3: Sort by bytes, the better score first; go through and keep a row only if its score is above that of the
+#   last one kept.
 def pareto_front(rows: list[dict]) -> list[dict]:
     """Return the rows that no other row beats, whole, by ascending bytes.
 
@@ -393,6 +431,10 @@ def pareto_front(rows: list[dict]) -> list[dict]:
 
 
 # %% tags=["practice"]
+# hint 1: How many multiplications and additions has one number of the result, and how many numbers are read and
+#   written in all?
+# hint 2: Nothing but arithmetic.
+# hint 3: 2 m n k over the sum of three products: the elements of each matrix times its bytes per element.
 def arithmetic_intensity(m: int, n: int, k: int, bytes_a: float, bytes_b: float, bytes_out: float) -> float:
     """Return operations per byte of (m, k) times (k, n): 2 m n k over the bytes of both inputs and the output.
 

@@ -11,7 +11,17 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = {"exercises", "solutions", "graders", "tests"}
-FILES = {"pyproject.toml", "README.md", "LICENSE", "requirements.lock", ".gitignore", ".ci", ".devcontainer.json"}
+FILES = {
+    "pyproject.toml",
+    "README.md",
+    "LICENSE",
+    "requirements.lock",
+    ".gitignore",
+    ".ci",
+    ".devcontainer.json",
+    "Dockerfile",
+    ".dockerignore",
+}
 MAY_IMPORT = {
     "exercises": {"exercises"},
     "solutions": {"exercises", "solutions"},
@@ -19,7 +29,8 @@ MAY_IMPORT = {
 }
 # Each room imports only rooms that stand before it here.
 ROOMS = (
-    "wire", "worker", "collecting", "judge", "lessons", "report", "cohort", "authoring", "for_nbgrader", "trust", "bench",
+    "wire", "worker", "collecting", "judge", "lessons", "report", "marks", "cohort", "followup", "authoring", "for_nbgrader",
+    "trust", "bench",
 )  # fmt: skip
 KIT = "exercises.kit"
 SHIMS = {"graders/nbgrader_bridge.py", "graders/report/nbgrader_export.py"}  # names in configurations of older courses

@@ -7,6 +7,7 @@ a stub, a notebook and a released assignment can only agree.
 from __future__ import annotations
 
 import ast
+import tomllib
 from collections import Counter
 from collections.abc import Mapping
 from copy import deepcopy
@@ -18,6 +19,7 @@ import nbformat
 from nbformat import NotebookNode
 from nbgrader.preprocessors import CheckCellMetadata, ClearHiddenTests, ClearSolutions
 
+from graders.authoring.files import templates
 from graders.authoring.source import DEFINITION, Exercise, Lesson, LessonError, answer_points, is_exercise, tags
 from graders.judge.checks import DEFAULT_POINTS
 from graders.judge.names import snake_case
@@ -127,10 +129,10 @@ def _set(cell: NotebookNode, **flags: bool | float) -> None:
 
 
 def _with_checks(lesson: Lesson, notebook: NotebookNode, points: Mapping[str, float]) -> NotebookNode:
-    """Import `check` in the first code cell, and put a test cell behind every exercise."""
+    """Begin with the cell that fetches the kit, import `check` in the next code cell, add a test cell to every exercise."""
     first = next(cell for cell in notebook.cells if cell.cell_type == "code")
     first.source = f"{CHECK_IMPORT}\n\n{first.source}"
-    cells = []
+    cells = [nbformat.v4.new_code_cell(_fetching(lesson.path.parent.parent), id="fetch_the_kit")]
     for cell in notebook.cells:
         cells.append(cell)
         if is_exercise(cell):
@@ -139,6 +141,14 @@ def _with_checks(lesson: Lesson, notebook: NotebookNode, points: Mapping[str, fl
             cells.append(test)
     notebook.cells = cells
     return notebook
+
+
+def _fetching(root: Path) -> str:
+    """Return the cell that fetches the kit where it is missing, from the address in pyproject.toml if there is one."""
+    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
+    address = project.get("tool", {}).get("student-kit", {}).get("address", "")
+    template = templates(Path(__file__).parent).get_template("first_cell.py.jinja")
+    return template.render(name=project["project"]["name"], address=address).rstrip("\n")
 
 
 def _cut(lesson: Lesson, notebook: NotebookNode) -> NotebookNode:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import io
 import json
 import tomllib
+import zipfile
 from pathlib import Path
 from typing import Any
 
 from graders import ROOT
 from graders.authoring.derive import derived_files
-from graders.authoring.files import FolderError, edited, templates, update_folder
+from graders.authoring.files import FolderError, edited, templates, update_folder, write_all
 from graders.authoring.source import Lesson, read_lessons
 
 _MANIFEST = ".kit.json"
 _SUPPORT = ("kit", "models")  # folders of exercises/ that go to students as they are
 _SINGLE = ("__init__.py", "conftest.py", "setup.sh", "README.md")
+_NO_DATE = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can hold
 _EXTRAS = ("notebook",)
 _PROJECT = ("name", "version", "description", "readme", "requires-python", "license", "dependencies")
 
@@ -22,10 +25,15 @@ _PROJECT = ("name", "version", "description", "readme", "requires-python", "lice
 def release(directory: Path, root: Path = ROOT) -> list[str]:
     """Write the student kit to `directory`, or bring one there up to date; return what to tell, one sentence each.
 
+    A name that ends in .zip becomes an archive with everything in one folder, the same bytes from the same sources.
+
     A file that a student has edited is kept as it is, and named. FolderError for a folder that is neither empty nor a
     kit; LessonError if a source is malformed.
     """
     files = kit_files(root)
+    if directory.suffix == ".zip":
+        _write_archive(directory, files)
+        return [f"the student kit is in {directory}"]
     kept = edited(directory, files, _MANIFEST)
     update_folder(directory, files, _MANIFEST, keep=kept)
     told = [
@@ -33,6 +41,22 @@ def release(directory: Path, root: Path = ROOT) -> list[str]:
         for name in kept
     ]
     return [f"the student kit is in {directory}", *told]
+
+
+def _write_archive(path: Path, files: dict[str, bytes]) -> None:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in sorted(files.items()):
+            entry = zipfile.ZipInfo(f"{path.stem}/{name}", _NO_DATE)
+            entry.compress_type, entry.external_attr = zipfile.ZIP_DEFLATED, 0o644 << 16
+            entry.create_system = 3  # Unix, whatever system writes it
+            archive.writestr(entry, data)
+    if path.is_dir():
+        raise FolderError(f"{path} is a folder; name a file")
+    try:
+        write_all({path: packed.getvalue()})
+    except OSError as error:
+        raise FolderError(f"{error.filename} cannot be written: {error.strerror}") from None
 
 
 def kit_files(root: Path = ROOT) -> dict[str, bytes]:

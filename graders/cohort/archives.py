@@ -205,7 +205,7 @@ def _zip_members(source: Path | io.BytesIO, most: int) -> Iterator[Entry]:
         if not parts or any(map(ignored, parts)):
             yield from _around(parts, told)
             continue
-        made = Entry(parts, member.file_size, _time(member.date_time), folder=member.is_dir())
+        made = Entry(parts, member.file_size, moment(member.date_time), folder=member.is_dir())
         if stat.S_ISLNK(member.external_attr >> 16):
             made.problem = "it is a symbolic link; hand in the file itself"
         elif member.flag_bits & 1:
@@ -289,11 +289,11 @@ def _inner(name: str) -> tuple[str, ...]:
     return tuple(parts[1:] if parts and len(parts[0]) == 2 and parts[0][1] == ":" else parts)
 
 
-def _time(given: tuple[int, ...]) -> float:
-    try:
+def moment(given: tuple[int, ...]) -> float:
+    """Return year, month, day, hour, minute, second, by this machine's clock, as seconds since 1970; 0 where there is no such."""
+    with contextlib.suppress(ValueError, OverflowError, OSError):
         return datetime(*given).timestamp()  # type: ignore[arg-type]
-    except (ValueError, OverflowError, OSError):
-        return 0.0
+    return 0.0
 
 
 def _short(error: BaseException) -> str:

@@ -8,6 +8,7 @@ that tell them apart, and neither is chosen.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime
 from functools import cache
 from pathlib import PurePosixPath
 from typing import Any
@@ -139,8 +140,13 @@ class Chooser:
         made.helpers = submissions.helpers(counted, mine)
         made.problem = counted[0].problem
         made.older = [one.path for one in candidates if one not in counted]
-        if counted[0].source.late:
+        source = counted[0].source
+        if source.late:
             made.about["late"] = True
+        if source.handed_in is not None:
+            made.about["handed_in"] = (
+                datetime.fromtimestamp(source.handed_in).astimezone().isoformat(timespec="seconds")
+            )
         return made
 
     def _handed_otherwise(self, handed: list[Handed]) -> dict[str, list[str]]:

@@ -6,6 +6,9 @@ Loaded by the processes that judge; what is heavy is imported when the first sub
 from __future__ import annotations
 
 import contextlib
+import importlib.metadata
+import platform
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from graders import lessons
@@ -15,6 +18,7 @@ from graders.cohort.submissions import File, Submission
 from graders.collecting.endings import NOT_STARTED
 from graders.collecting.processes import Zygote
 from graders.judge import kept
+from graders.lessons.fingerprints import graders_version
 from graders.report import suspicion
 
 if TYPE_CHECKING:
@@ -50,7 +54,7 @@ class Bench:
             zygote.begin()
             loaded = lessons.load(lesson)  # while the zygote loads the same libraries
             zygote.warm()
-            earlier = kept.Kept(self._recordings, lesson, self.seed, verdicts.environment(zygote.tier, self.seed))
+            earlier = kept.Kept(self._recordings, lesson, self.seed, environment(zygote.tier, self.seed, lesson))
             self._judges[lesson] = Judge(loaded, self.seed, zygote, earlier)
         return self._judges[lesson]
 
@@ -66,14 +70,14 @@ class Bench:
         readable = [one for one in read if one[1] is None and one[0] is not None]
         if not readable:
             lesson, reason = read[0][:2] if read else (found.lesson, found.problem)
-            made_with = verdicts.environment(zygote.tier, self.seed)
-            return verdicts.record(found, lesson, made_with, reason=reason or "nothing was handed in")
+            made_with = environment(zygote.tier, self.seed, lesson)
+            return record(found, lesson, made_with, reason=reason or "nothing was handed in")
         lesson = readable[0][0]
         assert lesson is not None
         judge = self.judge(lesson)
         exercises = _better([judge.judge(told["lessons"][lesson], found.only) for _, _, told in readable])
-        made_with = verdicts.environment(judge.zygote.tier, self.seed)
-        made = verdicts.record(found, lesson, made_with, exercises)
+        made_with = environment(judge.zygote.tier, self.seed, lesson)
+        made = record(found, lesson, made_with, exercises)
         cells = [cell for _, _, told in readable for cell in told["lessons"][lesson]["cells"]]
         suspicious = suspicion.in_cells(cells, lesson)
         return made | {"suspicious": suspicious} if suspicious else made
@@ -101,8 +105,82 @@ def _read(zygote: Zygote, found: Submission, file: File) -> tuple[str | None, st
     return lesson, reason, told
 
 
+def read(bench: Bench, found: Submission, lesson: str) -> list[tuple[str, dict[str, Any]]]:
+    """Return the files of a submission that can be read, each with its plan for a lesson."""
+    zygote = bench.zygote(lessons.libraries(lesson))
+    told = [(file.path, _read(zygote, found, file)) for file in found.files]
+    return [(path, about["lessons"][lesson]) for path, (of, reason, about) in told if of == lesson and reason is None]
+
+
 def _better(judged: list[list[ExerciseVerdict]]) -> list[ExerciseVerdict]:
     """Return of each exercise the verdict with the higher score; of equal ones that of the file in which it was begun."""
     return [
         max(of_one, key=lambda one: (one.score, one.outcome != NOT_STARTED)) for of_one in zip(*judged, strict=True)
     ]
+
+
+def environment(tier: str, seed: str, lesson: str | None) -> dict[str, Any]:
+    """Return what a verdict on a lesson was made with: versions, isolation tier, seed hash, graders' version."""
+    import torch  # not needed to keep the book
+
+    packages = ("torch", "transformers", "optimum-quanto", "numpy")
+    return {
+        "python": platform.python_version(),
+        "platform": f"{platform.system()} {platform.machine()}",
+        "cpu": torch.backends.cpu.get_cpu_capability(),
+        **{package: importlib.metadata.version(package) for package in packages},
+        "isolation": tier,
+        "seed": verdicts.seed_hash(seed),
+        "graders": graders_version(lesson),
+    }
+
+
+def record(
+    found: Submission,
+    lesson: str | None,
+    made_with: dict[str, Any],
+    exercises: list[ExerciseVerdict] | None = None,
+    reason: str = "",
+) -> dict[str, Any]:
+    """Return one line of `verdicts.jsonl`; without `exercises` the submission could not be graded, for `reason`.
+
+    Beyond the fixed fields it has `files` (what counted, in the order of their paths), `older` (what did not), and what is known
+    of the person and the way of handing in: `name`, `section`, `own_due` (of the class list), `handed_in`, `late`, `collision`,
+    `unread`.
+    """
+    made: dict[str, Any] = {
+        "schema": verdicts.SCHEMA,
+        "student": found.student,
+        "lesson": lesson,
+        "sha256": found.sha256,
+        "status": verdicts.GRADED if exercises is not None else verdicts.NOT_GRADED,
+        "score": round(sum(exercise.score for exercise in exercises or []), 4),
+        "max_score": sum(exercise.max_score for exercise in exercises or []),
+        "exercises": [_exercise(exercise) for exercise in exercises or []],
+        "environment": made_with,
+    }
+    measured = {exercise.name: exercise.measured for exercise in exercises or [] if exercise.measured}
+    if measured:
+        made["environment"] = made_with | {"measured": measured}
+    if reason:
+        made["reason"] = reason
+    return made | _besides(found)
+
+
+_BESIDES = ("files", "older", "name", "section", "own_due", "handed_in", "late", "collision", "unread")
+
+
+def _besides(found: Submission) -> dict[str, Any]:
+    told = found.about | {"files": [file.path for file in found.counted], "older": found.older}
+    return {key: told[key] for key in _BESIDES if told.get(key)}
+
+
+def renewed(told: dict[str, Any], found: Submission) -> dict[str, Any]:
+    """Return a verdict that is current, with what is known now of the person and of the other files."""
+    return {key: value for key, value in told.items() if key not in _BESIDES} | _besides(found)
+
+
+def _exercise(verdict: ExerciseVerdict) -> dict[str, Any]:
+    told = {key: value for key, value in asdict(verdict).items() if key != "measured"}
+    told["checks"] = [{key: check[key] for key in ("name", "outcome", "message")} for check in told["checks"]]
+    return told

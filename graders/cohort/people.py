@@ -21,7 +21,7 @@ SOME = 20  # names in a sentence; sentences about what was lost are never cut
 
 @dataclass
 class Person:
-    """A student, all places that hold files of theirs, and what is known of them besides (`name`, `section`, `late`)."""
+    """A student, all places that hold files of theirs, and what is known of them besides (`name`, `section`, `own_due`)."""
 
     student: str
     sources: list[Source] = field(default_factory=list)
@@ -151,7 +151,8 @@ def _join(sources: list[Source], roster: Roster | None, cohort: Cohort) -> None:
         person = people.setdefault(student, Person(student))
         person.sources.append(source)
         name = (enrolled.get("name") if enrolled else "") or source.name
-        person.about |= {key: value for key, value in (("name", name), ("section", _section(enrolled))) if value}
+        told = {"name": name, "section": _section(enrolled), "own_due": enrolled.own_due if enrolled else None}
+        person.about |= {key: value for key, value in told.items() if value}
         if enrolled:
             seen.add(enrolled)
         elif roster:

@@ -22,7 +22,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from graders.cohort.archives import Entry
+from graders.cohort.archives import Entry, moment
 
 CANVAS = re.compile(r"(?P<name>.+?)_(?P<late>LATE_)?(?P<id>\d+)_(?P<upload>\d+)_(?P<file>.+)", re.DOTALL)
 ANONYMOUS = re.compile(r"(?P<name>anon)_(?P<late>LATE_)?(?P<id>[A-Za-z0-9]{5})_(?P<upload>\d+)_(?P<file>.+)", re.DOTALL)
@@ -46,7 +46,8 @@ class Source:
     """What one place that the instructor controls holds of one person; `entries` are named as seen from there.
 
     `student` is unique to the person as far as the place tells; `name` and `id` are what the platform calls them; `attempt`
-    orders what the layout tells to be attempts (None: it does not); `timed`: the times of the files say when they were handed in.
+    orders what the layout tells to be attempts (None: it does not); `timed`: the times of the files say which is newer;
+    `handed_in` is when, in seconds since 1970 (None: it is not told), by the clock of this machine's time zone.
     """
 
     student: str
@@ -59,6 +60,7 @@ class Source:
     late: bool = False
     lesson: str | None = None
     timed: bool = False
+    handed_in: float | None = None
 
 
 def _grouped(entries: list[Entry], told: Callable[[Entry], tuple[Source, Entry | None] | None]) -> list[Source] | None:
@@ -128,7 +130,11 @@ def moodle(entries: list[Entry]) -> list[Source] | None:
         student = f"{found['name']}_{found['id']}"
         return Source(student, student, name=found["name"], id=found["id"], timed=True), _inside(entry, found["file"])
 
-    return _grouped(entries, told)
+    made = _grouped(entries, told)
+    for source in made or []:  # files that lie on the disk may have been copied since: those in the archive say when
+        times = [entry.modified for entry in source.entries if entry.modified and entry.disk is None]
+        source.handed_in = max(times, default=None)
+    return made
 
 
 def blackboard(entries: list[Entry]) -> list[Source] | None:
@@ -141,7 +147,10 @@ def blackboard(entries: list[Entry]) -> list[Source] | None:
         if found is None:
             return None
         user = users[found["who"]]
-        made = Source(user, user, id=user, attempt=_numbers(found["time"].split("-")), timed=True)
+        attempt = _numbers(found["time"].split("-"))
+        made = Source(
+            user, user, id=user, attempt=attempt, timed=True, handed_in=moment(tuple(map(int, attempt))) or None
+        )
         return made, _inside(entry, found["file"])
 
     return _grouped(entries, told)
@@ -172,7 +181,9 @@ def brightspace(entries: list[Entry]) -> list[Source] | None:
         if found is None:
             return None
         student = f"{found['name']}_{found[number]}"
-        made = Source(student, student, name=found["name"], id=found[number], attempt=_date(found["time"]), timed=True)
+        date = _date(found["time"])
+        made = Source(student, student, name=found["name"], id=found[number], attempt=date, timed=True)
+        made.handed_in = date[0] or None
         return made, _inside(entry, found["file"])
 
     return _grouped(entries, told)
@@ -213,7 +224,7 @@ def gradescope(entries: list[Entry]) -> list[Source] | None:
     if not any(GRADESCOPE.fullmatch(entry.parts[0]) for entry in entries):
         return None
     metadata = next((entry for entry in entries if entry.parts == (METADATA,)), None)
-    people = _submitters(metadata) if metadata else {}
+    about = _metadata(metadata) if metadata else {}
 
     def told(entry: Entry) -> tuple[Source, Entry | None] | None:
         if not GRADESCOPE.fullmatch(entry.parts[0]):
@@ -224,7 +235,10 @@ def gradescope(entries: list[Entry]) -> list[Source] | None:
     found = _grouped(entries, told) or []
     made = []
     for source in found:
-        for person in people.get(source.student, [{}]):
+        told_of = about.get(source.student, {})
+        source.handed_in = _created(str(told_of.get(":created_at", "")))
+        submitters = [person for person in told_of.get(":submitters") or [] if isinstance(person, dict)]
+        for person in submitters or [{}]:
             who = {key: str(person.get(f":{key}") or "").strip() for key in ("sid", "email", "name")}
             student = who["sid"] or who["email"] or who["name"] or source.student
             made.append(
@@ -233,19 +247,24 @@ def gradescope(entries: list[Entry]) -> list[Source] | None:
     return made or None
 
 
-def _submitters(entry: Entry) -> dict[str, list[dict[str, Any]]]:
-    """Return who handed in what, as the metadata says: data only, no object of Ruby's is made."""
+def _metadata(entry: Entry) -> dict[str, dict[str, Any]]:
+    """Return what the metadata says of each submission: data only, no object of Ruby's is made."""
     import yaml
 
     with contextlib.suppress(ValueError, yaml.YAMLError, RecursionError):
         told = yaml.load(entry.read(100 << 20), Loader=_plain(yaml))
         if isinstance(told, dict):
-            return {
-                str(key): [person for person in about.get(":submitters") or [] if isinstance(person, dict)]
-                for key, about in told.items()
-                if isinstance(about, dict)
-            }
+            return {str(key): about for key, about in told.items() if isinstance(about, dict)}
     return {}
+
+
+def _created(text: str) -> float | None:
+    """Return a time of Ruby's, `2026-02-12 20:36:50.354474000 Z`, as seconds since 1970."""
+    with contextlib.suppress(ValueError, OverflowError):
+        day, clock, *zone = text.split()
+        zone = [part[:3] + ":" + part[3:] if len(part) == 5 else part for part in zone]
+        return datetime.fromisoformat(f"{day}T{clock[:8]}{''.join(zone)}").timestamp()
+    return None
 
 
 def _plain(yaml: Any) -> Any:

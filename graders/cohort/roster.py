@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 import unicodedata
 from collections import defaultdict
@@ -12,6 +10,7 @@ from pathlib import Path
 
 from graders.cohort.platforms import Source
 from graders.errors import Problem
+from graders.marks import late, tables
 
 _IDS = ("id", "student", "student_id", "student id", "sis user id", "sis login id", "username", "login", "email")
 
@@ -26,13 +25,18 @@ class Enrolled:
     def get(self, name: str) -> str:
         return dict(self.columns).get(name, "")
 
+    @property
+    def own_due(self) -> dict[str, str]:
+        """The student's own due date and extension. Raises Problem where they are none."""
+        return late.own_due(self.get("due"), self.get("extension"), self.id)
+
 
 class Roster:
     """Who is in the class, and by what names; the column `id` is what students are called in verdicts, else the first one."""
 
     def __init__(self, path: Path) -> None:
         """Read the file. Raises Problem, with a sentence, if it is no class list."""
-        rows = _rows(path)
+        rows = [row for _, row in tables.rows(path, "the roster")]
         if len(rows) < 2:
             raise Problem(
                 f"{path} holds no students; it needs a line with the names of its columns, and one per student"
@@ -48,6 +52,7 @@ class Roster:
             if len(values) <= key or not values[key]:
                 raise Problem(f"{path}: a student has no {header[key]}: {', '.join(filter(None, values))}")
             enrolled = Enrolled(values[key], tuple(zip(header, values, strict=False)))
+            enrolled.own_due  # noqa: B018 (a date that is none is said now)
             self.rows.append(enrolled)
             for name in _names(enrolled):
                 self._by[name].add(enrolled)
@@ -86,18 +91,3 @@ def _names(enrolled: Enrolled) -> set[str]:
             first, _, last = (part.strip() for part in name.rpartition(" "))
         made |= {f"{last}, {first}", f"{first} {last}", re.sub(r"[\W_]", "", last + first)}
     return {plain(name) for name in made}
-
-
-def _rows(path: Path) -> list[list[str]]:
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        raise Problem(f"the roster {path} cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise Problem(f"the roster {path} is not UTF-8 text; save it as CSV in UTF-8") from None
-    head = text.split("\n", 1)[0]
-    separator = max(",;\t", key=head.count)
-    try:
-        return [row for row in csv.reader(io.StringIO(text), delimiter=separator) if row]
-    except csv.Error as error:
-        raise Problem(f"the roster {path} is no CSV: {error}") from None

@@ -4,52 +4,29 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import importlib.metadata
 import json
 import os
-import platform
 import secrets
 import sys
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from datetime import datetime
-from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
-from graders import ROOT
 from graders.cohort.submissions import Submission
 from graders.errors import Problem
+from graders.lessons.fingerprints import graders_version
 from graders.wire import tiers
-
-if TYPE_CHECKING:
-    from graders.judge.deciding import ExerciseVerdict
 
 SCHEMA = 1
 GRADED, NOT_GRADED = "graded", "could not grade"
 Key = tuple[str, str | None]  # student and lesson
+_PLACES = ".places"
 
 
 class WrongUse(Problem):
     """The command was used wrongly; the text says how, in one sentence."""
-
-
-_ROOMS = ("judge", "collecting", "worker", "wire", "lessons")
-_JUDGING = (*(f"graders/{room}" for room in _ROOMS), "solutions", "exercises/kit")
-
-
-@cache
-def graders_version() -> str:
-    """Return the project's version and a hash of everything that a verdict depends on."""
-    return f"{importlib.metadata.version('quantization-exercises')}+{fingerprint()[:12]}"
-
-
-def fingerprint(root: Path = ROOT) -> str:
-    """Return a hash of the code that makes verdicts, wherever in its rooms it stands."""
-    digest = hashlib.sha256()
-    for path in sorted(path for folder in _JUDGING for path in (root / folder).rglob("*.py")):
-        digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
-    return digest.hexdigest()
 
 
 def seed_hash(seed: str) -> str:
@@ -57,76 +34,12 @@ def seed_hash(seed: str) -> str:
     return hashlib.sha256(seed.encode()).hexdigest()
 
 
-def environment(tier: str, seed: str) -> dict[str, Any]:
-    """Return what a verdict was made with: versions, isolation tier, seed hash, graders' version."""
-    import torch  # not needed to keep the book
-
-    packages = ("torch", "transformers", "optimum-quanto", "numpy")
-    return {
-        "python": platform.python_version(),
-        "platform": f"{platform.system()} {platform.machine()}",
-        "cpu": torch.backends.cpu.get_cpu_capability(),
-        **{package: importlib.metadata.version(package) for package in packages},
-        "isolation": tier,
-        "seed": seed_hash(seed),
-        "graders": graders_version(),
-    }
-
-
-def record(
-    found: Submission,
-    lesson: str | None,
-    made_with: dict[str, Any],
-    exercises: list[ExerciseVerdict] | None = None,
-    reason: str = "",
-) -> dict[str, Any]:
-    """Return one line of `verdicts.jsonl`; without `exercises` the submission could not be graded, for `reason`.
-
-    Beyond the fixed fields it has `files` (what counted, in the order of their paths), `older` (what did not), and what is known
-    of the person and the way of handing in: `name`, `section`, `late`, `collision`, `unread`.
-    """
-    made: dict[str, Any] = {
-        "schema": SCHEMA,
-        "student": found.student,
-        "lesson": lesson,
-        "sha256": found.sha256,
-        "status": GRADED if exercises is not None else NOT_GRADED,
-        "score": round(sum(exercise.score for exercise in exercises or []), 4),
-        "max_score": sum(exercise.max_score for exercise in exercises or []),
-        "exercises": [_exercise(exercise) for exercise in exercises or []],
-        "environment": made_with,
-    }
-    measured = {exercise.name: exercise.measured for exercise in exercises or [] if exercise.measured}
-    if measured:
-        made["environment"] = made_with | {"measured": measured}
-    if reason:
-        made["reason"] = reason
-    return made | _besides(found)
-
-
-_BESIDES = ("files", "older", "name", "section", "late", "collision", "unread")
-
-
-def _besides(found: Submission) -> dict[str, Any]:
-    told = found.about | {"files": [file.path for file in found.counted], "older": found.older}
-    return {key: told[key] for key in _BESIDES if told.get(key)}
-
-
-def renewed(told: dict[str, Any], found: Submission) -> dict[str, Any]:
-    """Return a verdict that is current, with what is known now of the person and of the other files."""
-    return {key: value for key, value in told.items() if key not in _BESIDES} | _besides(found)
-
-
-def _exercise(verdict: ExerciseVerdict) -> dict[str, Any]:
-    told = {key: value for key, value in asdict(verdict).items() if key != "measured"}
-    told["checks"] = [{key: check[key] for key in ("name", "outcome", "message")} for check in told["checks"]]
-    return told
-
-
 class _Line(NamedTuple):
-    """Where a verdict stands in the file, and what tells whether it is current."""
+    """Where a verdict stands in the file, where the first one of the same student and lesson does, and what tells whether it
+    is current."""
 
     at: int
+    first: int
     sha256: str
     graders: str
     seed: str
@@ -196,21 +109,51 @@ class Book:
                 told = _verdict(data)
                 longer |= told is None or (told["student"], told["lesson"]) in lines
                 if told is not None:
-                    lines.pop((told["student"], told["lesson"]), None)
-                    lines[told["student"], told["lesson"]] = _line(at, told)
+                    before = lines.pop((told["student"], told["lesson"]), None)
+                    lines[told["student"], told["lesson"]] = _line(at, told, before)
                 at += len(data)
         return lines, longer
 
     def current(self, found: Submission) -> dict[str, Any] | None:
         """Return the verdict on these very files by these graders with this seed, if there is one."""
-        made_with = graders_version(), seed_hash(self.seed)
-        digest = found.sha256
-        for lesson in (found.lesson,) if found.lesson else {lesson for _, lesson in self._lines}:
-            line = self._lines.get((found.student, lesson))
-            if line is not None and line.sha256 == digest and (line.graders, line.seed) == made_with:
-                told = self.verdict((found.student, lesson))
-                return told if tiers.enough(told["environment"]["isolation"]) else None
+        for key in self._keys_of(found):
+            if not self._outdated(key, found):
+                return self.verdict(key)
         return None
+
+    def why_again(self, found: Submission) -> str:
+        """Return why the verdict that there is on a student and lesson is not current, "" if there is none."""
+        return next((self._outdated(key, found) for key in self._keys_of(found)), "")
+
+    def _keys_of(self, found: Submission) -> list[Key]:
+        some = (found.lesson,) if found.lesson else {lesson for _, lesson in self._lines}
+        return [key for lesson in some if (key := (found.student, lesson)) in self._lines]
+
+    def _outdated(self, key: Key, found: Submission) -> str:
+        line, lesson = self._lines[key], key[1]
+        if line.sha256 != found.sha256:
+            return "other files were handed in"
+        if line.graders != graders_version(lesson):
+            return f"the graders{f' of {lesson}' if lesson else ''} changed"
+        if line.seed != seed_hash(self.seed):
+            return "the seed is another one"
+        enough = tiers.enough(self.verdict(key)["environment"]["isolation"])
+        return "" if enough else "it was judged with less isolation than is asked for"
+
+    @property
+    def by_other_graders(self) -> Counter[str | None]:
+        """How many verdicts there are by other graders than these, by lesson."""
+        lessons = {lesson: graders_version(lesson) for _, lesson in self._lines}
+        return Counter(key[1] for key, line in self._lines.items() if line.graders != lessons[key[1]])
+
+    def moved(self) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+        """Yield the first and the last verdict on each student and lesson where there are several in the file.
+
+        The first one is what the last run left that came to its end: runs that were killed since have only added lines.
+        """
+        for line in self._lines.values():
+            if line.first != line.at:
+                yield self._at(line.first), self._at(line.at)
 
     def add(self, verdict: dict[str, Any]) -> None:
         """Append a verdict and sync it to the disk."""
@@ -219,12 +162,16 @@ class Book:
         self._file.flush()
         os.fsync(self._file.fileno())
         key = verdict["student"], verdict["lesson"]
-        self._longer |= self._lines.pop(key, None) is not None
-        self._lines[key] = _line(at, verdict)
+        before = self._lines.pop(key, None)
+        self._longer |= before is not None
+        self._lines[key] = _line(at, verdict, before)
 
     def verdict(self, key: Key) -> dict[str, Any]:
         """Return the last verdict on a student and lesson."""
-        self._file.seek(self._lines[key].at)
+        return self._at(self._lines[key].at)
+
+    def _at(self, place: int) -> dict[str, Any]:
+        self._file.seek(place)
         return json.loads(self._file.readline())
 
     @property
@@ -248,7 +195,7 @@ class Book:
         lines = {}
         with beside.open("wb") as file:
             for key, line in self._lines.items():
-                lines[key] = line._replace(at=file.tell())
+                lines[key] = line._replace(at=file.tell(), first=file.tell())
                 self._file.seek(line.at)
                 file.write(self._file.readline())
             file.flush()
@@ -257,6 +204,13 @@ class Book:
         self._file.close()
         self._lines, self._longer = lines, False
         self._file = self.path.open("a+b")
+
+    def remember(self, where: dict[str, Any]) -> None:
+        """Write down where the submissions lie and how people were told apart, for who looks at one of them again."""
+        known = [one for one in looked_at(self.folder) if one != where]
+        beside = self.folder / f"{_PLACES}.new"
+        beside.write_text(json.dumps([*known, where]), encoding="utf-8")
+        os.replace(beside, self.folder / _PLACES)
 
     def log(self, text: str) -> None:
         """Write down for the instructor what went wrong here."""
@@ -267,6 +221,20 @@ class Book:
         with contextlib.suppress(OSError):  # a full disk, which has been told already
             self._file.close()
         self._lock.close()
+
+
+def opened(folder: Path) -> Book:
+    """Return the book of a folder that has one. Raises WrongUse."""
+    if not (folder / "verdicts.jsonl").is_file():
+        raise WrongUse(f"{folder} holds no verdicts.jsonl; name a folder that `python -m graders grade` wrote")
+    return Book(folder, None)
+
+
+def looked_at(folder: Path) -> list[dict[str, Any]]:
+    """Return what runs of this output folder looked at, the newest last."""
+    with contextlib.suppress(OSError, ValueError):
+        return json.loads((folder / _PLACES).read_text(encoding="utf-8"))
+    return []
 
 
 class Verdicts(Sequence[dict[str, Any]]):
@@ -284,9 +252,15 @@ class Verdicts(Sequence[dict[str, Any]]):
             return json.loads(file.readline())
 
 
-def _line(at: int, told: dict[str, Any]) -> _Line:
+def _line(at: int, told: dict[str, Any], before: _Line | None) -> _Line:
     made_with = told["environment"]
-    return _Line(at, told["sha256"], sys.intern(made_with["graders"]), sys.intern(made_with["seed"]))
+    return _Line(
+        at,
+        before.first if before else at,
+        told["sha256"],
+        sys.intern(made_with["graders"]),
+        sys.intern(made_with["seed"]),
+    )
 
 
 def _verdict(data: bytes) -> dict[str, Any] | None:

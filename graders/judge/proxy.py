@@ -66,6 +66,11 @@ class Proxy:
             self._values.take(reply)
         return value_of(reply, self._values)
 
+    @property
+    def last_call(self) -> tuple[str, tuple, dict, Callable | None] | None:
+        """The last call that was made: name, arguments, and the probe if it was one."""
+        return self._calls[-1][2:] if self._calls else None
+
     def _left_behind(self, call: bytes) -> list[str]:
         """Return what a recorded call left behind here."""
         reply = self._ask(call)
@@ -136,9 +141,9 @@ def describe_call(
 
     What a probe takes for itself, such as torch's default around the call, stands behind the call.
     """
-    names = _parameters(reference)
-    labels = [label for label in _parameters(probe)[1:] if label not in names] if probe else []
-    places = _parameters(probe)[1:] if probe else []
+    names = parameters(reference)
+    labels = [label for label in parameters(probe)[1:] if label not in names] if probe else []
+    places = parameters(probe)[1:] if probe else []
     shown: list[str] = []
     around: list[str] = []
     told: list[str] = []
@@ -162,7 +167,7 @@ def describe_call(
     return f"{name}({', '.join(shown)})" + beside + (", " + ", ".join(told) if told else "")
 
 
-def _parameters(function: Callable | None) -> list[str]:
+def parameters(function: Callable | None) -> list[str]:
     """Return the names of a function's parameters but for *args and **kwargs; [] if they cannot be told."""
     try:
         parameters = inspect.signature(function).parameters.values()  # type: ignore[arg-type]

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 import os
 import warnings
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from graders.report.table import harmless
+from graders.report.table import write_rows
 
 _COLUMNS = ("student", "exercise", "budget", "bytes", "score", "front")
 
@@ -35,7 +34,7 @@ def write(verdicts: Iterable[dict[str, Any]], folder: Path, pseudonyms: bool = F
         rows = [row | {"student": numbers[row["student"]]} for row in rows]
     best = _front(rows)
     rows = [row | {"front": "yes" if (row["bytes"], row["score"]) in best else ""} for row in rows]
-    _table(rows, folder / "leaderboard.csv")
+    write_rows(folder / "leaderboard.csv", _COLUMNS, ([row[column] for column in _COLUMNS] for row in rows))
     _picture(rows, sorted(best), folder / "leaderboard.svg")
 
 
@@ -47,15 +46,6 @@ def _front(rows: list[dict[str, Any]]) -> set[tuple[int, float]]:
             best.add((size, score))
             top = score
     return best
-
-
-def _table(rows: list[dict[str, Any]], path: Path) -> None:
-    unfinished = path.with_suffix(".part")
-    with unfinished.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
-        table = csv.writer(file)
-        table.writerow(_COLUMNS)
-        table.writerows([harmless(row[column]) for column in _COLUMNS] for row in rows)
-    os.replace(unfinished, path)
 
 
 def _picture(rows: list[dict[str, Any]], front: list[tuple[int, float]], path: Path) -> None:

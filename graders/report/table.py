@@ -10,26 +10,65 @@ from typing import Any
 
 from graders.collecting.endings import one_line
 
+_COLUMNS = (
+    "student",
+    "lesson",
+    "status",
+    "score",
+    "max_score",
+    "reason",
+    "late",
+    "penalty",
+    "overrides",
+    "final_score",
+)
+
 
 def write_csv(verdicts: Iterable[dict[str, Any]], path: Path) -> None:
-    """Write the table in one go, so that a run that is killed leaves the old one."""
+    """Write the table: what was judged, then what it is worth with overrides and late penalty, then the exercises as judged."""
     rows = list(verdicts)
     names = list(dict.fromkeys(exercise["name"] for row in rows for exercise in row["exercises"]))
+    write_rows(path, (*_COLUMNS, *names), (_row(verdict, names) for verdict in rows))
+
+
+def _row(verdict: dict[str, Any], names: list[str]) -> list[Any]:
+    scores = {exercise["name"]: exercise["score"] for exercise in verdict["exercises"]}
+    return [
+        verdict["student"],
+        verdict["lesson"] or "",
+        verdict["status"],
+        verdict["score"],
+        verdict["max_score"],
+        verdict.get("reason") or verdict.get("collision") or "; ".join(verdict.get("unread", [])),
+        "late" if verdict.get("late") else "",
+        penalty(verdict),
+        overrides(verdict),
+        verdict.get("final_score", verdict["score"]),
+        *(scores.get(name, "") for name in names),
+    ]
+
+
+def penalty(verdict: dict[str, Any]) -> str:
+    """Say what is taken off for being late, "" if nothing is."""
+    taken = verdict.get("penalty")
+    return f"{taken['percent']:g} % off, {taken['days']} days late" if taken else ""
+
+
+def overrides(verdict: dict[str, Any]) -> str:
+    """Say what an instructor decided instead of the judge, "" if nothing."""
+    told = verdict.get("overrides", {}).items()
+    return "; ".join(
+        f"{name} {one['score']:g}" + (f" ({one['reason']})" if one["reason"] else "") for name, one in told
+    )
+
+
+def write_rows(path: Path, header: Iterable[str], rows: Iterable[Iterable[Any]]) -> None:
+    """Write a CSV file in one go, so that a run that is killed leaves the old one."""
     unfinished = path.with_suffix(".part")
     with unfinished.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
         table = csv.writer(file)
-        table.writerow(["student", "lesson", "status", "score", "max_score", "reason", *names])
-        for row in rows:
-            scores = {exercise["name"]: exercise["score"] for exercise in row["exercises"]}
-            told = [
-                row["student"],
-                row["lesson"] or "",
-                row["status"],
-                row["score"],
-                row["max_score"],
-                row.get("reason") or row.get("collision") or "; ".join(row.get("unread", [])),
-            ]
-            table.writerow([harmless(value) for value in told] + [scores.get(name, "") for name in names])
+        table.writerow(header)
+        table.writerows([harmless(value) for value in row] for row in rows)
     os.replace(unfinished, path)
 
 

@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from graders.collecting.endings import one_line
+from graders.report.table import overrides, penalty
 
 LONGEST = 30
 _WIDE = 10_000  # characters: a sentence on what was lost is shown whole
@@ -47,6 +48,10 @@ class Screen:
         self._cohort = cohort
         for note in cohort.notes:
             self._line(note, "dim")
+
+    def note(self, sentence: str) -> None:
+        """Say something about the run."""
+        self._line(sentence, "dim")
 
     def each(self, verdict: dict[str, Any], total: int) -> None:
         if self._task is None:
@@ -114,7 +119,9 @@ def _to_look_at(verdict: dict[str, Any]) -> list[str]:
 
 
 def _score(verdict: dict[str, Any]) -> str:
-    return f"{verdict['score']:g}/{verdict['max_score']:g}" if verdict["status"] == "graded" else "-"
+    worth = verdict.get("final_score", verdict["score"])
+    graded = verdict["status"] == "graded" or "overrides" in verdict
+    return f"{worth:g}/{verdict['max_score']:g}" if graded else "-"
 
 
 def _outcomes(verdict: dict[str, Any]) -> str:
@@ -122,4 +129,9 @@ def _outcomes(verdict: dict[str, Any]) -> str:
         return f"could not grade: {verdict['reason']}"
     counts = Counter(exercise["outcome"] for exercise in verdict["exercises"])
     told = ", ".join(f"{count} {outcome}" for outcome, count in counts.items())
-    return told + (f" (older: {', '.join(verdict['older'])})" if verdict.get("older") else "")
+    beside = [
+        f"override: {overrides(verdict)}" if "overrides" in verdict else "",
+        penalty(verdict) or ("late" if verdict.get("late") else ""),
+        f"older: {', '.join(verdict['older'])}" if verdict.get("older") else "",
+    ]
+    return told + "".join(f" ({one})" for one in beside if one)

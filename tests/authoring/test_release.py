@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import tomllib
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from graders import ROOT
 from graders.authoring.files import FolderError
 from graders.authoring.release import kit_files, release
+from graders.authoring.source import read_lesson
 from tests.authoring.small_project import write_project
 
 pytestmark = pytest.mark.timeout(120)
@@ -77,6 +79,13 @@ def test_readme_has_the_set_up_line_and_the_lessons(project, kit):
     assert "| Small numbers | `exercises/l9_small.py` or `.ipynb` | 1 core, 1 practice |" in text
 
 
+@pytest.mark.parametrize("path", sorted((ROOT / "solutions").glob("l[0-9]_*.py")), ids=lambda path: path.stem)
+def test_the_guide_shows_every_lesson_of_the_path(path):
+    core = [exercise.core for exercise in read_lesson(path).exercises]
+    guide = (ROOT / "exercises" / "README.md").read_text(encoding="utf-8")
+    assert f"| `{path.stem}` | {core.count(True)} | {core.count(False)} |" in guide
+
+
 def test_second_release_changes_nothing(project, kit):
     release(kit, project)
     before = contents(kit)
@@ -124,6 +133,22 @@ def test_other_folders_and_files_are_refused(project, kit):
     assert contents(kit) == {"thesis.txt": b"mine"}
     with pytest.raises(FolderError, match="is a file; name a folder"):
         release(kit / "thesis.txt", project)
+
+
+def test_an_archive_is_one_folder_and_the_same_bytes_again(project, tmp_path):
+    first, again = tmp_path / "kit.zip", tmp_path / "again" / "kit.zip"
+    assert release(first, project) == [f"the student kit is in {first}"]
+    release(again, project)
+    assert first.read_bytes() == again.read_bytes()
+    with zipfile.ZipFile(first) as archive:
+        assert {name: archive.read(f"kit/{name}") for name in kit_files(project)} == kit_files(project)
+        assert len(archive.namelist()) == len(kit_files(project))
+
+
+def test_an_archive_takes_no_place_of_a_folder(project, tmp_path):
+    (tmp_path / "kit.zip").mkdir()
+    with pytest.raises(FolderError, match=r"kit\.zip is a folder; name a file"):
+        release(tmp_path / "kit.zip", project)
 
 
 def test_the_real_kit_works_after_a_move(tmp_path):

@@ -11,12 +11,16 @@ from graders.trust import trials
 from graders.trust.fairness import outside, public
 
 LESSON = "l2_data_types"
+LESSONS = sorted(folder.name for folder in outside.FOLDER.iterdir())
+LONG = [pytest.param(lesson, marks=pytest.mark.full) for lesson in LESSONS if lesson != LESSON]  # `trust` asks them too
 
 
-@pytest.mark.timeout(300)
-def test_every_answer_from_outside_is_judged_as_it_is() -> None:
-    judge = trials.judge_in_process(lessons.load(LESSON))
-    assert [case.name for case in outside.cases(LESSON) if not outside.judged(judge, case)] == []
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("lesson", [LESSON, *LONG])
+def test_every_answer_from_outside_is_judged_as_it_is(lesson: str) -> None:
+    judge = trials.judge_in_process(lessons.load(lesson))
+    wrongly = [f"{case.exercise}, {case.name}" for case in outside.cases(lesson) if not outside.judged(judge, case)]
+    assert wrongly == []
 
 
 @pytest.mark.timeout(300)
@@ -24,8 +28,9 @@ def test_green_means_right_and_right_is_green() -> None:
     assert public.contradictions(LESSON) == {"right and red": [], "wrong and green": []}
 
 
-def test_every_case_says_where_it_comes_from() -> None:
-    found = list(outside.cases(LESSON))
+@pytest.mark.parametrize("lesson", LESSONS)
+def test_every_case_says_where_it_comes_from(lesson: str) -> None:
+    found = list(outside.cases(lesson))
     assert {case.right for case in found} == {True, False}
     assert all(case.origin and case.text.startswith("# ") for case in found)
 

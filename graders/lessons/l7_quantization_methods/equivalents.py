@@ -13,6 +13,7 @@ _NO_MATTER = (
     "compare as the floats that they hold."
 )
 _ROUNDED_BEFORE = "hadamard(n) is float32, so a cast to float32 before the cast to the layer's dtype changes nothing."
+_COPIED = "The weight is float32, so `double()` is a copy already, and nothing is written into the argument."
 _GRADIENTS = "Whether s requires gradients is not part of the statement, nor of what comes back as data."
 _SUMS = (
     "float32 sums of a batch's losses differ from float64 ones by less than the bound that float32 losses have to be given; "
@@ -23,6 +24,7 @@ _LOSSES = "losses = nn.functional.cross_entropy(logits[counts].{}, labels[counts
 _TOTAL = "total += losses.double().sum().item()"
 _SCALES = "scales = torch.where(scales > 0, scales, 1.0)"
 _ERROR = "candidates.append(((actual - wanted).square().{}, i, s))"
+_WIDENED = "w, h, largest_code = (weight.double(){}, hessian.clone(), 2 ** (bits - 1) - 1)"
 _H = "h = hadamard(linear.in_features).{}"
 
 _GROUPS: tuple[tuple[str, list[str], str], ...] = (
@@ -71,6 +73,7 @@ _GROUPS: tuple[tuple[str, list[str], str], ...] = (
         ],
         _SMALL_CODES,
     ),
+    ("gptq_quantize_layer", [f"{_WIDENED.format('.clone()')}  ->  {_WIDENED.format('')}"], _COPIED),
     (
         "awq_scales",
         [f"{_ERROR.format('sum().item()')}  ->  {_ERROR.format(other)}" for other in ("sum()", "mean().item()")],

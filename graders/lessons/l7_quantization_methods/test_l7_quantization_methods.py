@@ -8,7 +8,7 @@ import torch
 
 from exercises.kit.checking.closeness import Mismatch, exactly, gamma, relative, same, within
 from exercises.kit.probes import l7 as probes
-from exercises.kit.toys import parts, precisions, quantized_models, small_transformers, variants
+from exercises.kit.toys import endings, parts, precisions, quantized_models, small_transformers, variants
 from graders.judge.contract import main, observed, once, raises, recipe
 from graders.wire.records import ModelRecord
 
@@ -83,6 +83,7 @@ def offset(batch, value):
 
 
 SPEAKER = recipe(parts.speaker, 3)
+INTERRUPTED = recipe(endings.interrupted, SPEAKER, "head")
 BF16 = recipe(parts.speaker, 4, dtype=torch.bfloat16)
 QINT8 = recipe(quantized_models.with_quanto, recipe(parts.speaker, 5))
 IN_TURN = recipe(parts.speaker, 6, encoder_decoder=True)
@@ -141,18 +142,22 @@ class TestPerplexity:
         same(counts, {"calls": 2, "trained": 0, "recorded": 0})
 
     @observed
-    @pytest.mark.parametrize("last", [5, 99], ids=["returns", "raises"])
+    @pytest.mark.parametrize(
+        ("model", "last", "raised"),
+        [(SPEAKER, 5, ""), (SPEAKER, 99, "IndexError"), (INTERRUPTED, 5, "KeyboardInterrupt")],
+        ids=["returns", "raises", "interrupted"],
+    )
     @pytest.mark.parametrize("trained", ["d*", "*", "[!d]*"], ids=["dropout", "all", "others"])
-    def test_modes_are_restored(self, student, generator, last, trained):
-        """Every submodule has its old mode again, also after an exception."""
-        model = recipe(quantized_models.trained_where, SPEAKER, trained)
+    def test_modes_are_restored(self, student, generator, model, last, raised, trained):
+        """Every submodule has its old mode again, also after an exception, an interruption too."""
+        model = recipe(quantized_models.trained_where, model, trained)
         batches = [
             tokens(generator, 6, 5),
             {"input_ids": torch.tensor([[1, 2, last]]), "labels": torch.ones(1, 3).long()},
         ]
         told = student.probe(probes.modes_after, "perplexity", model, batches)
         modes = {name: fnmatch(name, trained) for name in ["", "embedding", "dropout", "head"]}
-        same(told, {"raised": "IndexError" if last == 99 else "", "training": modes})
+        same(told, {"raised": raised, "training": modes})
 
 
 # Smoothing --------------------------------------------------------------------------------------------------------------
@@ -312,6 +317,11 @@ class TestInputHessian:
         batches = [(randn(generator, 9, 4) * 300 + 1000).to(dtype), (randn(generator, 30, 4) * 300).to(dtype)]
         same_hessian(student.input_hessian(batches), batches)
 
+    def test_tokens_of_zeros(self, student, generator):
+        """A token whose channels are all 0 is a token."""
+        batches = [torch.zeros(2, 4), torch.cat([randn(generator, 3, 4), torch.zeros(1, 4)])]
+        same_hessian(student.input_hessian(batches), batches)
+
     def test_one_channel(self, student):
         """A token of a single channel counts like any other."""
         batches = [torch.tensor([[3.0]]), torch.tensor([[1.0], [2.0]])]
@@ -429,11 +439,18 @@ class TestGptqQuantizeLayer:
         args = calm(generator, 5, 12, 3, tokens=6)
         same_gptq(student.gptq_quantize_layer(*args, 3), reference.gptq_quantize_layer(*args, 3))
 
-    def test_codes_are_clamped(self, student, reference, generator):
-        """A column that was moved beyond the row's range gets the last code."""
+    def test_codes_are_clamped(self, student, reference):
+        """A column that was moved beyond the row's range, to 1.84 or -1.84 steps here, gets the last code of its sign."""
         weight = torch.tensor([[0.45, 1.0, 0.2], [-0.45, -1.0, 0.3]])
-        hessian = torch.tensor([[1.0, 0.9, 0.1], [0.9, 1.0, 0.2], [0.1, 0.2, 1.0]], dtype=torch.float64)
+        hessian = torch.tensor([[4.0, 1.9, 0.1], [1.9, 1.0, 0.2], [0.1, 0.2, 1.0]], dtype=torch.float64)
         same_gptq(student.gptq_quantize_layer(weight, hessian, 2), reference.gptq_quantize_layer(weight, hessian, 2))
+
+    def test_faint_inputs_are_not_dead(self, student, reference, generator):
+        """Inputs that were tiny, and hardly ever there, are as alive as others; only an exact 0 is dead."""
+        weight, hessian = calm(generator, 6, 10, 3, dead=(4,))
+        hessian = hessian * 2.0**-80
+        hessian[4, 4] = hessian.diagonal().max() * 2.0**-20
+        same_gptq(student.gptq_quantize_layer(weight, hessian, 3), reference.gptq_quantize_layer(weight, hessian, 3))
 
     def test_eight_bits(self, student, reference, generator):
         """Codes up to 127."""
@@ -478,11 +495,14 @@ def awq_table(weight, inputs, bits, group_size, grid):
     return rows
 
 
-def clear_case(generator, bits=4, group_size=16, grid=20, rows=8, columns=32, tokens=40):
-    """A weight and inputs with large channels for which the second best candidate is at least 2 % worse than the best."""
+def clear_case(generator, bits=4, group_size=16, grid=20, rows=8, columns=32, tokens=40, larger=0.0):
+    """A weight and inputs with large channels for which the second best candidate is at least 2 % worse than the best.
+
+    The weight's columns are as large as the inputs' to the power `larger`: at 1 scaling hurts, at -1 more of it would help.
+    """
     while True:
-        weight = randn(generator, rows, columns)
-        inputs = randn(generator, tokens, columns) * torch.exp(1.5 * randn(generator, columns))
+        sizes = torch.exp(1.5 * randn(generator, columns))
+        weight, inputs = randn(generator, rows, columns) * sizes**larger, randn(generator, tokens, columns) * sizes
         errors = sorted(error for error, _ in awq_table(weight, inputs, bits, group_size, grid))
         if len(errors) < 2 or errors[1] > 1.02 * errors[0]:
             return weight, inputs
@@ -518,6 +538,12 @@ class TestAwqScales:
         weight, inputs = clear_case(generator, bits, group_size, grid)
         got = student.awq_scales(weight, inputs, bits, group_size, grid)
         a_best_candidate(got, weight, inputs, bits, group_size, grid)
+
+    @pytest.mark.parametrize("larger", [1.0, -1.0], ids=["first", "last"])
+    def test_the_ends_of_the_grid(self, student, generator, larger):
+        """i goes from 0, which changes nothing, to grid - 1: s is never the mean magnitude itself."""
+        weight, inputs = clear_case(generator, grid=6, larger=larger)
+        a_best_candidate(student.awq_scales(weight, inputs, grid=6), weight, inputs, grid=6)
 
     def test_one_candidate(self, student, generator):
         """A grid of 1 tries only ones."""
@@ -633,10 +659,11 @@ class TestRotate:
         self._turned(student.rotate(linear(weight)), weight)
 
     @pytest.mark.parametrize("bias", [True, False], ids=["bias", "no bias"])
-    def test_the_bias_stays(self, student, generator, bias):
-        """The bias is the old one, or None."""
-        old = randn(generator, 3) if bias else None
-        new = student.rotate(linear(randn(generator, 3, 4), old))
+    @pytest.mark.parametrize("outputs", [3, 4], ids=str)
+    def test_the_bias_stays(self, student, generator, bias, outputs):
+        """The bias is the old one, or None; it is not rotated."""
+        old = randn(generator, outputs) if bias else None
+        new = student.rotate(linear(randn(generator, outputs, 4), old))
         weight_of(new)
         same(bias_of(new), old)
 

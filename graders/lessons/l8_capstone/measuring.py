@@ -29,10 +29,13 @@ def record_of(model: nn.Module) -> ModelRecord:
 
 
 def leaves(record: ModelRecord) -> list[TensorRecord]:
-    """Return every plain tensor of a record, those inside quantized weights too."""
+    """Return every plain tensor of a record, those inside quantized weights too. Raises Mismatch for one without data."""
     found: list[TensorRecord] = []
-    for held in records.tensors(record).values():
-        found += records.leaves(held) if isinstance(held, QuantizedRecord) else [held]
+    for name, held in records.tensors(record).items():
+        parts = records.leaves(held) if isinstance(held, QuantizedRecord) else [held]
+        if any(part.tensor.is_meta for part in parts):
+            raise Mismatch(got=f"{name} without data, on the meta device", want="a tensor that stores its values")
+        found += parts
     return found
 
 
@@ -80,10 +83,11 @@ def llama_score(got: Any, budget: int, build: Callable[[], nn.Module], evaluate:
     }
     extra = {f"{layer}.{scale}" for layer in quantized for scale in _SCALES}
     _same_names(record, set(expected), extra)
+    linear_weights = {f"{name}.weight" for name in _linears(own)}
     values = {}
     for name, target in expected.items():
         held = records.tensors(record)[name]
-        if isinstance(held, QuantizedRecord) and not name.endswith(".weight"):
+        if isinstance(held, QuantizedRecord) and name not in linear_weights:
             raise Mismatch(got=f"a quantized {name}", want="weights of Linears quantized, nothing else")
         values[name] = _value(name, held, tuple(target.shape))
     return _scored("weights", record, lambda: _loaded(own, values), evaluate)
@@ -130,6 +134,7 @@ def _rounding(scale: float) -> Callable[[nn.Module, tuple], tuple]:
 def _model(got: Any) -> ModelRecord:
     if not isinstance(got, ModelRecord):
         raise Mismatch(got, "a model")
+    leaves(got)  # each has data
     return got
 
 

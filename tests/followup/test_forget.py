@@ -1,0 +1,87 @@
+"""Who is forgotten is in no file of the folder any more, and everybody else in all of them."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from graders.cohort import verdicts
+from graders.errors import Problem
+from graders.followup import views
+from graders.followup.forget import forget
+from graders.report.table import write_csv
+from tests.followup.books import FIRST, book
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    made = book(tmp_path / "out")
+    held = verdicts.opened(made)
+    write_csv(held.some(held.keys), made / "grades.csv")
+    held.log("bob, l2_data_types:\nValueError: odd")
+    held.log("ann, l2_data_types:\nValueError: odd")
+    held.close()
+    views.write(made)
+    (made / "changes.csv").write_text("student,lesson\nbob,l2\nann,l2\n")
+    (made / "overrides.csv").write_text(f"bob,{FIRST},1,x\n")
+    (made / "feedback").mkdir()
+    (made / "feedback/bob.html").write_text("Bob")
+    (made / "explained").mkdir()
+    (made / f"explained/bob__{FIRST}__1.safetensors").write_text("")
+    with zipfile.ZipFile(made / "feedback-moodle.zip", "w") as archive:
+        archive.writestr("bob_assignsubmission_file_/bob.html", "Bob")
+        archive.writestr("ann_assignsubmission_file_/ann.html", "Ann")
+    return made
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    found = {}
+    for path in folder.rglob("*"):
+        if path.is_file():
+            found[path.relative_to(folder).as_posix()] = path.name.encode() + path.read_bytes()
+        if path.suffix == ".zip":
+            with zipfile.ZipFile(path) as archive:
+                found |= {f"{path.name}/{name}": name.encode() + archive.read(name) for name in archive.namelist()}
+    return found
+
+
+def test_nothing_of_the_student_is_left_and_all_of_the_others(folder: Path) -> None:
+    before = content(folder)
+    told = forget(folder, "bob")
+    after = content(folder)
+    assert [name for name, data in after.items() if b"bob" in data.lower()] == []
+    assert {name for name in before if "bob" not in name} == set(after)
+    for name in ("junit/ann.xml", "gradescope/ann.json", "feedback-moodle.zip/ann_assignsubmission_file_/ann.html"):
+        assert before[name] == after[name]
+    assert b"ann, l2_data_types" in after["errors.log"]
+    held = verdicts.opened(folder)
+    assert [student for student, _ in held.keys] == ["ann", "ann", "=cy", "d/../ö \x0b<&"]
+    held.close()
+    for file in (
+        "verdicts.jsonl: 1",
+        "grades.csv: 1",
+        "changes.csv: 1",
+        "overrides.csv: 1",
+        "errors.log: 1",
+        "feedback-moodle.zip: 1",
+    ):
+        assert any(one.startswith(file) for one in told)
+
+
+@pytest.mark.parametrize("student", ["=cy", "d/../ö \x0b<&"])
+def test_odd_names_are_found(folder: Path, student: str) -> None:
+    assert any(one.startswith("grades.csv") for one in forget(folder, student))
+    with pytest.raises(Problem, match="there is nothing of"):
+        forget(folder, student)
+
+
+def test_a_page_that_still_names_the_student_is_said(folder: Path) -> None:
+    (folder / "report.html").write_text("<p>Bob Stone</p>")
+    assert any("still named in report.html" in one for one in forget(folder, "bob"))
+
+
+def test_who_is_unknown_is_said(folder: Path) -> None:
+    with pytest.raises(Problem, match="there is nothing of zoe"):
+        forget(folder, "zoe")
