@@ -43,11 +43,14 @@ class Process:
         self._connection: socket.socket | None = None
 
     def judge(self, submission: Any) -> Judged:
-        """Judge a submission; only this process's data is pickled, what comes back is JSON."""
+        """Judge a submission; only this process's data is pickled. What comes back is JSON, and a verdict on this submission."""
         try:
             connection = self._connection or self._begun()
             frames.send_frame(connection, pickle.dumps(submission))
-            return Judged(**json.loads(frames.receive_frame(connection)))
+            told = Judged(**json.loads(frames.receive_frame(connection)))
+            if told.verdict is not None and not _is_on(told.verdict, submission):
+                raise ValueError("it told of another submission")
+            return told
         except (OSError, EOFError, ValueError, TypeError) as error:
             self.close()
             return Judged(None, f"the process that judged ended or hung ({type(error).__name__}: {error})")
@@ -81,6 +84,12 @@ class Process:
             self._process.kill()
             self._process.wait()
             self._process = None
+
+
+def _is_on(verdict: dict[str, Any], submission: Any) -> bool:
+    """Whether a verdict names the student, the files and the lesson of a submission: who decides cannot write others' lines."""
+    same = [verdict.get(key) == getattr(submission, key) for key in ("student", "sha256")]
+    return all(same) and submission.lesson in (None, verdict.get("lesson"))
 
 
 def judged(

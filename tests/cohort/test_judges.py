@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,6 +16,7 @@ import pytest
 from graders import ROOT
 from graders.cohort import grading, judges
 from graders.cohort.submissions import Submission
+from graders.wire import frames
 
 LESSON = "l2_data_types"
 STUB = (ROOT / "exercises" / f"{LESSON}.py").read_bytes()
@@ -49,6 +51,23 @@ def test_a_verdict_names_what_a_person_should_look_at() -> None:
     told = f"line {line}: uses exercises.kit.toys.quantized_models.cast, which the lesson does not give"
     assert verdicts[0]["suspicious"] == [told]
     assert "suspicious" not in verdicts[1]
+
+
+@pytest.mark.parametrize(
+    "changed", [{"student": "bob"}, {"sha256": "0" * 64}, {"lesson": "l3_models_with_different_data_types"}]
+)
+def test_who_decides_cannot_write_the_lines_of_others(changed: dict[str, str]) -> None:
+    one = Submission("ann", LESSON, "ann.py", STUB)
+    right = {"student": "ann", "sha256": one.sha256, "lesson": LESSON}
+    for verdict in (right, right | changed):
+        process = judges.Process("seed", ())
+        process._connection, there = socket.socketpair()
+        frames.send_frame(there, json.dumps({"verdict": verdict}).encode())
+        told = process.judge(one)
+        assert told.verdict == (verdict if verdict == right else None)
+        assert ("another submission" in told.fault) == (verdict != right)
+        process.close()
+        there.close()
 
 
 def test_the_run_goes_on_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
