@@ -6,6 +6,7 @@ Loaded by the processes that judge; what is heavy is imported when the first sub
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib.metadata
 import platform
 from dataclasses import asdict
@@ -56,6 +57,8 @@ class Bench:
             zygote.warm()
             earlier = kept.Kept(self._recordings, lesson, self.seed, environment(zygote.tier, self.seed, lesson))
             self._judges[lesson] = Judge(loaded, self.seed, zygote, earlier)
+            gc.collect()
+            gc.freeze()  # what stays is not looked through whenever a submission's remains are collected
         return self._judges[lesson]
 
     def grade(self, found: Submission) -> dict[str, Any]:

@@ -173,7 +173,8 @@ class Attempt:
                 for call, reply in self._replies(pending):
                     self.answers[call] = reply
                 return
-            except WorkerEnded as ended:
+            except WorkerEnded as found:
+                ended = found.again()
                 pending = [call for call in pending if call not in self.answers]
                 if not self._after(ended, pending):
                     return
@@ -209,7 +210,7 @@ class Attempt:
     def _replies(self, pending: list[bytes]) -> Iterator[tuple[bytes, bytes]]:
         if self._lost is not None:
             lost, self._lost = self._lost, None
-            raise lost
+            raise lost.again()
         assert self._worker is not None
         begun = iter(self._due)
         while not self._loaded:
@@ -238,7 +239,7 @@ class Attempt:
             self._ask_late(call)
         answer = self.answers.get(call, WorkerEnded("killed", "no answer"))
         if isinstance(answer, WorkerEnded):
-            raise answer
+            raise answer.again()
         return answer
 
     def _ask_late(self, call: bytes) -> None:

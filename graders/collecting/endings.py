@@ -15,6 +15,10 @@ class WorkerEnded(Exception):
     def __str__(self) -> str:
         return self.text
 
+    def again(self) -> WorkerEnded:
+        """Return one to keep or to raise again: whoever keeps this one keeps what was at hand where it was raised, answers too."""
+        return WorkerEnded(self.outcome, self.text)
+
 
 def one_line(text: str, most: int = 1000) -> str:
     """Return a text that may be a student's so that it stays one line of a message: no line ends, no control characters."""

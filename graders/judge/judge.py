@@ -6,6 +6,7 @@ alone, in fresh workers, a few ahead of the checks.
 
 from __future__ import annotations
 
+import gc
 import math
 from collections import deque
 from collections.abc import Collection
@@ -77,6 +78,7 @@ class Judge(Decider):
                     begun[-1].start()
                 verdicts.append(self.decide(exercise, begun[0]))
                 begun.popleft().end()
+                gc.collect()  # an exception and the frames that it was raised in hold one another, and the answers in them
         finally:
             for attempt in begun:
                 attempt.end()
