@@ -11,7 +11,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from _pytest.config import create_terminal_writer
 
 _HERE = Path(__file__).resolve().parent
 if str(_HERE.parent) not in sys.path:  # the kit has one name wherever pytest is started
@@ -20,9 +19,13 @@ if str(_HERE.parent) not in sys.path:  # the kit has one name wherever pytest is
 from exercises.kit.checking import loading, screen  # noqa: E402
 from exercises.kit.checking.alarm import set_alarm  # noqa: E402
 from exercises.kit.lessons import Exercise, KitError, lessons  # noqa: E402
+from exercises.kit.studying import commands  # noqa: E402
+from exercises.kit.studying.commands import pytest_addoption, pytest_cmdline_main  # noqa: E402, F401
 
 _CALM = pytest.StashKey[bool]()  # only lessons run, without -v: our screen takes the place of pytest's report
 _QUIET = pytest.StashKey[bool]()
+_ENTRIES = pytest.StashKey[list]()  # of the screen
+_JUDGE = pytest.StashKey[str]()  # what is to tell of the hidden tests, beside their verdicts
 _WORDS = {
     "passed": ("passed", ".", "PASSED"),
     "not started": ("not started", "-", "NOT STARTED"),
@@ -51,8 +54,10 @@ class LessonFile(pytest.File):
         found = re.finditer(r"^(?:async )?(?:def|class) (\w+)", text, re.MULTILINE)
         lines = {match[1]: text.count("\n", 0, match.start()) + 1 for match in found}
         for position, exercise in enumerate(lesson.exercises):
-            line = lines.get(exercise.name, 1)
-            yield ExerciseItem.from_parent(self, exercise=exercise, position=position, line=line)
+            line, instead = lines.get(exercise.name), ""
+            if line is None:
+                line, instead = _where_it_stood([each.name for each in lesson.exercises], position, lines)
+            yield ExerciseItem.from_parent(self, exercise=exercise, position=position, line=line, instead=instead)
 
     def text(self) -> str:
         """What can be read of the file; whatever is wrong with it is said when it is loaded."""
@@ -71,14 +76,23 @@ class LessonFile(pytest.File):
             self.trouble = loading.execute(self.path, module, pytest.fail.Exception)
 
 
+def _where_it_stood(names: list[str], position: int, lines: dict[str, int]) -> tuple[int, str]:
+    """The line and name of what stands between the neighbours of an exercise that is gone; else the line of the one before."""
+    before = max((lines.get(name, 0) for name in names[:position]), default=0)
+    after = min((lines[name] for name in names[position + 1 :] if lines.get(name, 0) > before), default=sys.maxsize)
+    others = ((line, name) for name, line in lines.items() if name not in names and before < line < after)
+    return min(others, default=(max(before, 1), ""))
+
+
 class ExerciseItem(pytest.Item):
     """The examples of one exercise."""
 
     parent: LessonFile
 
-    def __init__(self, *, exercise: Exercise, position: int, line: int, **kwargs):
+    def __init__(self, *, exercise: Exercise, position: int, line: int, instead: str, **kwargs):
+        """`instead`: what stands where it stood, if it is not there."""
         super().__init__(exercise.name, **kwargs)
-        self.exercise, self.position, self.line = exercise, position, line
+        self.exercise, self.position, self.line, self.instead = exercise, position, line, instead
         self.result = None
         self.add_marker("core" if exercise.core else "practice")
         self.add_marker(pytest.mark.filterwarnings("ignore"))
@@ -87,14 +101,36 @@ class ExerciseItem(pytest.Item):
         self.parent.load()
 
     def runtest(self) -> None:
-        from exercises.kit.checking.examples import Result, run
+        from exercises.kit.checking.examples import Result
 
         if self.parent.trouble is not None:
             self.result = Result("not loadable", self.parent.trouble[0])
+        elif self.config.option.usepdb:
+            self._debug()
         else:
-            self.result = run(self.exercise, self.parent.namespace, stopped=pytest.fail.Exception)
+            self._check()
+        if self.result.outcome == "missing" and self.instead:
+            told = f"{self.name} is not defined; where it stood, {self.instead} is"
+            self.result = Result("missing", told)
         if self.result.outcome != "passed":
             raise AssertionError(self.result.message)  # what editors show as failed, not as an error
+
+    def _check(self) -> None:
+        from exercises.kit.checking.examples import run
+
+        self.result = run(self.exercise, self.parent.namespace, stopped=pytest.fail.Exception)
+
+    def _debug(self) -> None:
+        """Check it, and raise what makes pytest's debugger stop in the student's code."""
+        from exercises.kit.studying import debugging
+
+        with debugging.last_frame(self.name, self.parent.namespace) as kept:
+            self._check()
+        if self.result.outcome in ("not started", "waiting"):
+            raise debugging.NothingToDebug(self.result.message)
+        if self.result.outcome == "wrong":
+            frames = debugging.own_frames(self.result.error, self.parent.namespace) or next(iter(kept), None)
+            raise AssertionError(self.result.message).with_traceback(frames)
 
     def repr_failure(self, excinfo, style=None):
         ours = isinstance(excinfo.value, KitError) or (self.result and isinstance(excinfo.value, AssertionError))
@@ -103,9 +139,9 @@ class ExerciseItem(pytest.Item):
     def reportinfo(self):
         return self.path, self.line - 1, self.name
 
-    def describe(self, printed: str) -> screen.Entry:
-        """What the screen needs to know of this exercise after it ran."""
-        from exercises.kit.checking.examples import printed_line, short_path
+    def describe(self, printed: str = "") -> screen.Entry:
+        """What the screen needs to know of this exercise, after it ran or where it did not."""
+        from exercises.kit.checking.examples import short_path
 
         place = f"{short_path(str(self.path))}:{self.line}"
         return {
@@ -114,9 +150,9 @@ class ExerciseItem(pytest.Item):
             "position": self.position,
             "name": self.name,
             "core": self.exercise.core,
-            "outcome": self.result.outcome,
-            "message": self.result.message,
-            "printed": printed_line(printed) if printed else "",
+            "outcome": self.result.outcome if self.result else "not run",
+            "message": self.result.message if self.result else "",
+            "printed": screen.printed_line(printed) if printed else "",
             "place": self.parent.trouble[1] if self.parent.trouble else place,
         }
 
@@ -126,51 +162,6 @@ def _only_lessons(config: pytest.Config) -> bool:
     paths = {Path(config.invocation_params.dir, argument.partition("::")[0]).resolve() for argument in config.args}
     other_tests = (path for pattern in config.getini("python_files") for path in _HERE.rglob(pattern))
     return all(_is_lesson(path) or (path == _HERE and not any(other_tests)) for path in paths)
-
-
-def pytest_addoption(parser: pytest.Parser) -> None:
-    group = parser.getgroup("exercises")
-    group.addoption("--list", action="store_true", help="show every exercise, its state and its place; check nothing")
-    group.addoption("--hint", metavar="NAME", help="show the next of three hints for an exercise")
-    group.addoption("--watch", action="store_true", help="check the exercise at hand again at every save")
-    group.addoption("--reset", metavar="NAME", help="put the stub of an exercise back, and keep the answer beside it")
-    pack = "check, then write a zip to hand in, named NAME.zip (default: your user name; write --pack=NAME)"
-    group.addoption("--pack", metavar="NAME", nargs="?", const="", help=pack)
-
-
-def pytest_cmdline_main(config: pytest.Config) -> int | None:
-    """Do what was asked for instead of a check."""
-    option = config.option
-    if not (option.list or option.hint or option.reset or option.watch):
-        return None
-    from exercises.kit.studying import answers, finding, hints, listing
-
-    writer = create_terminal_writer(config)
-    try:
-        if option.list:
-            writer.line("\n".join(listing.listed()))
-        elif option.hint:
-            writer.line(hints.next_hint(option.hint))
-        elif option.reset:
-            writer.line("\n".join(answers.reset(finding.find(option.reset))))
-        else:
-            from exercises.kit.studying.watching import watch
-
-            config.pluginmanager.getplugin("capturemanager").suspend_global_capture(in_=True)  # keys are read
-            watch(_watched(config), writer, float(config.getini("timeout") or 10))
-    except KitError as error:
-        raise pytest.UsageError(str(error)) from error
-    return pytest.ExitCode.OK
-
-
-def _watched(config: pytest.Config) -> list[Path]:
-    """The lessons that were named, or that lie in a folder that was."""
-    given = [Path(config.invocation_params.dir, argument.partition("::")[0]).resolve() for argument in config.args]
-    paths = [_HERE / f"{name}.py" for name in lessons()]
-    found = [path for path in paths if path.is_file() and any(place in (path, *path.parents) for place in given)]
-    if not found:
-        raise KitError("There is no lesson to watch in what was named.")
-    return found
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -266,32 +257,33 @@ def pytest_report_teststatus(report: pytest.TestReport, config: pytest.Config):
     return (category, "", "") if config.stash[_CALM] else (category, letter, word)
 
 
+def _entries(reporter) -> list[screen.Entry]:
+    """What is known of the exercises of this run, those included that it did not come to."""
+    reports = (each for group in reporter.stats.values() for each in group if isinstance(each, pytest.TestReport))
+    ran = {each.nodeid: each.exercise for each in reports if hasattr(each, "exercise")}
+    items = getattr(reporter._session, "items", [])  # of its own, not of xdist's processes
+    left = [item for item in items if isinstance(item, ExerciseItem) and item.nodeid not in ran]
+    return [*ran.values(), *(item.describe() for item in left if ran)]
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is None or hasattr(session.config, "workerinput"):
+        return
+    session.config.stash[_ENTRIES] = entries = _entries(reporter)
+    if entries and session.config.option.judge:
+        session.config.stash[_JUDGE] = commands.judge(entries)
+        if session.exitstatus == pytest.ExitCode.OK and any(each["outcome"] != "passed" for each in entries):
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
 def pytest_terminal_summary(terminalreporter, config: pytest.Config) -> None:
-    kinds = (pytest.TestReport, pytest.CollectReport)
-    reports = [each for group in terminalreporter.stats.values() for each in group if isinstance(each, kinds)]
-    entries = [report.exercise for report in reports if hasattr(report, "exercise")]
+    entries, writer = config.stash.get(_ENTRIES, []), terminalreporter._tw
     if entries:
         if not config.stash[_CALM]:
             terminalreporter.line("")
-        screen.show(terminalreporter._tw, entries, brief=config.stash[_QUIET])
-        _after_the_screen(terminalreporter._tw, entries, config)
-    elif config.stash[_CALM] and not reports:
+        screen.show(writer, entries, brief=config.stash[_QUIET])
+        commands.finish(writer, entries, config, config.stash.get(_JUDGE, ""))
+    elif config.stash[_CALM] and not terminalreporter.stats.keys() - {"deselected"}:
         terminalreporter.write_line("No exercise was selected.")
-
-
-def _after_the_screen(writer, entries: list[screen.Entry], config: pytest.Config) -> None:
-    """Remember what turned green, and hand in if that was asked for."""
-    from exercises.kit.studying import memory, packing
-
-    keys = {f"{entry['lesson']}::{entry['name']}": entry["outcome"] for entry in entries}
-    green = [key for key, outcome in keys.items() if outcome == "passed"]
-    memory.turned_green(green, [key for key in keys if key not in green])
-    if config.option.pack is None:
-        return
-    try:
-        made, names = packing.pack(config.option.pack, Path(config.invocation_params.dir))
-    except KitError as error:
-        writer.line(str(error))
-        return
-    still = len(keys) - len(green)
-    writer.line(f"{made.name} holds {', '.join(names)}" + (f"; {still} exercises are not right yet" if still else ""))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 from pathlib import Path
@@ -24,6 +25,8 @@ def _parser() -> argparse.ArgumentParser:
 
     course = commands.add_parser("course", help="write an nbgrader course: config, source notebooks, README")
     course.add_argument("directory", type=Path, metavar="DIR")
+    course.add_argument("--only", nargs="+", default=[], metavar="EXERCISE", help="the exercises that count")
+    course.add_argument("--points", type=Path, metavar="FILE.csv", help="other points: lines EXERCISE,POINTS")
 
     grade = commands.add_parser("grade", help="grade files, folders and archives")
     grade.add_argument("paths", type=Path, nargs="+", metavar="PATH")
@@ -101,6 +104,9 @@ def _parser() -> argparse.ArgumentParser:
     sample.add_argument("--lessons", nargs="+", default=["l2_data_types"], metavar="LESSON", help="default: lesson 2")
     sample.add_argument("--seed", default="sample", metavar="TEXT", help="another seed is another class")
 
+    judge = commands.add_parser("judge", help="what `pytest exercises/ --judge` asks: a JSON line per exercise")
+    judge.add_argument("exercises", nargs="+", metavar="FILE[::EXERCISE]")
+
     trust = commands.add_parser("trust", help="measure how good the graders are")
     trust.add_argument("lessons", nargs="*", metavar="LESSON")
     trust.add_argument("--output", type=Path, metavar="DIR")
@@ -142,9 +148,11 @@ def _derive(given: argparse.Namespace) -> int:
 def _grade(given: argparse.Namespace) -> int:
     from graders.cohort import grading
     from graders.errors import Problem, Stopped
-    from graders.report import leaderboard
+    from graders.report import handed_back, leaderboard
+    from graders.report.of_class import page
     from graders.report.table import write_csv
     from graders.report.terminal import Screen
+    from graders.report.written import Written
 
     if given.require_tier and given.scheduler:
         raise Problem("--require-tier is about this machine; for others set GRADERS_REQUIRE_TIER where they run")
@@ -173,9 +181,13 @@ def _grade(given: argparse.Namespace) -> int:
                 options,
                 screen.gathered,
                 screen.note,
+                screen.pace.add,
             )
         write_csv(verdicts, given.output / "grades.csv")
         leaderboard.write(verdicts, given.output, given.pseudonyms)
+        written = Written(given.output)
+        pages = handed_back.write(verdicts, given.output, written)
+        page.write(verdicts, given.output, screen.cohort, pages, written)
     except OSError as error:
         told = f"{error.filename}: {error.strerror}" if error.filename else str(error)
         raise Stopped(f"stopped ({told}); what was finished is kept, the same command goes on from there") from None
@@ -195,14 +207,22 @@ def main(arguments: list[str] | None = None) -> int:
             return _derive(given)
         if given.command == "grade":
             return _grade(given)
-        if given.command == "release":
+        if given.command == "judge":
+            from graders.cohort.judging import judged
+
+            for verdict in judged(given.exercises, seed="one's own"):
+                print(json.dumps(verdict), flush=True)
+        elif given.command == "release":
             from graders.authoring.release import release
 
             print(*release(given.directory), sep="\n")
         elif given.command == "course":
             from graders.for_nbgrader.course import course
+            from graders.lessons import all_exercises
+            from graders.marks.scoring import Scheme
 
-            print(*course(given.directory), sep="\n")
+            scheme = Scheme(given.only, given.points, all_exercises())
+            print(*course(given.directory, only=scheme.only, points=scheme.points), sep="\n")
         elif given.command == "explain":
             from graders.followup.explain import explain
 

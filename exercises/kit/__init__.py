@@ -9,9 +9,8 @@ from types import ModuleType
 
 # quanto imports this module of torch, which warns of a CUDA toolkit without a GPU: no news to a student.
 logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
-logging.getLogger("matplotlib").setLevel(
-    logging.ERROR
-)  # nor where it keeps its cache when the home cannot be written to
+# matplotlib tells where it keeps its cache when the home cannot be written to.
+logging.getLogger("matplotlib").setLevel(logging.ERROR)
 
 _NAMES_IN_LESSONS = {"toy_behaviours": "toys.behaviours", "toy_transformers": "toys.small_transformers"}
 

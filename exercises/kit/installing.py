@@ -26,6 +26,7 @@ def install() -> None:
         raise KitError(
             f"pip could not install what the exercises need ({why}); on Kaggle, switch the internet on first"
         )
+    importlib.invalidate_caches()
 
 
 def needed(dependencies: list[str], torch: str | None) -> list[str]:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import importlib.metadata
 import json
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from graders.authoring.agreement import check_agreement
 from graders.authoring.files import write_all
 from graders.authoring.hints import hints
 from graders.authoring.notebooks import as_bytes, stub, student_notebook
+from graders.authoring.reach import reached
 from graders.authoring.source import Lesson, read_lessons
 
 _CACHE = ".derived.json"  # of this machine only
@@ -61,26 +63,36 @@ def derived_files(root: Path = ROOT) -> dict[str, bytes]:
 
 
 def _hints(lessons: list[Lesson], root: Path) -> dict[str, Any]:
-    """Return the hints of every lesson. Finding them runs every slip, so those of lessons that are as they were are kept."""
+    """Return the hints of every lesson. Finding them runs every slip, so those of exercises that are as they were are kept."""
     kept = _remembered(root / _CACHE)
     shared = hashlib.sha256()
+    for library in ("torch", "transformers", "optimum-quanto"):
+        shared.update(importlib.metadata.version(library).encode() + b"\0")
     for path in sorted([*(root / "exercises").rglob("*.py"), *(root / "graders/authoring").rglob("*.py")]):
         if path.parent != root / "exercises":  # stubs are derived
             shared.update(path.read_bytes())
     found: dict[str, dict[str, Any]] = {}
     for lesson in lessons:
-        key = shared.copy()
-        for path in (lesson.path, root / "graders" / "lessons" / lesson.name / "slips.py"):
-            key.update(_read(path) or b"")
+        keys = {}
+        for name, text in reached(lesson, root).items():
+            key = shared.copy()
+            key.update(text)
+            keys[name] = key.hexdigest()
         known = kept.get(lesson.name)
-        if isinstance(known, dict) and known.get("key") == key.hexdigest():
-            found[lesson.name] = known
-        else:
-            found[lesson.name] = {"key": key.hexdigest(), "hints": hints(lesson)}
+        rows = known.items() if isinstance(known, dict) else ()
+        current = {
+            name: row for name, row in rows if isinstance(row, dict) and name in keys and row.get("key") == keys[name]
+        }
+        made = hints(lesson, keys.keys() - current.keys()) if len(current) < len(keys) else {}
+        found[lesson.name] = {
+            name: current.get(name) or {"key": key, "hints": made.get(name, [])} for name, key in keys.items()
+        }
     if found != kept:
         with contextlib.suppress(OSError):
             write_all({root / _CACHE: _json(found)})
-    return {name: row["hints"] for name, row in found.items()}
+    return {
+        lesson: {name: row["hints"] for name, row in rows.items() if row["hints"]} for lesson, rows in found.items()
+    }
 
 
 def _remembered(path: Path) -> dict[str, Any]:

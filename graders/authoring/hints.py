@@ -12,7 +12,7 @@ import importlib
 import importlib.util
 import io
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -28,8 +28,8 @@ from graders.authoring.source import Exercise, Lesson, LessonError
 from graders.judge.contract import slips_of
 
 
-def hints(lesson: Lesson) -> dict[str, list[dict[str, Any]]]:
-    """Return the hints of a lesson: exercise -> list of {example, value, hint}, in the order of examples and slips.
+def hints(lesson: Lesson, only: Collection[str] | None = None) -> dict[str, list[dict[str, Any]]]:
+    """Return the hints of a lesson's exercises, or of some: name -> list of {example, value, hint}, by examples and slips.
 
     `example` counts all statements that `doctest.DocTestParser` finds in the docstring, set-up included. A value that
     the right answer gives too, or two slips with different sentences, tells nothing and is left out; but of two slips
@@ -38,7 +38,8 @@ def hints(lesson: Lesson) -> dict[str, list[dict[str, Any]]]:
     """
     root = lesson.path.parent.parent
     solutions = _module(root, "solutions", lesson.name)
-    check_examples(lesson, solutions)
+    exercises = [exercise for exercise in lesson.exercises if only is None or exercise.name in only]
+    check_examples(lesson, solutions, exercises)
     if not (root / "graders" / "lessons" / lesson.name / "slips.py").is_file():
         return {}
     by_exercise: dict[str, list[Any]] = {exercise.name: [] for exercise in lesson.exercises}
@@ -47,7 +48,7 @@ def hints(lesson: Lesson) -> dict[str, list[dict[str, Any]]]:
         if slip.exercise not in by_exercise:
             raise LessonError(f"slips.py has a slip for {slip.exercise}, which {lesson.path.name} lacks")
         by_exercise[slip.exercise].append(slip)
-    found = {each.name: _hints_of(each, by_exercise[each.name], vars(solutions)) for each in lesson.exercises}
+    found = {each.name: _hints_of(each, by_exercise[each.name], vars(solutions)) for each in exercises}
     return {name: rows for name, rows in found.items() if rows}
 
 

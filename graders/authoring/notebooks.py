@@ -7,9 +7,10 @@ a stub, a notebook and a released assignment can only agree.
 from __future__ import annotations
 
 import ast
+import re
 import tomllib
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -44,14 +45,22 @@ def student_notebook(lesson: Lesson) -> NotebookNode:
     return _finished(_without_metadata(_cut(lesson, _with_checks(lesson, _marked(lesson), points))))
 
 
-def source_notebook(lesson: Lesson) -> NotebookNode:
+def source_notebook(
+    lesson: Lesson, only: Collection[str] = (), points: Mapping[str, float] | None = None
+) -> NotebookNode:
     """Return nbgrader's source notebook (schema 3): with solutions, points of the hidden tests, tests that fail closed.
+
+    only: the exercises that count (none: all); another one stays, without points, where one of them uses it.
+    points: others than those of the hidden tests.
 
     Text is read-only; an exercise is an autograded answer whose grade_id is its name, followed by its autograder tests
     `test_<name>`; the written answer is graded by hand. Imports and demonstrations belong to the student and carry no
     metadata: nbgrader would otherwise restore them, and a notebook would get another verdict than from `grade`.
     """
-    notebook = _finished(_with_checks(lesson, _marked(lesson), hidden_points(lesson)))
+    worth = {
+        name: (points or {}).get(name, own) for name, own in hidden_points(lesson).items() if not only or name in only
+    }
+    notebook = _finished(_with_checks(lesson, _with_what_is_used(_marked(lesson), worth), worth))
     return CheckCellMetadata().preprocess(notebook, {})[0]
 
 
@@ -128,14 +137,37 @@ def _set(cell: NotebookNode, **flags: bool | float) -> None:
     cell.metadata["nbgrader"] = nbformat.from_dict(plain | {"grade": False, "solution": False, "locked": False} | flags)
 
 
+def _with_what_is_used(notebook: NotebookNode, asked: Collection[str]) -> NotebookNode:
+    """Leave out the exercises that are not asked for and that nothing which stays uses, and demonstrations of them."""
+    others = {cell.id: cell.source for cell in notebook.cells if is_exercise(cell) and cell.id not in asked}
+    demonstrations = [cell.id for cell in notebook.cells if cell.cell_type == "code" and "active-ipynb" in tags(cell)]
+    stays = [cell for cell in notebook.cells if cell.cell_type == "code" and cell.id not in [*others, *demonstrations]]
+    texts = [cell.source for cell in stays]
+    while texts:
+        text = texts.pop()
+        texts += [others.pop(name) for name in list(others) if re.search(rf"\b{name}\b", text)]
+    gone = re.compile(rf"\b({'|'.join(others)})\b") if others else None
+    notebook.cells = [
+        cell
+        for cell in notebook.cells
+        if cell.id not in others and not (gone and cell.id in demonstrations and gone.search(cell.source))
+    ]
+    return notebook
+
+
 def _with_checks(lesson: Lesson, notebook: NotebookNode, points: Mapping[str, float]) -> NotebookNode:
-    """Begin with the cell that fetches the kit, import `check` in the next code cell, add a test cell to every exercise."""
+    """Begin with the cell that fetches the kit, import `check` in the next code cell, add a test cell to every exercise.
+
+    An exercise without points has a cell in which it can be checked.
+    """
     first = next(cell for cell in notebook.cells if cell.cell_type == "code")
     first.source = f"{CHECK_IMPORT}\n\n{first.source}"
     cells = [nbformat.v4.new_code_cell(_fetching(lesson.path.parent.parent), id="fetch_the_kit")]
     for cell in notebook.cells:
         cells.append(cell)
-        if is_exercise(cell):
+        if is_exercise(cell) and cell.id not in points:
+            cells.append(nbformat.v4.new_code_cell(f"check({cell.id})", id=f"check_{cell.id}"))
+        elif is_exercise(cell):
             test = nbformat.v4.new_code_cell(f"check({cell.id})\n{FAIL_CLOSED}", id=f"test_{cell.id}")
             _set(test, grade=True, locked=True, points=points[cell.id])
             cells.append(test)

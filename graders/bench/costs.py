@@ -1,5 +1,6 @@
 """What grading costs: one more submission in the judge, against one more plain pytest run of the same hidden tests.
 
+The row on a submission with half of its answers wrong is to be held against that of a right one, not the floor.
 Every row is a median over rounds in which all rows take turns, so that a busy machine slows them alike; only ratios of one
 run say anything, and a group's ratios are to its first row. The floor is `pytest.main` with its defaults, once per
 submission, on the same hidden tests, in a warm process that calls the student's module directly: no isolation, no limits,
@@ -10,8 +11,10 @@ from __future__ import annotations
 
 import contextlib
 import io
+import itertools
 import json
 import os
+import random
 import statistics
 import subprocess
 import sys
@@ -26,8 +29,9 @@ from rich.console import Console
 from rich.table import Table
 
 from graders import ROOT, lessons
-from graders.bench import stock_nbgrader
+from graders.bench import stock_nbgrader, watching
 from graders.bench.direct import SEED, Direct, Floor
+from graders.bench.mistaken import half_wrong
 from graders.cohort.judging import Bench
 from graders.cohort.submissions import Submission
 from graders.judge import checks
@@ -38,7 +42,12 @@ COLD_ROUNDS = 2
 
 def bench(output: Path | None = None) -> int:
     """Measure every lesson and nbgrader, print a table, and write `bench.json` into `output`; return the exit status."""
-    rows = [row for lesson in lessons.names() for row in measure(lesson)] + _imports() + stock_nbgrader.rows()
+    rows = (
+        [row for lesson in lessons.names() for row in measure(lesson)]
+        + _imports()
+        + watching.rows()
+        + stock_nbgrader.rows()
+    )
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("lesson", "what", "ms", "ratio", "rounds"):
         table.add_column(name, justify="left" if name in ("lesson", "what") else "right")
@@ -76,6 +85,12 @@ def measure(lesson: str) -> list[dict[str, Any]]:
                 for case in check.cases:
                     exercise.run(check, case, SEED, Direct(floor.space), floor._reference)
 
+    dice = random.Random(0)
+    halves = itertools.cycle(Submission("bench", lesson, file.name, half_wrong(lesson, dice)) for _ in range(6))
+
+    def half_of_it() -> None:
+        judges.grade(next(halves))
+
     def judged() -> None:
         verdict = judges.grade(submission)
         if verdict["score"] != verdict["max_score"]:
@@ -84,6 +99,7 @@ def measure(lesson: str) -> list[dict[str, Any]]:
     what: dict[str, Callable[[], None]] = {
         "floor: pytest.main, module called directly": plain,
         "judge: in workers": judged,
+        "judge: in workers, half of the answers wrong": half_of_it,
         "no pytest, module called directly": without_pytest,
     }
     try:

@@ -115,7 +115,8 @@ def _sakai(all_of_it: list[HandedIn]) -> Files:
 
 
 def _gradescope(all_of_it: list[HandedIn]) -> Files:
-    made, told = {}, ["---"]
+    made: Files = {}
+    told = ["---"]
     for one in all_of_it:
         folder = f"submission_{9000 + one.person.number}"
         made |= {f"{folder}/{name}": data for name, data in one.files.items()}

@@ -143,6 +143,8 @@ class Chooser:
         source = counted[0].source
         if source.late:
             made.about["late"] = True
+        if source.returned:
+            made.about["returned"] = source.returned
         if source.handed_in is not None:
             made.about["handed_in"] = (
                 datetime.fromtimestamp(source.handed_in).astimezone().isoformat(timespec="seconds")

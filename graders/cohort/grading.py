@@ -2,44 +2,31 @@
 
 from __future__ import annotations
 
-import itertools
 import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from graders import ROOT, lessons
-from graders.cohort import judges, judging, verdicts
+from graders.cohort import judging, verdicts
 from graders.cohort.choosing import Chooser
 from graders.cohort.layouts import Recogniser
 from graders.cohort.people import Cohort, gather
 from graders.cohort.roster import Roster
+from graders.cohort.spread.processes import FAULT, Pool
 from graders.cohort.submissions import Submission
-from graders.collecting.processes import Zygote
 from graders.marks import changes
 from graders.marks.late import Late
 from graders.marks.overrides import FILE, Overrides
 from graders.marks.scoring import Scheme
+from graders.report.written import Written
 
-
-class Reader:
-    """Has files read by a worker, for those whose names do not tell enough; the zygote is started when it is needed."""
-
-    def __init__(self, hidden: tuple[str, ...]) -> None:
-        self._zygote: Zygote | None = None
-        self._hidden = hidden
-
-    def read(self, data: bytes, notebook: bool, wanted: list[str]) -> dict[str, Any]:
-        """Return the plans of a file by lesson, or the error."""
-        self._zygote = self._zygote or Zygote(lessons.libraries(lessons.LIGHT[0]), self._hidden)
-        return self._zygote.read(data, notebook, {name: lessons.exercises(name) for name in wanted})
-
-    def close(self) -> None:
-        if self._zygote is not None:
-            self._zygote.close()
+if TYPE_CHECKING:
+    from graders.cohort.spread.cluster import Cluster
 
 
 def hidden(paths: Iterable[Path], output: Path) -> tuple[str, ...]:
@@ -96,13 +83,15 @@ def grade(
     options: Options | None = None,
     gathered: Callable[[Cohort], None] = lambda cohort: None,
     note: Callable[[str], None] = lambda sentence: None,
+    spent: Callable[[float], None] = lambda seconds: None,
 ) -> verdicts.Verdicts:
     """Grade what stands under `paths` into `output`; return the verdicts, in order. Raises WrongUse.
 
     Files are read a student at a time, while others are judged. A verdict that is there already for the same files, seed and
     graders is kept. `each` is called with every verdict and the number of all, as far as it is known, as soon as it is on the
     disk; `gathered` with the people before the first; `note` with a sentence on what is judged again, which marks moved, and what
-    of overrides and due dates had no effect.
+    of overrides and due dates had no effect; `spent` with the seconds by which a verdict prolonged the run, 0 where that tells
+    nothing of others.
     """
     options = options or Options()
     missing = [str(path) for path in paths if not path.exists() and not path.is_symlink()]
@@ -116,28 +105,31 @@ def grade(
         raise verdicts.WrongUse(f"there is no .py file, notebook or archive in {', '.join(map(str, paths))}")
     gathered(cohort)
     unseen = hidden(paths, output)
-    book = verdicts.Book(output, seed)
-    reader = Reader(unseen)
-    try:
+    with ExitStack() as opened:
+        machines = Pool(unseen, workers) if scheduler is None else _cluster(scheduler, unseen)
+        where = opened.enter_context(closing(machines))
+        book = opened.enter_context(closing(verdicts.Book(output, seed)))
+        kept = Written(output)
         book.remember(options.places(paths))
         for lesson, count in book.by_other_graders.items():
             on = f" on {lesson}" if lesson else ""
             note(f"{count} verdicts{on} in {output} are by other graders: what is named now is judged again")
-        run = _Run(cohort, Chooser(reader.read), book, each, scheme, note)
-        if scheduler is None:
-            spread = judges.judged(run.todo(), book.seed, unseen, workers)
-        else:
-            spread = _elsewhere(run.todo(), book.seed, unseen, scheduler)
-        for index, one, (verdict, fault, _) in spread:
+        run = _Run(cohort, Chooser(where.read), book, each, scheme, note)
+        for index, one, (verdict, fault, _, seconds) in where.judged(run.todo(), book.seed):
             if verdict is None:
                 verdict = _not_graded(one, fault, book)
+            kept.add(verdict)
             verdict = run.scored(verdict)
             book.add(verdict)
+            spent(seconds / where.count)
             run.done(index, verdict)
         return run.finish()
-    finally:
-        reader.close()
-        book.close()
+
+
+def _cluster(address: str, hidden: tuple[str, ...]) -> Cluster:
+    from graders.cohort.spread.cluster import Cluster  # loads Dask, which others do without
+
+    return Cluster(address, hidden)
 
 
 class _Run:
@@ -231,40 +223,4 @@ def _exercises(verdict: dict[str, Any]) -> list[str]:
 def _not_graded(one: Submission, fault: str, book: verdicts.Book) -> dict[str, Any]:
     """Return the verdict on a submission that nothing was decided on, and write down why."""
     book.log(f"{one.student}, {one.lesson or ', '.join(file.path for file in one.files)}:\n{fault}")
-    return judging.record(one, one.lesson, judging.environment("unknown", book.seed, one.lesson), reason=judges.FAULT)
-
-
-def _elsewhere(
-    todo: Iterator[tuple[int, Submission]], seed: str, hidden: tuple[str, ...], scheduler: str
-) -> Iterator[tuple[int, Submission, judges.Judged]]:
-    """Let Dask spread the submissions over the machines of a scheduler, two ahead for each of their threads."""
-    from dask.distributed import Client, as_completed
-
-    with Client(scheduler) as client:
-        sent: dict[Any, tuple[int, Submission]] = {}
-
-        def send(count: int) -> list[Any]:
-            made = []
-            for index, one in itertools.islice(todo, count):
-                made.append(client.submit(grade_here, one, seed, hidden, pure=False))
-                sent[made[-1]] = index, one
-            return made
-
-        running = as_completed(send(2 * max(1, sum(client.nthreads().values()))))
-        for future in running:
-            index, one = sent.pop(future)
-            if future.status == "error":
-                yield index, one, judges.Judged(None, f"the scheduler lost it: {future.exception()!r}")
-            else:
-                yield index, one, judges.Judged(*future.result())
-            running.update(send(1))
-
-
-_benches: dict[tuple[str, tuple[str, ...]], judging.Bench] = {}
-
-
-def grade_here(one: Submission, seed: str, hidden: tuple[str, ...]) -> judges.Judged:
-    """Grade one submission in this process of a cluster; its judges stay for the next one."""
-    if (seed, hidden) not in _benches:
-        _benches[seed, hidden] = judging.Bench(seed, hidden)
-    return judges.guarded(lambda: _benches[seed, hidden].grade(one))
+    return judging.record(one, one.lesson, judging.environment("unknown", book.seed, one.lesson), reason=FAULT)

@@ -7,20 +7,25 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import importlib
 import importlib.metadata
 import platform
+import time
+from collections.abc import Iterator
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from graders import lessons
-from graders.cohort import verdicts
+from graders.cohort import submissions, verdicts
 from graders.cohort.choosing import lesson_of
-from graders.cohort.submissions import File, Submission
+from graders.cohort.submissions import File, Submission, definition
 from graders.collecting.endings import NOT_STARTED
 from graders.collecting.processes import Zygote
+from graders.errors import Problem
 from graders.judge import kept
 from graders.lessons.fingerprints import graders_version
-from graders.report import suspicion
+from graders.report import suspicion, written
 
 if TYPE_CHECKING:
     from graders.judge.deciding import ExerciseVerdict
@@ -45,6 +50,8 @@ class Bench:
     def zygote(self, libraries: tuple[str, ...]) -> Zygote:
         if libraries not in self._zygotes:
             self._zygotes[libraries] = Zygote(libraries, self.hidden)
+            self._zygotes[libraries].begin()
+            importlib.import_module("graders.judge.judge")  # heavy, and meanwhile the zygote loads the same
         return self._zygotes[libraries]
 
     def judge(self, lesson: str) -> Judge:
@@ -78,21 +85,58 @@ class Bench:
         lesson = readable[0][0]
         assert lesson is not None
         judge = self.judge(lesson)
-        exercises = _better([judge.judge(told["lessons"][lesson], found.only) for _, _, told in readable])
+        exercises = _better([judge.judge(told["lessons"][lesson], found.only or None) for _, _, told in readable])
         made_with = environment(judge.zygote.tier, self.seed, lesson)
         made = record(found, lesson, made_with, exercises)
         cells = [cell for _, _, told in readable for cell in told["lessons"][lesson]["cells"]]
         suspicious = suspicion.in_cells(cells, lesson)
-        return made | {"suspicious": suspicious} if suspicious else made
+        made |= {"suspicious": suspicious} if suspicious else {}
+        return made | {"written": _written(lesson, [told["lessons"][lesson] for _, _, told in readable])}
+
+    def timed(self, found: Submission) -> tuple[dict[str, Any], float]:
+        """Return the verdict, and the seconds that it took; 0 where something was started for it."""
+        begun, started = time.monotonic(), len(self._judges) + len(self._zygotes)
+        verdict = self.grade(found)
+        return verdict, time.monotonic() - begun if started == len(self._judges) + len(self._zygotes) else 0.0
 
     def read(self, data: bytes, notebook: bool, wanted: list[str]) -> dict[str, Any]:
         """Return the plans of a file by lesson, or the error, as `grading.Reader` does."""
-        zygote = next(iter(self._zygotes.values()), None) or self.zygote(lessons.libraries(lessons.LIGHT[0]))
+        zygote = next(iter(self._zygotes.values()), None)
+        if zygote is None:  # the one that will be needed to judge it
+            likely = max(wanted, key=lambda lesson: sum(name.encode() in data for name in lessons.exercises(lesson)))
+            zygote = self.zygote(lessons.libraries(likely))
         return zygote.read(data, notebook, {name: lessons.exercises(name) for name in wanted})
 
     def close(self) -> None:
         for zygote in self._zygotes.values():
             zygote.close()
+
+
+def judged(named: list[str], seed: str) -> Iterator[dict[str, Any]]:
+    """Yield the verdict on each exercise of one's own files, named as pytest does: FILE, or FILE::EXERCISE.
+
+    Keys: lesson, name, outcome, message, hint. Problem for a file that cannot be judged and for an unknown name.
+    """
+    wanted: dict[Path, set[str]] = {}
+    for each in named:
+        file, _, exercise = each.partition("::")
+        wanted.setdefault(Path(file), set()).update([exercise] if exercise else [])
+    bench = Bench(seed)
+    try:
+        for path, only in wanted.items():
+            found = submissions.with_helpers(path)
+            zygote = bench.zygote(lessons.libraries(path.stem if path.stem in lessons.names() else lessons.LIGHT[0]))
+            lesson, reason, told = _read(zygote, found, found.files[0])
+            if lesson is None or reason is not None:
+                raise Problem(f"{path}: {found.problem or reason}")
+            unknown = only - set(lessons.exercises(lesson))
+            if unknown:
+                raise Problem(f"{lesson} has no exercise {', '.join(sorted(unknown))}")
+            for verdict in bench.judge(lesson).judge(told["lessons"][lesson], only or None):
+                told_of_it = {"outcome": verdict.outcome, "message": verdict.message, "hint": verdict.hint}
+                yield {"lesson": lesson, "name": verdict.name, **told_of_it}
+    finally:
+        bench.close()
 
 
 def _read(zygote: Zygote, found: Submission, file: File) -> tuple[str | None, str | None, dict[str, Any]]:
@@ -113,6 +157,16 @@ def read(bench: Bench, found: Submission, lesson: str) -> list[tuple[str, dict[s
     zygote = bench.zygote(lessons.libraries(lesson))
     told = [(file.path, _read(zygote, found, file)) for file in found.files]
     return [(path, about["lessons"][lesson]) for path, (of, reason, about) in told if of == lesson and reason is None]
+
+
+def _written(lesson: str, plans: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return what to keep of the code: of each exercise that was begun the definition in the first file that has one."""
+    code: dict[str, str] = {}
+    for plan in plans:
+        for cell in plan["cells"]:
+            begun = [name for name in cell["exercises"] if name in plan["plans"] and not plan["plans"][name]["stub"]]
+            code |= {name: text for name in begun if (text := definition(cell["source"], name)) and name not in code}
+    return written.told(lesson, code)
 
 
 def _better(judged: list[list[ExerciseVerdict]]) -> list[ExerciseVerdict]:
@@ -170,7 +224,7 @@ def record(
     return made | _besides(found)
 
 
-_BESIDES = ("files", "older", "name", "section", "own_due", "handed_in", "late", "collision", "unread")
+_BESIDES = ("files", "older", "name", "section", "own_due", "handed_in", "late", "collision", "unread", "returned")
 
 
 def _besides(found: Submission) -> dict[str, Any]:

@@ -47,7 +47,7 @@ class Source:
 
     `student` is unique to the person as far as the place tells; `name` and `id` are what the platform calls them; `attempt`
     orders what the layout tells to be attempts (None: it does not); `timed`: the times of the files say which is newer;
-    `handed_in` is when, in seconds since 1970 (None: it is not told), by the clock of this machine's time zone.
+    `handed_in`: when, in seconds since 1970, by this machine's time zone; `returned`: how a file of feedback begins there.
     """
 
     student: str
@@ -61,6 +61,7 @@ class Source:
     lesson: str | None = None
     timed: bool = False
     handed_in: float | None = None
+    returned: dict[str, str] = field(default_factory=dict)
 
 
 def _grouped(entries: list[Entry], told: Callable[[Entry], tuple[Source, Entry | None] | None]) -> list[Source] | None:
@@ -115,8 +116,9 @@ def canvas(entries: list[Entry]) -> list[Source] | None:
             by_name[one[1]].append(one)
         for index in range(max(map(len, by_name.values()))):  # a name that comes twice was handed in twice
             those = [uploads[index] for uploads in by_name.values() if len(uploads) > index]
-            entries_of = [entry for _, _, entry in those]
-            made.append(replace(sources[student], entries=entries_of, attempt=(min(upload for upload, _, _ in those),)))
+            first = min(upload for upload, _, _ in those)
+            made.append(replace(sources[student], entries=[entry for *_, entry in those], attempt=(first,)))
+            made[-1].returned = {"canvas": f"{student}_{first:.0f}"} if first else {}
     return made or None
 
 
@@ -134,6 +136,7 @@ def moodle(entries: list[Entry]) -> list[Source] | None:
     for source in made or []:  # files that lie on the disk may have been copied since: those in the archive say when
         times = [entry.modified for entry in source.entries if entry.modified and entry.disk is None]
         source.handed_in = max(times, default=None)
+        source.returned = {"moodle": f"{source.name.replace('_', ' ')}_{source.id}_assignsubmission_file"}
     return made
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from graders import ROOT
+from graders import ROOT, lessons
 from graders.cohort import archives
 from graders.cohort.archives import MAX_BYTES, MAX_STUDENT, Entry
 from graders.cohort.platforms import Source
@@ -204,6 +204,16 @@ def read(path: Path, student: str, lesson: str | None) -> Submission:
     except ValueError as error:
         made.problem = str(error)
     return made
+
+
+def with_helpers(path: Path) -> Submission:
+    """Return one's own file, called after its lesson or not, with the modules beside it that it imports."""
+    lesson = path.stem if path.stem in lessons.names() else None
+    found = read(path, "", lesson)
+    handed = Handed(Source("", str(path)))
+    handed.modules = {each.name: archives.file(each) for each in path.parent.glob("*.py") if each.name not in _OWN}
+    found.helpers = helpers([Candidate(handed.source, archives.file(path), found.files[0].data)], handed)
+    return found
 
 
 def definition(text: str, name: str) -> str:

@@ -48,6 +48,15 @@ class Asked:
         return min(MAX_ANSWERS, 2 * self.right + SPARE)
 
 
+@dataclass(frozen=True)
+class Answered:
+    """What an exercise answered to all of its recorded calls, as if alone and to the end."""
+
+    answers: dict[bytes, bytes]
+    errors: dict[str, Any]  # of the cells that were loaded, by number
+    seconds: float
+
+
 class Submission:
     """The cells of one submission, and those that turned out to end or stop whoever loads them."""
 
@@ -108,12 +117,13 @@ class Submission:
 
 
 class Attempt:
-    """One exercise of one submission: its worker, and the answers to its calls."""
+    """One exercise of one submission: its worker, and the answers to its calls; `told`: what it has answered already."""
 
-    def __init__(self, zygote: Zygote, submission: Submission, asked: Asked) -> None:
+    def __init__(self, zygote: Zygote, submission: Submission, asked: Asked, told: Answered | None = None) -> None:
         self._zygote, self._submission, self._asked, self.name = zygote, submission, asked, asked.name
-        self.answers: dict[bytes, bytes | WorkerEnded] = {}
-        self.errors: dict[str, Any] = {}
+        self.answers: dict[bytes, bytes | WorkerEnded] = dict(told.answers) if told else {}
+        self.errors: dict[str, Any] = told.errors if told else {}
+        self.seconds = told.seconds if told else 0.0
         self._due: list[int] = []
         self.stub = submission.is_stub(asked.name)
         self._worker: processes.Worker | None = None
@@ -122,7 +132,7 @@ class Attempt:
         self._late: Deadline | None = None
         self._received = 0
         self._loaded, self._loading, self._not_begun = False, 0, 0
-        self._done = not submission.defines(asked.name)
+        self._done = told is not None or not submission.defines(asked.name)
 
     def start(self) -> None:
         """Hand the cells and the recorded calls to a fresh worker."""
@@ -160,8 +170,8 @@ class Attempt:
         """Collect the answers; return outcome and message if the exercise was lost before any check."""
         if not self._submission.defines(self.name):
             return NOT_STARTED, f"{self.name} is not defined"
+        self._deadline = Deadline(processes.EXERCISE_SECONDS - self.seconds)
         if not self._done and not self._own_error():
-            self._deadline = Deadline(processes.EXERCISE_SECONDS)
             self._collect(list(self._asked.calls))
         self._done = True
         return self._own_error()

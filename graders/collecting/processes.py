@@ -143,7 +143,7 @@ class Zygote:
         return self._process.pid if self._process else 0
 
     def begin(self) -> None:
-        """Start the zygote's process without waiting until it is ready, if it does not run."""
+        """Start the zygote if it does not run, and do not wait until it is ready."""
         if self._process is not None and self._process.poll() is None:
             return
         self.close()
@@ -176,22 +176,20 @@ class Zygote:
         self._control = here
         here.settimeout(START_SECONDS)
 
-    def _start(self) -> None:
-        """Start the zygote's process, and wait until it says what it is."""
-        self.begin()
+    def _wait_until_ready(self) -> None:
         assert self._control is not None
         try:
             self.tier = tiers.of_rank(*struct.unpack("<b", frames.read_exactly(self._control, 1)))
         except BaseException:
             self.close()
             raise
-        self._ready = True
         if not tiers.enough(self.tier):
             self.close()
             raise Problem(
                 f"this machine isolates with the tier `{self.tier}`, and `{os.environ[tiers.REQUIRED]}` is required; "
                 "`python -m graders selfcheck` says what each tier stops here"
             )
+        self._ready = True
 
     def _ask(self, message: bytes, descriptors: tuple[int, ...] = ()) -> None:
         assert self._control is not None
@@ -209,8 +207,9 @@ class Zygote:
 
     def warm(self) -> None:
         """Start the zygote now, so that the first submission does not wait for it."""
-        if not self._ready or self._process is None or self._process.poll() is not None:
-            self._start()
+        self.begin()
+        if not self._ready:
+            self._wait_until_ready()
         while len(self._spares) < SPARES:
             self._order()
 

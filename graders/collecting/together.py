@@ -1,117 +1,150 @@
-"""The exercises of a submission one after the other in a few workers: for the many that are right, that is all it takes.
+"""The exercises of a submission one after the other in a few workers, each judged as if it were alone.
 
-An exercise that is answered here passes if it passes all its checks. Anything else, a wrong answer, a cell that raises, an end, a
-hang, is no verdict: that exercise is then judged alone, in workers of its own. So none can spoil another; and none can be right
-by what another one left behind, for a worker in which that happened (see `world`) is not used again.
+Whoever comes first in a worker is alone there: nothing of the student's ran before it, so what it answers counts, right or wrong.
+Those that follow in the same worker count as long as they answer byte for byte what is right. At the first other answer, or if
+what came before changed the world (see `world`), the exercise begins anew as the first in a fresh worker. So none can spoil
+another, none is right by what another one left behind, and what is wrong is not computed twice.
+
+What ends its worker, hangs or takes long is not answered here: that exercise is judged with more patience (see `attempt`).
 """
 
 from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Callable
 from multiprocessing.connection import wait
 from typing import Any
 
-from graders.collecting.attempt import Asked, Submission
+from graders.collecting.attempt import Answered, Asked, Submission
 from graders.collecting.deadlines import Deadline
 from graders.collecting.endings import WorkerEnded
 from graders.collecting.processes import Worker, Zygote
+from graders.wire import schema
+from graders.wire.recipes import Unreadable
 
 WORKERS = 2
-SECONDS = 3.0  # of an exercise; what takes longer is judged alone, with more patience
-ENDS = 3  # workers that may end before the rest is judged alone
+SECONDS = 3.0  # of an exercise; what takes longer is judged with more patience
+ENDS = 3  # exercises that may end a worker in which they are alone before the rest is judged with more patience
+
+Right = Callable[[bytes], bytes | None]  # the right answer to a recorded call
+
+
+class _Other(Exception):
+    """An exercise behind another one did not answer what is right."""
 
 
 class _Run:
-    """One worker, what it was asked for, and what it has sent."""
+    """One worker, the exercise that it is at, and what it has sent of it; `right` is None for whoever is alone."""
 
-    def __init__(self, worker: Worker, asked: Asked, sent: dict[str, Any]) -> None:
-        self.worker, self.asked, self.begun, self.deadline = worker, asked, time.monotonic(), Deadline(SECONDS)
-        self.before = [*(b"c%d" % number for number in asked.numbers), b"l{}"]  # what comes before the first answer
-        self.frames: list[bytes] = []
-        self.size = 0
+    def __init__(self, worker: Worker, asked: Asked, sent: dict[str, Any], right: Right | None) -> None:
+        self.worker, self.asked, self.right = worker, asked, right
+        self.begun, self.deadline = time.monotonic(), Deadline(SECONDS)
+        self._cells = [b"c%d" % number for number in asked.numbers]  # what comes before `l`, and then the answers
+        self._frames: list[bytes] = []
+        self._size = 0
         worker.send(sent, list(asked.calls))
 
     @property
-    def seconds(self) -> float:
-        return time.monotonic() - self.begun
-
-    @property
     def finished(self) -> bool:
-        return len(self.frames) == len(self.before) + len(self.asked.calls)
+        return len(self._frames) == len(self._cells) + 1 + len(self.asked.calls)
 
-    @property
-    def answers(self) -> dict[bytes, bytes] | None:
-        """The answers by call; None if the cells could not be loaded or an answer is none."""
-        count = len(self.before)
-        if self.frames[:count] != self.before or any(frame[:1] != b"r" for frame in self.frames[count:]):
+    def answered(self) -> Answered | None:
+        """Return what was answered; None if a frame is not one that was due."""
+        count = len(self._cells)
+        loaded, replies = self._frames[count], self._frames[count + 1 :]
+        if self._frames[:count] != self._cells or any(frame[:1] != b"r" for frame in replies) or loaded[:1] != b"l":
             return None
-        return {call: frame[1:] for call, frame in zip(self.asked.calls, self.frames[count:], strict=True)}
+        try:
+            errors = schema.errors(loaded[1:])
+        except Unreadable:
+            return None
+        answers = {call: frame[1:] for call, frame in zip(self.asked.calls, replies, strict=True)}
+        return Answered(answers, errors, time.monotonic() - self.begun)
 
     def read(self) -> None:
-        """Read one frame. Raises WorkerEnded, also when the time is up or the answers are too large."""
+        """Read one frame. Raises WorkerEnded, also when the time is up or the answers are too large; _Other."""
         frame = self.worker.receive(self.deadline)
-        self.size += len(frame)
-        if self.size > self.asked.likely:
+        self._size += len(frame)
+        if self._size > self.asked.likely:
             raise WorkerEnded("memory", "its answers are too large")
-        self.frames.append(frame)
+        if self.right is not None and frame != self._due():
+            raise _Other
+        self._frames.append(frame)
+
+    def _due(self) -> bytes | None:
+        """Return the frame that comes next if all is right."""
+        assert self.right is not None
+        at, count = len(self._frames), len(self._cells)
+        if at <= count:
+            return self._cells[at] if at < count else b"l{}"
+        answer = self.right(self.asked.calls[at - count - 1])
+        return None if answer is None else b"r" + answer
 
 
 class _Runs:
     """The workers of one submission, what they are at, what waits for one, and what was answered."""
 
-    def __init__(self, zygote: Zygote, submission: Submission, asked: list[Asked]) -> None:
-        self.zygote, self.submission, self.waiting = zygote, submission, deque(asked)
+    def __init__(self, zygote: Zygote, submission: Submission, asked: list[Asked], right: Right) -> None:
+        self.zygote, self.submission, self.waiting, self.right = zygote, submission, deque(asked), right
+        self.again: deque[Asked] = deque()  # what has to be the first in a fresh worker
         self.running: list[_Run] = []
-        self.answered: dict[str, tuple[dict[bytes, bytes], float]] = {}
+        self.answered: dict[str, Answered] = {}
         self.ended = 0
+
+    @property
+    def to_do(self) -> bool:
+        return bool(self.waiting or self.again) and self.ended < ENDS
 
     def go_on(self) -> None:
         """Start workers, then read a frame of each that has one."""
-        while self.waiting and len(self.running) < WORKERS and self.ended < ENDS:
-            self._begin(self.zygote.take())
+        while self.to_do and len(self.running) < WORKERS:
+            self._begin((self.again or self.waiting).popleft(), self.zygote.take(), None)
         left = min((run.deadline.left for run in self.running), default=0.0)
         ready = wait([run.worker.connection for run in self.running], max(0.0, left))
         for run in [run for run in self.running if run.worker.connection in ready or run.deadline.passed]:
             try:
                 run.read()
-            except WorkerEnded:
-                self._lose(run.worker)
+            except (WorkerEnded, _Other):
                 self.running.remove(run)
+                self._lose(run.worker, run.asked, run.right)
                 continue
             if run.finished:
                 self.running.remove(run)
-                if run.answers is not None:
-                    self.answered[run.asked.name] = run.answers, run.seconds
-                if self.ended < ENDS:
-                    self._begin(run.worker)
-                else:
-                    run.worker.kill()
+                self._finish(run)
 
-    def _begin(self, worker: Worker) -> None:
-        if not self.waiting:
-            worker.kill()
-            return
-        asked = self.waiting.popleft()
+    def _finish(self, run: _Run) -> None:
+        answered = run.answered()
+        if answered is not None:
+            self.answered[run.asked.name] = answered
+        if self.waiting and self.ended < ENDS:
+            self._begin(self.waiting.popleft(), run.worker, self.right)
+        else:
+            run.worker.kill()
+
+    def _begin(self, asked: Asked, worker: Worker, right: Right | None) -> None:
         try:
-            self.running.append(_Run(worker, asked, self.submission.sent(asked.numbers)))
+            self.running.append(_Run(worker, asked, self.submission.sent(asked.numbers), right))
         except WorkerEnded:
-            self._lose(worker)
+            self._lose(worker, asked, right)
 
-    def _lose(self, worker: Worker) -> None:
+    def _lose(self, worker: Worker, asked: Asked, right: Right | None) -> None:
         worker.kill()
-        self.ended += 1
+        if right is not None:
+            self.again.append(asked)
+        else:
+            self.ended += 1
 
     def close(self) -> None:
         for run in self.running:
             run.worker.kill()
 
 
-def answered(zygote: Zygote, submission: Submission, asked: list[Asked]) -> dict[str, tuple[dict[bytes, bytes], float]]:
-    """Return the answers to the recorded calls, and the seconds, of those exercises that were answered to the end."""
-    runs = _Runs(zygote, submission, [one for one in asked if submission.whole(one.name)])
+def answered(zygote: Zygote, submission: Submission, asked: list[Asked], right: Right) -> dict[str, Answered]:
+    """Return what those exercises answered that answered all; `right` gives the right answer to a recorded call."""
+    runs = _Runs(zygote, submission, [one for one in asked if submission.whole(one.name)], right)
     try:
-        while runs.running or (runs.waiting and runs.ended < ENDS):
+        while runs.running or runs.to_do:
             runs.go_on()
         return runs.answered
     finally:

@@ -18,10 +18,10 @@ from graders.cohort.submissions import Submission
 from graders.collecting import attempt
 from graders.errors import Problem
 from graders.followup.literals import Script
-from graders.followup.views import file_names
 from graders.judge.judge import Judge
 from graders.judge.proxy import Proxy, parameters
 from graders.judge.told import told
+from graders.report.handed_back import file_names
 
 FOLDER = "explained"  # in an output folder: tensors that are too large to print
 LONGEST = 4000  # characters of a value that is shown

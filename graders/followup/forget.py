@@ -11,8 +11,9 @@ from pathlib import Path
 
 from graders.cohort import verdicts
 from graders.errors import Problem
-from graders.followup import explain, views
-from graders.report import table
+from graders.followup import explain
+from graders.report import handed_back, table
+from graders.report.written import FILE, Written
 
 
 def forget(folder: Path, student: str) -> list[str]:
@@ -25,6 +26,7 @@ def forget(folder: Path, student: str) -> list[str]:
         ours = [key for key in book.keys if key[0] == student]
         names = {student, *(book.verdict(key).get("name", "") for key in ours)} - {""}
         others = [key[0] for key in book.keys if key[0] != student]
+        returned = [name for key in ours for name in book.verdict(key).get("returned", {}).values()]
         for key in ours:
             book.drop(key)
         book.compact()
@@ -32,7 +34,8 @@ def forget(folder: Path, student: str) -> list[str]:
         book.close()
     told = [f"verdicts.jsonl: {len(ours)} verdicts"] if ours else []
     told += _rows(folder, student)
-    told += _files(folder, student)
+    told += [f"{FILE}: what was written"] if Written(folder).drop(student) else []
+    told += _files(folder, student, returned)
     told += _log(folder / "errors.log", student)
     left = sorted(path.relative_to(folder).as_posix() for path in _still(folder, names - set(others)))
     if not told and not left:
@@ -57,9 +60,9 @@ def _rows(folder: Path, student: str) -> Iterator[str]:
             yield f"{path.name}: {len(rows) - len(kept)} rows"
 
 
-def _files(folder: Path, student: str) -> Iterator[str]:
+def _files(folder: Path, student: str, returned: list[str]) -> Iterator[str]:
     """Remove files and folders that are called after the student, and members of archives that are."""
-    stems = {views.file_names([student])[student], student}
+    stems = {handed_back.file_names([student])[student], student, *(f"{name}_feedback" for name in returned)}
     begins = f"{explain.stem(student)}__"
     for path in sorted(folder.rglob("*")):
         if (

@@ -5,7 +5,6 @@ Students may see the files that are theirs: nothing is in them that a student mu
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections import defaultdict
 from collections.abc import Callable
@@ -16,7 +15,7 @@ from typing import Any, NamedTuple
 from graders.cohort import verdicts
 from graders.cohort.roster import Roster
 from graders.followup import classroom50, gradebooks, gradescope, junit
-from graders.report import table
+from graders.report import handed_back, table
 
 Verdict = dict[str, Any]
 
@@ -47,7 +46,7 @@ def write(folder: Path, roster: Path | None = None) -> list[str]:
             by_student[verdict["student"]].append(verdict)
     finally:
         book.close()
-    names = file_names(by_student)
+    names = handed_back.file_names(by_student)
     for view in VIEWS:
         kept = {names[student] + view.ending for student in by_student}
         place = folder / view.folder
@@ -61,17 +60,6 @@ def write(folder: Path, roster: Path | None = None) -> list[str]:
         table.write_rows(folder / name, header, rows)
     told = [f"{folder / view.folder}: {len(by_student)} files" for view in VIEWS]
     return [*told, *(f"{folder / name}: {len(by_student)} students" for name in (gradebooks.CANVAS, gradebooks.MOODLE))]
-
-
-def file_names(students: Any) -> dict[str, str]:
-    """Return a name for a file of each student's, that no two share and every system takes."""
-    found = {}
-    for student in students:
-        plain = "".join(sign if sign.isalnum() or sign in " ._-@()" else "_" for sign in student).strip(" .")[:80]
-        digest = hashlib.sha256(student.encode()).hexdigest()[:8]
-        as_it_is = plain == student == student.lower() != ""
-        found[student] = plain if as_it_is else f"{plain}-{digest}"
-    return found
 
 
 def _written(path: Path, data: bytes) -> None:

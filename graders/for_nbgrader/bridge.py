@@ -11,6 +11,7 @@ from __future__ import annotations
 import atexit
 import json
 import os
+import sys
 from bisect import bisect
 from collections.abc import Iterator
 from itertools import islice
@@ -26,6 +27,7 @@ from nbgrader.utils import compute_checksum, determine_grade, is_grade, is_solut
 from traitlets import Integer, Unicode
 
 from graders.cohort import submissions
+from graders.for_nbgrader import gradebooks
 from graders.for_nbgrader.cells import TEST, Released, rebuilt, released
 from graders.for_nbgrader.feedback import LOST_CELL
 from graders.for_nbgrader.folders import set_aside
@@ -102,7 +104,8 @@ class Reader(NotebookExporter):
 
         def look_convert_and_tell() -> None:
             self.look.at_all()
-            convert()
+            with gradebooks.kept(sys.modules[__name__]):
+                convert()
             if self.look.lost:
                 raise NbGraderException("\n".join(self.look.lost))
 
@@ -129,9 +132,14 @@ class Judge(NbGraderPreprocessor):
         verdict = self._verdict(resources["nbgrader"])
         if verdict["status"] == GRADED:
             exercises = {exercise["name"]: exercise for exercise in verdict["exercises"]}
+            total = 0.0
             for cell in _tests(nb):
-                name = cell.metadata.nbgrader.grade_id.removeprefix(TEST)
-                cell.outputs = _outputs(exercises.get(name), float(cell.metadata.nbgrader.points))
+                exercise = exercises.get(cell.metadata.nbgrader.grade_id.removeprefix(TEST))
+                score = _score(exercise, cell.metadata.nbgrader.points) if exercise else 0.0
+                total += score
+                cell.outputs = _outputs(exercise, score, cell.metadata.nbgrader.points)
+            worth = sum(cell.metadata.nbgrader.points for cell in _tests(nb))
+            self.log.info("Judged %s: %g of %g points", resources["nbgrader"]["student"], total, worth)
             return nb, resources
         reason = resources["nbgrader"][LOST] = verdict["reason"]
         text = f"This submission could not be graded: {reason}."
@@ -154,8 +162,6 @@ class Judge(NbGraderPreprocessor):
             raise NbGraderException(f"{asked.student}: the judge failed: {error}") from None
         if verdict["environment"]["isolation"].startswith("process"):
             self.log.warning("no isolation on this machine: what is judged can read its disk (see graders/README.md)")
-        if verdict["status"] == GRADED:
-            self.log.info("Judged %s: %g of %g points", asked.student, verdict["score"], verdict["max_score"])
         return verdict
 
     def _judges(self, course: Any, wanted: int) -> Judges:
@@ -209,17 +215,21 @@ def _tests(notebook: NotebookNode) -> list[NotebookNode]:
     return [cell for cell in ours if cell.metadata.nbgrader.grade and not cell.metadata.nbgrader.solution]
 
 
-def _outputs(exercise: dict[str, Any] | None, points: float) -> list[NotebookNode]:
-    """Return the outputs of a test cell worth `points`: what happened, and the score as nbgrader reads it."""
-    if exercise is None:
-        return [_error("the hidden tests have no exercise of this name")]
+def _score(exercise: dict[str, Any], points: float) -> float:
+    """Return the score in a test cell worth `points`, which may be others than the hidden tests have."""
     score = exercise["score"]
     if points != exercise["max_score"]:
         score = round(score * points / exercise["max_score"], 4)
-    score = min(max(score, 0.0), points)
+    return min(max(float(score), 0.0), float(points))
+
+
+def _outputs(exercise: dict[str, Any] | None, score: float, points: float) -> list[NotebookNode]:
+    """Return the outputs of a test cell worth `points`: what happened, and the score as nbgrader reads it."""
+    if exercise is None:
+        return [_error("the hidden tests have no exercise of this name")]
     return [
-        _output("stream", name="stdout", text=told(exercise, score, points)),
-        _output("execute_result", data={"text/plain": repr(float(score))}, metadata={}, execution_count=None),
+        _output("stream", name="stdout", text=told(exercise, score, float(points))),
+        _output("execute_result", data={"text/plain": repr(score)}, metadata={}, execution_count=None),
     ]
 
 

@@ -6,6 +6,7 @@ step (`Extractor`) already sorts by student, and the second (`Collector`) reads 
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,10 @@ from traitlets import Unicode
 from graders import lessons
 from graders.cohort import archives
 from graders.cohort.choosing import Chooser
-from graders.cohort.grading import Reader
 from graders.cohort.layouts import Recogniser, counts
 from graders.cohort.people import Cohort, Person, gather
 from graders.cohort.roster import Roster
+from graders.cohort.spread.reading import Reader
 from graders.cohort.submissions import File, Submission, unpack
 
 
@@ -57,7 +58,7 @@ class Extractor(ExtractorPlugin):
     def _write(self, person: Person, chosen: list[Submission], extracted: Path, lesson: str) -> None:
         mine = [one for one in chosen if one.lesson == lesson and one.files and not one.problem]
         for one in mine:
-            self._copy(one.student, extracted, one.helpers | _named(one.files, lesson))
+            self._copy(one.student, extracted, one.helpers | _named(one.files, lesson) | _stamp(one))
             if "collision" in one.about:
                 self.log.error("needs a look: %s", one.about["collision"])
         if mine:
@@ -103,6 +104,14 @@ def _folder(student: str) -> str:
     """Return the name of a student's folder: the student's, as far as a folder can be called so."""
     name = student.replace("/", "-").replace("\0", "-")
     return f"_{name}" if name.startswith(".") else name
+
+
+def _stamp(one: Submission) -> dict[str, bytes]:
+    """Return the file by which nbgrader knows when something was handed in, for its rule on what is late."""
+    told = one.about.get("handed_in")
+    if not told:
+        return {}
+    return {"timestamp.txt": datetime.fromisoformat(told).astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC").encode()}
 
 
 def _last(path: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from html import escape
 from typing import Any
 
@@ -13,7 +12,7 @@ from nbformat import NotebookNode
 from nbgrader.api import Gradebook
 
 from graders.report import page
-from graders.report.feedback import clean
+from graders.report.feedback import clean, labelled, look
 
 LOST_CELL = "lost"  # the id of the cell that says why a submission could not be graded
 _PICTURES = ("image/png", "image/jpeg", "image/gif", "image/webp")
@@ -39,7 +38,7 @@ class FeedbackPage(HTMLExporter):
         told["title"] = next(filter(None, map(_title, nb.cells)), about["notebook"])
         told["parts"] = [_part(cell, answers, waiting) for cell in graded]
         told["lost"] = "".join(cell.source for cell in nb.cells if cell.get("id") == LOST_CELL)
-        return page.render(told), resources
+        return page.render([told]), resources
 
 
 def _title(cell: NotebookNode) -> str:
@@ -67,8 +66,8 @@ def _part(cell: NotebookNode, answers: dict[str, NotebookNode], waiting: set[str
     part["waits"] = not tests and ours.grade_id in waiting
     if part["waits"]:
         part["result"] = "not graded yet"
-    part["lines"] = [_labelled(line) for line in "\n".join(lines).strip("\n").split("\n")] if "".join(lines) else []
-    part["look"] = "written" if not tests else "full" if ours.score >= ours.points else "part" if ours.score else "none"
+    part["lines"] = [labelled(line) for line in "\n".join(lines).strip("\n").split("\n")] if "".join(lines) else []
+    part["look"] = look(ours.score, ours.points) if tests else "written"
     part["code"] = answer.source if tests and answer else cell.source if not tests and cell.cell_type == "code" else ""
     part["written"] = "" if tests or cell.cell_type == "code" else _html(cell.source, cell.get("attachments"))
     part["comment"] = _html((answer or cell).metadata.nbgrader.get("comment"))
@@ -79,11 +78,6 @@ def _text(output: NotebookNode) -> str:
     if output.output_type == "stream":
         return str(output.text)
     return f"0 points: {clean(output.evalue)}\n" if output.output_type == "error" else ""
-
-
-def _labelled(line: str) -> tuple[str, str]:
-    found = re.match(r"  (got |want|rule|hint)   (.*)", line)
-    return (found[1], found[2]) if found else ("", line)
 
 
 @jinja2.pass_context

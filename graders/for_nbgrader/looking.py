@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections import Counter
 from glob import glob
 from pathlib import Path
 from typing import Any
@@ -16,20 +17,26 @@ from typing import Any
 import sqlalchemy
 from nbgrader.api import Gradebook
 
+from graders import lessons
 from graders.cohort.choosing import Chooser
-from graders.cohort.grading import Reader
+from graders.cohort.spread.reading import Reader
 from graders.for_nbgrader.folders import digest, notebook_of
+from graders.lessons.fingerprints import graders_version
 
+CHANGED = "changed"
 NOTED = "graders"  # the key in an autograded notebook's metadata under which the hash of the submission stands
 
 
 class Look:
-    """The look at all submissions of a run; `lost` are sentences on those that cannot be graded, `changed` their folders."""
+    """The look at all submissions of a run.
+
+    `lost` are sentences on those that cannot be graded, `again` the folders of those that are graded once more, each with why.
+    """
 
     def __init__(self, converter: Any) -> None:
         self._converter = converter
         self.lost: list[str] = []
-        self.changed: set[str] = set()
+        self.again: dict[str, str] = {}
 
     def at_all(self) -> None:
         """Find the notebook of every submission, and those that are not as they were when they were graded."""
@@ -46,6 +53,8 @@ class Look:
                     self._at(folder, student, lesson, chooser)
         finally:
             reader.close()
+        for reason, count in Counter(self.again.values()).items():
+            self._converter.log.warning("%d graded again: %s", count, reason)
 
     def _at(self, folder: str, student: str, lesson: str, chooser: Chooser) -> None:
         try:
@@ -60,8 +69,9 @@ class Look:
         self._converter.assignments[folder] = [str(notebook)]
         if told:
             self._converter.log.warning("%s: %s", student, told)
-        if _changed(Path(folder), Path(self._converter._format_dest(lesson, student), f"{lesson}.ipynb")):
-            self.changed.add(os.path.normpath(folder))
+        reason = why_again(Path(folder), Path(self._converter._format_dest(lesson, student), f"{lesson}.ipynb"))
+        if reason:
+            self.again[os.path.normpath(folder)] = reason
 
     def lose(self, student: str, reason: str) -> None:
         """Note that a submission could not be graded, for the end of the run."""
@@ -69,28 +79,36 @@ class Look:
         self._converter.log.error(self.lost[-1])
 
     def begin_again_if_changed(self, assignment: str, student: str) -> None:
-        """Remove what became of a submission that is another one now, so that nbgrader grades it."""
+        """Remove what became of a submission that is another one now, or has other graders, so that nbgrader grades it."""
         folder = self._converter._format_source(assignment, student)
         graded = self._converter._format_dest(assignment, student)
-        if os.path.normpath(folder) in self.changed and os.path.isdir(graded):
-            self._converter.log.warning("%s: changed since it was graded, and is graded again", student)
+        reason = self.again.get(os.path.normpath(folder))
+        if reason and os.path.isdir(graded):
+            self._converter.log.warning("%s: %s since it was graded, and is graded again", student, reason)
             shutil.rmtree(graded)
 
 
 def note(notebook: Any, folder: Path) -> None:
-    """Note in an autograded notebook of which submission it was made."""
-    notebook.metadata[NOTED] = {"submitted": digest(folder)}
+    """Note in an autograded notebook of which submission it was made, and by which graders."""
+    notebook.metadata[NOTED] = {"submitted": digest(folder), "graders": _version(folder.name)}
 
 
-def _changed(folder: Path, graded: Path) -> bool:
-    """Whether something in a submission is not as it was when it was graded; by times where it was not noted."""
+def why_again(folder: Path, graded: Path) -> str:
+    """Return what is not as it was when a submission was graded, "" if nothing is; by times where it was not noted."""
     try:
         noted = json.loads(graded.read_bytes())["metadata"]
     except (OSError, ValueError, KeyError):
-        return False
-    if NOTED in noted:
-        return noted[NOTED].get("submitted") != digest(folder)
-    return (folder / graded.name).lstat().st_mtime > graded.stat().st_mtime
+        return ""
+    if NOTED not in noted:
+        newer = (folder / graded.name).lstat().st_mtime > graded.stat().st_mtime
+        return CHANGED if newer else ""
+    if noted[NOTED].get("submitted") != digest(folder):
+        return CHANGED
+    return "" if noted[NOTED].get("graders") == _version(folder.name) else "the graders changed"
+
+
+def _version(lesson: str) -> str | None:
+    return graders_version(lesson) if lesson in lessons.names() else None
 
 
 def hidden(converter: Any) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """Judge one submission of one lesson: what was recorded once, what workers answer, and what is decided on it.
 
-First the exercises go through a few workers one after the other (see `collecting.together`). What is not right there is judged
-alone, in fresh workers, a few ahead of the checks.
+First the exercises go through a few workers one after the other (see `collecting.together`). What could not be answered there is
+asked with more patience, in fresh workers, a few ahead of the checks.
 """
 
 from __future__ import annotations
@@ -47,13 +47,13 @@ class Judge(Decider):
         assert self._zygote is not None
         return self._zygote
 
-    def judge(self, plan: dict[str, Any], only: Collection[str] = ()) -> list[ExerciseVerdict]:
+    def judge(self, plan: dict[str, Any], only: Collection[str] | None = None) -> list[ExerciseVerdict]:
         """Judge a submission that was read (see `Zygote.read`), exercise by exercise.
 
         only: the exercises that are asked for, if not all; what these rest on is judged too where they are not right.
         """
         submission = Submission(plan)
-        verdicts = self._judge(submission, [one for one in self.exercises if not only or one.name in only])
+        verdicts = self._judge(submission, [one for one in self.exercises if only is None or one.name in only])
         known = {verdict.name for verdict in verdicts}
         below = {
             name for verdict in verdicts if verdict.outcome != PASSED for name in submission.rests_on(verdict.name)
@@ -64,21 +64,19 @@ class Judge(Decider):
 
     def _judge(self, submission: Submission, exercises: list[checks.Exercise]) -> list[ExerciseVerdict]:
         asked = {one.name: self._asked(submission, one) for one in exercises}
-        right = self._right_ones(together.answered(self.zygote, submission, list(asked.values())))
-        waiting = deque(Attempt(self.zygote, submission, one) for name, one in asked.items() if name not in right)
+        told = together.answered(self.zygote, submission, list(asked.values()), self.recording.answer)
+        waiting = deque(Attempt(self.zygote, submission, one, told.pop(name, None)) for name, one in asked.items())
         begun: deque[Attempt] = deque()
         verdicts = []
         try:
             for exercise in exercises:
-                if exercise.name in right:
-                    verdicts.append(right[exercise.name])
-                    continue
                 while waiting and len(begun) <= AHEAD:
                     begun.append(waiting.popleft())
                     begun[-1].start()
                 verdicts.append(self.decide(exercise, begun[0]))
                 begun.popleft().end()
-                gc.collect()  # an exception and the frames that it was raised in hold one another, and the answers in them
+                if verdicts[-1].outcome != PASSED:
+                    gc.collect()  # an exception and the frames that it was raised in hold one another, and the answers
         finally:
             for attempt in begun:
                 attempt.end()
@@ -87,11 +85,6 @@ class Judge(Decider):
     def _asked(self, submission: Submission, exercise: checks.Exercise) -> Asked:
         name = exercise.name
         return submission.asked(name, self.recording.calls(name), exercise.together_with, self.recording.size(name))
-
-    def _right_ones(self, answered: dict[str, tuple[dict[bytes, bytes], float]]) -> dict[str, ExerciseVerdict]:
-        """Return the verdicts on the exercises that pass every check with these answers and no other call."""
-        found = {name: self.right(self.exercise(name), *told) for name, told in answered.items()}
-        return {name: verdict for name, verdict in found.items() if verdict is not None}
 
     def judge_in_process(self, space: dict[str, Any]) -> list[ExerciseVerdict]:
         """Judge trusted code in this process: for mutants, wheats and slips, never for a submission."""
@@ -115,7 +108,7 @@ def _name_the_cause(verdicts: list[ExerciseVerdict], others: list[ExerciseVerdic
 class _Local:
     """Stands for an attempt where trusted code is judged in this process."""
 
-    stub = False
+    stub, seconds = False, 0.0
 
     def __init__(self, ask: Ask) -> None:
         self.ask = ask

@@ -62,6 +62,11 @@ def exercises(name: str) -> list[str]:
     return [_named(node) or snake_case(node.name) for node in classes]
 
 
+def all_exercises() -> list[str]:
+    """Return the names of the exercises of all lessons, in order."""
+    return [exercise for name in names() for exercise in exercises(name)]
+
+
 def _named(node: ast.ClassDef) -> str | None:
     for line in node.body:
         if isinstance(line, ast.Assign) and isinstance(line.targets[0], ast.Name) and line.targets[0].id == "exercise":

@@ -21,12 +21,15 @@ def moved(old: Verdict, new: Verdict) -> Iterator[dict[str, Any]]:
     before, after = _exercises(old), _exercises(new)
     where = {"student": new["student"], "lesson": new["lesson"] or ""}
     for name in dict.fromkeys([*before, *after]):
-        marks = _mark(old, before.get(name)), _mark(new, after.get(name))
-        if marks[0] != marks[1]:
-            checks = _checks(before.get(name), after.get(name)) if name in before and name in after else ""
-            told = {"exercise": name, "old": marks[0], "new": marks[1], "check": checks}
-            counts = "" if name in before and name in after else "counts now" if name in after else "does not count now"
-            yield where | told | {"why": counts or _why(old, new, name, checks)}
+        left, right = before.get(name), after.get(name)
+        marks = _mark(old, left), _mark(new, right)
+        if marks[0] == marks[1]:
+            continue
+        checks, why = "", "does not count now" if left else "counts now"
+        if left and right:
+            checks = _checks(left, right)
+            why = _why(old, new, name, checks)
+        yield where | {"exercise": name, "old": marks[0], "new": marks[1], "check": checks, "why": why}
     taken = [f"{one['penalty']['percent']:g} % off" if "penalty" in one else "" for one in (old, new)]
     if taken[0] != taken[1]:
         yield where | {"exercise": "", "old": taken[0], "new": taken[1], "check": "", "why": "late penalty"}

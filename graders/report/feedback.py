@@ -41,9 +41,9 @@ def told(exercise: dict[str, Any], score: float, points: float) -> str:
     lines = [head, "", *public(exercise["message"]).split("\n")]
     if exercise["hint"]:
         lines.append(f"  hint   {clean(exercise['hint'])}")
-    others = [rule for rule in dict.fromkeys(map(_rule, failed)) if rule and rule not in exercise["message"]]
+    others = [said for said in dict.fromkeys(map(rule, failed)) if said and said not in exercise["message"]]
     if others:
-        lines += ["", "Not right either:", *(f"  {clean(rule)}" for rule in others)]
+        lines += ["", "Not right either:", *(f"  {clean(said)}" for said in others)]
     return "\n".join(lines) + "\n"
 
 
@@ -55,6 +55,27 @@ def _result(exercise: dict[str, Any], score: float, failed: int) -> str:
         return words
     counted = f"{checks - failed} of {checks} checks passed" + ("" if score else ", but not the main one")
     return counted if exercise["outcome"] == "failed" else f"{words}; {counted}"
+
+
+def part(exercise: dict[str, Any], code: str = "") -> dict[str, Any]:
+    """Return what the feedback page says about one exercise of a verdict (see `page.render`)."""
+    score, points = exercise["score"], exercise["max_score"]
+    head, *lines = told(exercise, score, points).rstrip("\n").split("\n")
+    return {
+        "name": exercise["name"], "score": score, "points": points, "result": head.partition(": ")[2], "waits": False,
+        "look": look(score, points), "lines": [labelled(line) for line in lines[1:]], "code": clean(code),
+    }  # fmt: skip
+
+
+def look(score: float, points: float) -> str:
+    """Return whether an exercise got `full` marks, a `part` of them or `none`."""
+    return "full" if score >= points else "part" if score else "none"
+
+
+def labelled(line: str) -> tuple[str, str]:
+    """Return the label of a line of a message ("" if it has none) and the rest."""
+    found = re.match(r"  (got |want|rule|hint)   (.*)", line)
+    return (found[1], found[2]) if found else ("", line)
 
 
 def public(message: str) -> str:
@@ -75,7 +96,7 @@ def _without_values(line: str) -> str:
     return f"  want   {HIDDEN}" if _VALUE.search(_HARMLESS.sub("", text)) else line
 
 
-def _rule(check: dict[str, Any]) -> str:
+def rule(check: dict[str, Any]) -> str:
     """Return the rule that a failed check states."""
     found = re.search(r"^  rule   (.*)$", check["message"], re.MULTILINE)
     return found[1] if found else ""

@@ -1,4 +1,4 @@
-"""The feedback page: what a student reads about one graded lesson, on one page that needs no other file and no network.
+"""The feedback page: what a student reads about graded lessons, on one page that needs no other file and no network.
 
 Whatever is in it was written by a student, by code of a student, or by a person: it goes through an allowlist of elements and
 attributes (nh3), and the page forbids scripts, forms and loads from elsewhere to whatever should get past that.
@@ -53,14 +53,15 @@ def plain(text: str) -> str:
     return f"<pre>{html.escape(text)}</pre>"
 
 
-def render(about: dict[str, Any]) -> str:
-    """Return the page about one lesson.
+def render(lessons: list[dict[str, Any]], title: str = "") -> str:
+    """Return the page about one lesson, or about several under a title of their own.
 
-    about: `title`, `score`, `max_score`, `late_penalty` (points or None), `lost` (why it could not be graded, or "") and
+    A lesson: `title`, `score`, `max_score`, `late_penalty` (points or None), `lost` (why it could not be graded, or "") and
     `parts`, each with `name`, `score`, `points`, `result`, `waits` (a person has still to grade it), `look`, `lines` (pairs of
-    a label and a text), `code`, and as HTML `written` and `comment`.
+    a label and a text), `code`, and as HTML `written` and `comment`. With a title it has a name too, `lesson`.
     """
-    page = _template().render(about=about | {"parts": [_with_html(part) for part in about["parts"]]})
+    told = [about | {"parts": [_with_html(part) for part in about["parts"]]} for about in lessons]
+    page = _template().render(title=title or lessons[0]["title"], lessons=told, several=bool(title))
     before, body, after = page.partition("<body>")
     inside, end, rest = after.rpartition("</body>")
     return before + body + clean(inside) + end + rest

@@ -2,39 +2,37 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
 from graders.collecting.endings import one_line
+from graders.report.pace import Pace
 from graders.report.table import overrides, penalty
 
 LONGEST = 30
+LINE_SECONDS = 10.0  # between two lines on how far it is, where there is no terminal
 _WIDE = 10_000  # characters: a sentence on what was lost is shown whole
 
 
 class Screen:
-    """A progress bar while grading, then a table, and everything that needs a look."""
+    """A progress bar while grading (a line now and then where there is no terminal), then a table, and all that needs a look."""
 
     def __init__(self, console: Console | None = None) -> None:
         self.console = console or Console()
-        columns = (
-            TextColumn("grading"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-            TextColumn("{task.description}"),
-        )
-        self.progress = Progress(*columns, console=self.console, transient=True)
+        columns = (TextColumn("grading"), BarColumn(), TextColumn("{task.description}"))
+        self.progress = Progress(*columns, console=self.console, transient=True, disable=not self.console.is_terminal)
         self.lost = False  # whether something that was handed in has no verdict yet that can be relied on
         self._task: Any = None
-        self._cohort: Any = None
+        self.pace, self._done, self._told = Pace(), 0, time.monotonic()
+        self.cohort: Any = None
 
     def __enter__(self) -> Screen:
         self.progress.start()
@@ -45,7 +43,7 @@ class Screen:
 
     def gathered(self, cohort: Any) -> None:
         """Say how the people were told apart, before anything is judged."""
-        self._cohort = cohort
+        self.cohort = cohort
         for note in cohort.notes:
             self._line(note, "dim")
 
@@ -54,10 +52,16 @@ class Screen:
         self._line(sentence, "dim")
 
     def each(self, verdict: dict[str, Any], total: int) -> None:
-        if self._task is None:
-            self._task = self.progress.add_task("", total=total)
-        student = escape(one_line(verdict["student"], LONGEST))
-        self.progress.update(self._task, total=total, advance=1, description=student)
+        """Show that there is one more verdict of `total`, and how long the rest takes."""
+        self._done += 1
+        told = self.pace.told(self._done, total)
+        if self.console.is_terminal:
+            self._task = self.progress.add_task("") if self._task is None else self._task
+            shown = f"{told}  {escape(one_line(verdict['student'], LONGEST))}"
+            self.progress.update(self._task, total=total, completed=self._done, description=shown)
+        elif time.monotonic() - self._told >= LINE_SECONDS and self._done < total:
+            self._told = time.monotonic()
+            self._line(told, "dim")
 
     def summary(self, verdicts: Iterable[dict[str, Any]], folder: str) -> None:
         """Print a row per student and lesson (the first of many), then all that could not be graded or needs a look."""
@@ -82,16 +86,16 @@ class Screen:
         self.console.print(table)
         if counts.total() > LONGEST:
             self._line(f"… and {counts.total() - LONGEST} more", "dim")
-        self.lost = bool(look or (self._cohort and self._cohort.lost))
+        self.lost = bool(look or (self.cohort and self.cohort.lost))
         self._look(look)
         self.console.print()
         tier = f"; isolation: {', '.join(sorted(tiers))}" if tiers else ""
         self.console.print(f"{counts[True]} graded, {counts[False]} could not be graded{tier}")
-        self._line(f"verdicts.jsonl and grades.csv are in {folder}", "dim")
+        self._line(f"report.html, feedback/, grades.csv and verdicts.jsonl are in {folder}", "dim")
 
     def _look(self, look: list[str]) -> None:
         """Print everything that a person has to see to; nothing of it is cut."""
-        cohort = self._cohort
+        cohort = self.cohort
         look = [*look, *(cohort.lost if cohort else []), *(cohort.look if cohort else [])]
         if look:
             self.console.print("\nneeds a look", style="bold")

@@ -21,8 +21,9 @@ from graders import ROOT, lessons
 from graders.authoring.hints import hints
 from graders.authoring.source import read_lesson
 from graders.errors import Problem
+from graders.judge.judge import Judge
 from graders.trust import page, settings, siege, trials
-from graders.trust.fairness import outside
+from graders.trust.fairness import kinds, outside
 from graders.trust.trials import Material
 
 FEWEST_WHEATS = 3  # of an exercise that computes numbers
@@ -48,8 +49,10 @@ def trust(names: list[str], output: Path | None) -> int:
     measured = settings.measure(names)
     report: dict[str, Any] = {"schema": 1, "seed": trials.SEED, "versions": _versions(), "lessons": [], "problems": []}
     for name in names:
-        found = examine(trials.material(name), measured[name], say)
-        found["problems"] += _hints_differ(name)
+        material = trials.material(name)
+        judge = trials.judge_in_process(material.lesson)
+        found = examine(material, measured[name], say, judge)
+        found["problems"] += _hints_differ(name) + _kinds_of_inputs(judge, found["exercises"])
         report["lessons"].append(found)
     report["siege"] = siege.sieges(names, say)
     report["runs"] = [siege.runs(name) for name in names]
@@ -68,13 +71,19 @@ def _versions() -> dict[str, str]:
     return {"python": platform.python_version(), "torch": torch.__version__, "machine": platform.machine()}
 
 
-def examine(material: Material, measured: dict[str, settings.Rows], say: Say = lambda text: None) -> dict[str, Any]:
+def examine(
+    material: Material,
+    measured: dict[str, settings.Rows],
+    say: Say = lambda text: None,
+    judge: Judge | None = None,
+) -> dict[str, Any]:
     """Return what is known of a lesson's hidden tests, exercise by exercise, and the problems in one line each.
 
     `measured`: what became of its variants in each setting (`trials.try_variants`), the first being the plain one.
+    `judge`: one of this lesson, without workers; it is made unless it is given.
     """
     lesson = material.lesson.name
-    judge = trials.judge_in_process(material.lesson)
+    judge = judge or trials.judge_in_process(material.lesson)
     say(f"{lesson}: answers without a solution")
     trivial = trials.try_trivial(judge)
     mutants = trials.try_mutants(judge, material.source, lambda name: say(f"{lesson}: mutants of {name}"))
@@ -99,10 +108,7 @@ def examine(material: Material, measured: dict[str, settings.Rows], say: Say = l
         found["trivial_accepted"] = trivial[name]
         for kind in outside.CLASSES:
             held_ones = [held for case, held in theirs if case.right is (kind == "right")]
-            failures = held_ones.count(False)
-            found[f"outside_{kind}"] = {
-                "cases": len(held_ones), "failures": failures, "bound": outside.bound(len(held_ones), failures),
-            }  # fmt: skip
+            found[f"outside_{kind}"] = outside.counted(len(held_ones), held_ones.count(False))
         found["margins"] = _margins(trials.tolerances(judge, exercise), own, mutants[name])
         found["checks"] = len(exercise.checks)
         exercises.append(found)
@@ -194,6 +200,14 @@ def _margins(rules: dict[str, str], own: dict[str, settings.Rows], mutants: tria
             }
         )
     return found
+
+
+def _kinds_of_inputs(judge: Judge, exercises: list[dict[str, Any]]) -> list[str]:
+    """Note with each exercise which kinds of inputs it is checked with, and return the gaps."""
+    found = kinds.table(judge)
+    for exercise in exercises:
+        exercise["kinds"] = found[exercise["name"]]
+    return [f"{judge.lesson.name}, {told}" for told in kinds.gaps(found)]
 
 
 def _hints_differ(name: str) -> list[str]:

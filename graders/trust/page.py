@@ -13,11 +13,11 @@ from rich.table import Table
 from rich.text import Text
 
 from exercises.kit import pictures
-from graders.trust.fairness.outside import CLASSES, bound
+from graders.trust.fairness.outside import CLASSES, counted
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _FURTHEST = 1e6  # margins beyond this, on either side, are drawn at the rim
-_COLUMNS = ("refused", "proven", "wheats", "slips", "trivial", "right", "wrong")
+_COLUMNS = ("refused", "proven", "wheats", "slips", "trivial", "right", "wrong", "outside right", "outside wrong")
 
 
 def show(report: dict[str, Any], console: Console) -> None:
@@ -51,7 +51,16 @@ def cells(exercise: dict[str, Any]) -> list[str]:
     exact = "" if exercise["margins"] else "exact"
     told = [f"{killed}/{made - proven}", f"{proven}", f"{exercise['wheats']}", f"{exercise['slips']}"]
     told.append("at 0" if not trivial else f"{trivial} !")
-    return [*told, number(max(right)) if right else exact, number(min(wrong)) if wrong else exact]
+    told += [number(max(right)) if right else exact, number(min(wrong)) if wrong else exact]
+    return [*told, *(of_class(exercise[f"outside_{kind}"]) for kind in CLASSES)]
+
+
+def of_class(told: dict[str, Any]) -> str:
+    """Say of a class of cases from outside: misjudged of all, and the bound at 95 % where none was; nothing without a case."""
+    if not told["cases"]:
+        return "none"
+    rate = "" if told["bound"] is None else f" ≤ {told['bound']:.2g}"
+    return f"{told['failures']}/{told['cases']}{rate}"
 
 
 def number(value: float) -> str:
@@ -67,6 +76,9 @@ def total(exercises: list[dict[str, Any]]) -> dict[str, Any]:
     }
     for name in ("trivial_accepted", "margins", "survivors"):
         summed[name] = [item for exercise in exercises for item in exercise[name]]
+    for kind in CLASSES:
+        told = [exercise[f"outside_{kind}"] for exercise in exercises]
+        summed[f"outside_{kind}"] = counted(sum(each["cases"] for each in told), sum(each["failures"] for each in told))
     return summed
 
 
@@ -80,6 +92,7 @@ def summary(report: dict[str, Any]) -> list[str]:
         lines.append(
             f"{lesson['lesson']}, from outside: " + ", ".join(map(partial(_outside, lesson["exercises"]), CLASSES))
         )
+        lines.append(f"{lesson['lesson']}, kinds of inputs: {kinds_told(lesson['exercises'])}")
     siege = report["siege"]
     ran = [row for row in siege["attacks"] if row["ran"]]
     held = sum(not row["wrong"] for row in ran)
@@ -93,10 +106,21 @@ def summary(report: dict[str, Any]) -> list[str]:
 
 def _outside(exercises: list[dict[str, Any]], kind: str) -> str:
     """Say how many answers from outside of a class were judged as they are, and what follows from it."""
-    told = [exercise[f"outside_{kind}"] for exercise in exercises]
-    count, failures = sum(each["cases"] for each in told), sum(each["failures"] for each in told)
-    rate = bound(count, failures)
-    return f"{failures} of {count} {kind} ones misjudged" + ("" if rate is None else f" (at 95 %: at most {rate:.2g})")
+    told = total(exercises)[f"outside_{kind}"]
+    rate = "" if told["bound"] is None else f" (at 95 %: at most {told['bound']:.2g})"
+    return f"{told['failures']} of {told['cases']} {kind} ones misjudged{rate}"
+
+
+def kinds_told(exercises: list[dict[str, Any]]) -> str:
+    """Say how many cells of the table exercise x kind have a check, and how many do not apply."""
+    found = [cell for exercise in exercises for cell in exercise["kinds"].values()]
+    covered, left_out = sum("checks" in cell for cell in found), sum("why" in cell for cell in found)
+    return f"{covered} covered by a check, {left_out} do not apply, {len(found) - covered - left_out} empty"
+
+
+def kind_told(cell: dict[str, Any]) -> str:
+    """Say of a cell by how many checks its kind is covered, or that it does not apply."""
+    return f"{len(cell['checks'])}" if "checks" in cell else "–" if cell else "gap"
 
 
 def exact(exercises: list[dict[str, Any]]) -> str:
@@ -158,6 +182,7 @@ def page(report: dict[str, Any]) -> str:
         loader=jinja2.FileSystemLoader(_TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
     environment.globals |= {"cells": cells, "total": total, "number": _said, "readable": _readable, "exact": exact}
+    environment.globals |= {"kind_told": kind_told, "kinds_told": kinds_told}
     plots = {lesson["lesson"]: margin_plot(lesson["exercises"]) for lesson in report["lessons"]}
     return environment.get_template("trust.html").render(
         report=report, summary=summary(report), plots=plots, columns=_COLUMNS

@@ -35,6 +35,7 @@ _reshape, _view = torch.Tensor.reshape, torch.Tensor.view
 _BASES = (list, tuple, dict, bool, int, float, str, bytes, set, frozenset)
 _NO_SAFETENSORS = {torch.complex64: torch.float32, torch.complex128: torch.float64}
 _ONLY_ASKED = ("recipe", "again")
+_MARGIN = 16  # elements on either side of an argument; bytes may be read as a wider dtype, so a power of two
 
 
 # Encoding
@@ -249,7 +250,7 @@ class Decoder:
             block = torch.view_as_complex(block)
         if block.dtype != dtype:
             raise Unreadable("a tensor whose bytes are of another dtype")
-        made = block.as_strided(size, node["stride"]) if "stride" in node else block.reshape(size)
+        made = _inside(block).as_strided(size, node["stride"]) if "stride" in node else block.reshape(size)
         if node.get("grad"):
             made.requires_grad_(True)
         return (
@@ -270,13 +271,20 @@ class _Told(Decoder):
 
 def called(call: bytes) -> str:
     """Return the name of the function that a call encoded here is for."""
-    (length,) = struct.unpack_from("<I", call)
-    return _loads(call[4 : 4 + length])["of"][0]
+    return _loads(call[4 : 4 + struct.unpack_from("<I", call)[0]])["of"][0]
 
 
 def arguments(call: bytes) -> list[Any]:
     """Return a call encoded here as it was made: name, probe, arguments, those by name; recipes are not cooked."""
     return decode(call, _Told)
+
+
+def _inside(block: Tensor) -> Tensor:
+    """Return a block as a slice of a larger storage: an argument has its elements, whoever counts or reads the storage errs."""
+    count = block.numel()
+    storage = block.new_ones(count + 2 * _MARGIN)
+    storage[_MARGIN : _MARGIN + count] = block.reshape(-1)
+    return storage[_MARGIN : _MARGIN + count]
 
 
 def decode(data: bytes, decoder: type[Decoder] = Decoder) -> Any:

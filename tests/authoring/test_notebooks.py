@@ -34,6 +34,10 @@ def said(notebook: nbformat.NotebookNode, lesson: Lesson) -> dict[str, str]:
     return {name: "".join(out.get("text", "") for out in found) for name, found in outputs.items()}
 
 
+def _text(output: nbformat.NotebookNode) -> str:
+    return output.get("text", "") or output.get("data", {}).get("text/plain", "")
+
+
 @each_lesson
 def test_unsolved_notebook_runs_and_calls_every_exercise_not_started(path):
     lesson = read_lesson(path)
@@ -70,10 +74,12 @@ def test_run_all_goes_on_behind_a_cell_that_uses_what_is_not_written():
     ]
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in sources])
     errors = run(notebook)
-    texts = ["".join(out.get("text", "") for out in cell.outputs) for cell in notebook.cells]
+    texts = ["".join(_text(out) for out in cell.outputs) for cell in notebook.cells]
     assert texts[2] == "integer_range is not written yet; this cell needs it\n"
     own = [("NotImplementedError", "mine"), ("NameError", "name 'nobody' is not defined")]
     assert [error[1:] for error in errors] == own, "an error of one's own stays an error"
     assert texts[7] == texts[8] == texts[2]
     assert "got    no end after 0.5 s, stopped" in texts[5]
+    (message,) = notebook.cells[5].outputs
+    assert "<b" in message.data["text/html"]
     assert texts[6] == "There is no exercise integer_rang. Do you mean integer_range?\n"

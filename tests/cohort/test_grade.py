@@ -16,7 +16,8 @@ import jupytext
 import pytest
 
 from graders import __main__
-from graders.cohort import grading, judges, judging, submissions, verdicts
+from graders.cohort import grading, judging, submissions, verdicts
+from graders.cohort.spread.processes import Judged, Process
 from graders.collecting import processes
 from graders.judge import checks
 from tests.cohort.verdict_form import faults
@@ -288,10 +289,8 @@ def test_a_full_disk_stops_the_run_in_one_sentence_and_nothing_is_lost(
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(verdicts.Book, "add", full)
-    monkeypatch.setattr(
-        judges, "judged", lambda todo, *_: ((at, one, judges.Judged(verdict_on(one))) for at, one in todo)
-    )
-    handed_in = written(tmp_path / "bob.py", STUB)
+    monkeypatch.setattr(Process, "ask", lambda self, one: Judged(verdict_on(one)))
+    handed_in = written(tmp_path / "bob" / f"{LESSON}.py", STUB).parent.parent
     assert __main__.main(["grade", str(handed_in), "--output", str(tmp_path / "out"), "--seed", "a"]) == 1
     assert "No space left" in (told := capsys.readouterr().err)
     assert told.count("\n") == 1

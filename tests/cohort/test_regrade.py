@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from graders import __main__, lessons
-from graders.cohort import grading, judges, judging, verdicts
+from graders.cohort import grading, judging, verdicts
+from graders.cohort.spread.processes import Judged, Pool
 from graders.errors import Problem
 from graders.judge.deciding import CheckVerdict, ExerciseVerdict
 from tests.cohort.handed_in import L2, L4, solved, write
@@ -31,16 +32,16 @@ class Class:
         self.judged: list[tuple[str, str | None]] = []
         self.dies_after = 99
         self.versions = {L2: "1+a", L4: "1+a"}
-        patch.setattr(judges, "judged", self.judge)
+        patch.setattr(Pool, "judged", lambda pool, todo, seed: self.judge(todo, seed))
         for module in (verdicts, judging):
             patch.setattr(module, "graders_version", lambda lesson: self.versions.get(lesson, "1+a"))
 
-    def judge(self, todo: Iterator[Any], seed: str, *_: Any) -> Iterator[Any]:
+    def judge(self, todo: Iterator[Any], seed: str) -> Iterator[Any]:
         for at, one in itertools.islice(todo, self.dies_after):
             self.judged.append((one.student, one.lesson))
             exercises = [self.exercise(name, self.passed[one.student]) for name in lessons.exercises(one.lesson)[:2]]
             environment = judging.environment("process", seed, one.lesson)
-            yield at, one, judges.Judged(judging.record(one, one.lesson, environment, exercises))
+            yield at, one, Judged(judging.record(one, one.lesson, environment, exercises))
         if self.dies_after < 99:
             raise KeyboardInterrupt
 

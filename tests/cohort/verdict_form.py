@@ -8,7 +8,7 @@ from typing import Any
 LINE = {"schema", "student", "lesson", "sha256", "status", "score", "max_score", "exercises", "environment"}
 BESIDES = {
     "reason", "files", "older", "name", "section", "own_due", "handed_in", "due", "late", "penalty", "overrides", "final_score",
-    "judged", "collision", "unread", "suspicious",
+    "judged", "collision", "unread", "suspicious", "returned",
 }  # fmt: skip
 EXERCISE = {"name", "outcome", "score", "max_score", "message", "hint", "seconds", "checks"}
 OUTCOMES = {"passed", "failed", "error", "not started", "timeout", "memory", "killed"}

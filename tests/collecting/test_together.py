@@ -38,7 +38,7 @@ def begun_with(text: str, name: str, *lines: str) -> str:
 
 
 def test_what_is_right_needs_no_worker_of_its_own(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Attempt, "start", lambda self: pytest.fail(f"{self.name} was judged alone"))
+    monkeypatch.setattr(Attempt, "_open", lambda self, calls: pytest.fail(f"{self.name} was judged alone"))
     assert {exercise["outcome"] for exercise in graded(bench, HONEST).values()} == {"passed"}
 
 
@@ -57,7 +57,7 @@ def test_the_verdict_is_that_of_workers_of_their_own(bench: Bench, monkeypatch: 
     monkeypatch.setattr(together, "SECONDS", 0.5)
     monkeypatch.setattr(processes, "CALL_SECONDS", 1.0)
     both = graded(bench, text)
-    monkeypatch.setattr(together, "answered", lambda zygote, submission, asked: {})
+    monkeypatch.setattr(together, "answered", lambda zygote, submission, asked, right: {})
     assert both == graded(bench, text)
     assert [name for name, exercise in both.items() if exercise["outcome"] != "passed"] == [
         "integer_range", "float_properties", "stored_value", "tensor_bytes", "overflows", "spacing", "round_to_bfloat16",

@@ -146,6 +146,28 @@ def test_course_is_complete(project, folder):
     assert "SOLUTION" not in readme
 
 
+def test_some_exercises_with_other_points(project, folder):
+    told = course(folder, project, only=["half"], points={"half": 7})
+    assert "with 1 exercises in 1 assignments" in told[0]
+    notebook = nbformat.read(folder / "source/l9_small/l9_small.ipynb", as_version=4)
+    cells = {cell.id: cell.metadata.get("nbgrader", {}) for cell in notebook.cells}
+    assert "double" not in cells
+    assert "test_double" not in cells
+    assert cells["test_half"].points == 7
+    assert "| `l9_small` | 1 | 7 | 3 |" in (folder / "README.md").read_text()
+
+
+def test_an_exercise_that_another_one_uses_stays_without_points(project, folder):
+    path = project / "solutions/l9_small.py"
+    path.write_text(path.read_text().replace("return x * secret_half", "return double(x) * secret_half / 2"))
+    notebook = source_notebook(read_lessons(project)[0], only=["half"])
+    cells = {cell.id: cell.metadata.get("nbgrader", {}) for cell in notebook.cells}
+    assert cells["double"].solution
+    assert cells["check_double"] == {}
+    assert "test_double" not in cells
+    assert cells["test_half"].points == 2
+
+
 def test_seed_is_secret_and_stays(project, folder):
     course(folder, project)
     path = folder / ".seed"

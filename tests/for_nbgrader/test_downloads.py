@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from nbgrader.utils import parse_utc
 
 from graders import ROOT
 from tests.cohort.handed_in import L2, chosen, notebook, solved, write
@@ -62,6 +64,24 @@ def test_every_download_has_the_same_people_on_both_ways(
             assert there & {f"{L2}.ipynb", f"{L2}.py"}
         elif one.problem:
             assert any(one.student in line for line in told)
+
+
+def test_when_it_was_handed_in_is_told_to_nbgrader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from graders.for_nbgrader import downloads
+
+    work = notebook(solved("jdoe"))
+    names = {
+        "jdoe": "HW 1_jdoe_attempt_2026-01-30-15-00-00_hw.ipynb",
+        "ann": "HW 1_ann_attempt_2026-02-01-09-30-05_hw.ipynb",
+    }
+    archive = write(tmp_path / "archive", dict.fromkeys(names.values(), work))
+    monkeypatch.setattr(downloads.Extractor, "lesson", L2)
+    downloads.Extractor().extract(str(archive), str(tmp_path / "extracted"))
+    stamps = {name: (tmp_path / "extracted" / name / "timestamp.txt").read_text() for name in names}
+    here = {"jdoe": datetime(2026, 1, 30, 15), "ann": datetime(2026, 2, 1, 9, 30, 5)}  # by this machine's clock
+    assert {name: parse_utc(stamp) for name, stamp in stamps.items()} == {
+        name: time.astimezone(UTC).replace(tzinfo=None) for name, time in here.items()
+    }
 
 
 def test_what_students_hand_in_is_collected_graded_and_graded_again(course: Path) -> None:

@@ -83,7 +83,7 @@ def about(**changed: object) -> dict:
 
 
 def test_the_page_allows_nothing_and_loses_nothing() -> None:
-    shown = page.render(about(written=feedback._html(ALL), comment="<p>well done<script>3</script></p>"))
+    shown = page.render([about(written=feedback._html(ALL), comment="<p>well done<script>3</script></p>")])
     seen = _Seen(shown)
     assert not {"script", "iframe", "form", "input", "svg", "object"} & {tag for tag, _ in seen.elements}
     policy = next(attributes["content"] for tag, attributes in seen.elements if "http-equiv" in attributes)

@@ -448,7 +448,7 @@ class TestContainers:
         found = refuses((-128, 128), (-128, 127))
         assert (found.got, found.want) == ("(-128, 128)", "(-128, 127)")
         found = refuses({"w": [torch.zeros(20), torch.zeros(20)]}, {"w": [torch.zeros(20), torch.ones(20)]})
-        assert found.got == "0.0 at ['w'][1][0] (20 of 20 elements differ)"
+        assert found.got == "0.0 at ['w'][1][0] (20 of 20 elements differ, this one most)"
         assert found.want == "1.0"
 
     def test_a_list_that_holds_itself_ends(self):
@@ -478,7 +478,7 @@ class TestMessages:
 
     def test_large_tensors_are_not_printed(self):
         found = refuses(torch.zeros(3, 4), torch.arange(12.0).view(3, 4))
-        assert (found.got, found.want) == ("0.0 at [0, 1] (11 of 12 elements differ)", "1.0")
+        assert (found.got, found.want) == ("0.0 at [2, 3] (11 of 12 elements differ, this one most)", "11.0")
         assert refuses(3, torch.zeros(3, 4)).want == "Tensor, a tensor of shape (3, 4), torch.float32"
 
     @pytest.mark.parametrize("dtype", FLOATS[:4], ids=str)

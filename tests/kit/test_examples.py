@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from exercises.kit import lessons as kit_lessons
-from exercises.kit.checking.examples import fingerprint, printed_line, run
+from exercises.kit.checking.examples import fingerprint, run
 from exercises.kit.checking.notebook import check
+from exercises.kit.checking.screen import printed_line
 from exercises.kit.lessons import Exercise, KitError, hint_for, lessons
 
 EXAMPLES = {
@@ -201,6 +202,10 @@ class TestWrong:
         assert not any("hint" in line for line in lines)
         right = written(kit, halve="def halve(x):\n    return x * len(count('a'))\n", count=RIGHT["count"])
         assert run(find("halve"), right).message.splitlines()[-1] == "  hint   nothing was halved"
+
+    def test_a_wrong_value_of_a_call_that_leaves_something_behind_says_both(self, kit):
+        lines = result_of(kit, "halve", "def halve(x):\n    return x.mul_(3)\n").message.splitlines()
+        assert lines[-1] == "  hint   it leaves something behind as well: after the call x has other values"
 
     def test_statements_that_prepare_the_call_are_shown_if_it_uses_them(self, kit):
         message = result_of(kit, "spread", "def spread(x):\n    return 0\n").message

@@ -154,7 +154,7 @@ class TestScreen:
         done = folder.write(**RIGHT).run()
         assert done.stdout == (
             "\nl1_small  ━━━━━━━━━━━━━━━━━━━━━━━━  core 2/2, practice 2/2\n"
-            "l2_more   ━━━━━━━━━━━━━━━━━━━━━━━━  core 1/1\n\nAll 5 exercises are solved.\n"
+            "l2_more   ━━━━━━━━━━━━━━━━━━━━━━━━  core 1/1\n\nAll 5 exercises are right by their examples.\n"
         )
         assert done.returncode == 0
 
@@ -175,15 +175,16 @@ class TestScreen:
             "    want   1.0\n"
             "    hint   that is the square\n"
             "    print  x 2 (and 1 more line)\n"
-            "\nletters  exercises/l1_small.py:1\n"
-            "  letters is not defined: its definition is gone, or has another name\n"
+            "\nletters  exercises/l1_small.py:7\n"
+            "  letters is not defined; where it stood, other_name is\n"
             "\nquadruple  exercises/l1_small.py:10\n"
             "  quadruple(2)\n"
             "    got    NameError: name 'first' is not defined (exercises/l1_small.py:11)\n"
             "    want   8\n"
             "\nspin  exercises/l1_small.py:13\n"
             "  spin()\n"
-            "    got    AttributeError: module 'math' has no attribute 'nothing' (exercises/l1_small.py:14)\n"
+            "    got    AttributeError: module 'math' has no attribute 'nothing'\n"
+            "           (exercises/l1_small.py:14)\n"
             "    want   1\n"
             "\n1 not started\nNext: double, exercises/l1_small.py:3\n"
         )
@@ -192,7 +193,10 @@ class TestScreen:
     def test_an_exercise_that_needs_another_is_quiet(self, folder):
         bodies = {name: body for name, body in RIGHT.items() if name != "double"}
         done = folder.write(**bodies).run()
-        assert "quadruple needs double first\n1 not started\nNext: double, exercises/l1_small.py:3\n" in done.stdout
+        assert (
+            "quadruple needs double first\n3 right by their examples, 1 not started\nNext: double, exercises/l1_small.py:3\n"
+            in done.stdout
+        )
         assert "got" not in done.stdout
 
     def test_deleted_docstrings_prints_warnings_and_another_order_change_nothing(self, folder):
@@ -219,12 +223,12 @@ class TestBrokenFiles:
             "\nl1_small could not be loaded; 4 exercises are not checked\n"
             "  SyntaxError: '(' was never closed (exercises/l1_small.py:6)\n"
             "      def letters(word:\n"
-            "\nNext: exercises/l1_small.py:6\n"
+            "\n1 right by their examples\nNext: exercises/l1_small.py:6\n"
         )
         assert (done.returncode, done.stderr) == (1, "")
 
     def test_an_exception_at_module_level_names_its_line(self, folder):
-        done = folder.write(before="import math\n\nmath.nothing\n").run("exercises/l1_small.py")
+        done = folder.write(before="import math\n\nmath.nothing\n").run("exercises/l1_small.py", COLUMNS="120")
         assert "l1_small could not be loaded; 4 exercises are not checked\n" in done.stdout
         assert (
             done.stdout.count("AttributeError: module 'math' has no attribute 'nothing' (exercises/l1_small.py:3)") == 1
@@ -236,7 +240,7 @@ class TestBrokenFiles:
             "import time\nwhile True:\n    time.sleep(0.01)\n"
         )
         started = time.monotonic()
-        done = folder.run("-o", "timeout=4")
+        done = folder.run("-o", "timeout=4", COLUMNS="120")
         assert time.monotonic() - started < 60
         assert "no end after 4 s, stopped at exercises/l1_small.py:3" in done.stdout
         assert "l2_more   ━━━━━━━━━━━━━━━━━━━━━━━━  core 1/1\n" in done.stdout
@@ -251,7 +255,7 @@ class TestBrokenFiles:
             "        while True:\n            print(x, end='')\n",
             spin=RIGHT["spin"],
         )
-        done = folder.run("exercises/l1_small.py", "-o", "timeout=3")
+        done = folder.run("exercises/l1_small.py", "-o", "timeout=3", COLUMNS="120")
         assert "double(2)\n    got    no end after 3 s, stopped at exercises/l1_small.py:" in done.stdout
         assert "letters('ab')\n    got    no end after 3 s, stopped at exercises/l1_small.py:1" in done.stdout
         assert "quadruple(2)\n    got    no end after 3 s, stopped at exercises/l1_small.py:1" in done.stdout
@@ -310,7 +314,9 @@ class TestOptions:
         folder.write(double=RIGHT["double"], letters=RIGHT["letters"], first=RIGHT["first"])
         done = folder.run("-m", "core")
         assert done.returncode == 0
-        assert done.stdout.endswith("\n2 not part of this run\nAll 3 exercises of this run are solved.\n")
+        assert done.stdout.endswith(
+            "\n2 not part of this run\nAll 3 exercises of this run are right by their examples.\n"
+        )
 
     def test_k_and_ids(self, folder):
         folder.write(**RIGHT)
@@ -321,8 +327,45 @@ class TestOptions:
 
     def test_x_stops_at_the_first(self, folder):
         done = folder.run("-x")
-        assert "1 not started, 3 not part of this run" in done.stdout
-        assert "core 0/1\n" in done.stdout
+        assert "1 not started, 4 not run\n" in done.stdout
+        assert "core 0/2, practice 0/2\n" in done.stdout
+
+    def test_one_exercise_is_said_in_the_singular(self, folder):
+        folder.write(double=RIGHT["double"])
+        alone = folder.run("exercises/l1_small.py::double")
+        assert alone.stdout.endswith("\nThe one exercise of this run is right by its examples.\n")
+
+    def test_stepwise_counts_what_it_did_not_come_to(self, folder):
+        folder.write(double=RIGHT["double"])
+        assert "1 right by their examples, 1 not started, 3 not run\n" in folder.run("--sw").stdout
+
+    @pytest.mark.parametrize(
+        ("body", "asked", "told"),
+        [
+            ("    found = x * 3\n    return found\n", "p found\n", "6"),
+            ("    kept = x + 40\n    return kept.nothing\n", "p kept\n", "42"),
+        ],
+        ids=["a wrong value", "an exception"],
+    )
+    def test_pdb_stops_in_the_students_code(self, folder, body, asked, told):
+        folder.write(double=f"def double(x):\n{body}")
+        command = [sys.executable, "-m", "pytest", *folder.arguments("exercises/l1_small.py", "--pdb")]
+        stopped = subprocess.run(
+            command,
+            cwd=folder.path,
+            env=folder.environment(),
+            input=f"{asked}q\n",
+            capture_output=True,
+            encoding="utf-8",
+            timeout=200,
+        )
+        assert f"(Pdb) {told}\n" in stopped.stdout
+        assert "l1_small.py(5)double()" in stopped.stdout
+
+    def test_pdb_passes_by_what_is_not_started(self, folder):
+        done = folder.run("exercises/l1_small.py", "--pdb")
+        assert "Pdb" not in done.stdout
+        assert "4 not started" in done.stdout
 
     def test_q_is_shorter(self, folder):
         done = folder.write(double="def double(x):\n    return x\n").run("-q")
@@ -415,6 +458,25 @@ class TestColour:
         assert "\x1b" not in folder.run("exercises/l2_more.py", NO_COLOR="1", TERM="xterm").stdout
         assert "\x1b[1mNext" in folder.run("exercises/l2_more.py", FORCE_COLOR="1", TERM="xterm").stdout
 
+    @pytest.mark.parametrize("width", [40, 80])
+    def test_no_word_is_broken_and_nothing_cut(self, folder, width):
+        text = "def letters(word):\n    raise ValueError('a rather long sentence, which says what is wrong with the argument')\n"
+        folder.write(
+            letters=text,
+            double="def double(x):\n    return x, 'another long text that goes on and on, beyond it all'\n",
+        )
+        done = folder.run(COLUMNS=str(width), TERM="dumb")
+        lines = done.stdout.splitlines()
+        assert [line for line in lines if len(line) > width and len(line.split()) > 1] == []
+        words = done.stdout.split()
+        for each in (
+            "a rather long sentence, which says what is wrong with the argument",
+            "double(2)",
+            "letters('ab')",
+        ):
+            assert " ".join(each.split()) in " ".join(words)
+        assert "\x1b" not in done.stdout
+
     def test_a_terminal_without_lines_gets_ascii(self, folder):
         done = folder.write(**RIGHT).run("exercises/l2_more.py", PYTHONIOENCODING="ascii")
         assert f"l2_more  {'#' * 24}  core 1/1" in done.stdout
@@ -499,3 +561,5 @@ def test_the_readme_shows_the_screen_of_a_new_user():
     root = EXERCISES.parent
     ran = subprocess.run([sys.executable, "-m", "pytest", "exercises/"], cwd=root, capture_output=True, text=True)
     assert f"```\n{ran.stdout.strip()}\n```" in (root / "README.md").read_text(encoding="utf-8")
+    picture = (root / "exercises/first_screen.svg").read_text(encoding="utf-8").replace("&#160;", " ")
+    assert all(line.split("─")[0].strip() in picture for line in ran.stdout.splitlines())

@@ -7,13 +7,14 @@ import subprocess
 import sys
 import time
 import zipfile
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from exercises.kit import lessons as kit_lessons
 from exercises.kit.lessons import Exercise, KitError, Lesson
-from exercises.kit.studying import answers, finding, hints, listing, memory, packing
+from exercises.kit.studying import answers, comparing, finding, hints, judging, listing, memory, packing
 
 STUB = 'def double(x):\n    """Twice x.\n\n    >>> double(2)\n    4\n    """\n    # YOUR CODE HERE\n    raise NotImplementedError()'
 HALF = STUB.replace("double", "half")
@@ -28,7 +29,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     double = Exercise("l1_small", "double", True, "Twice x.", "", STUB, STEPS)
     half = Exercise("l1_small", "half", False, "Half of x.", "", HALF)
     known = {"l1_small": Lesson("l1_small", "Small", (double, half))}
-    for module in (finding, listing, packing, kit_lessons):
+    for module in (answers, finding, listing, packing, kit_lessons):
         monkeypatch.setattr(module, "lessons", lambda: known)
     (tmp_path / "l1_small.py").write_text(FILE)
     cells = [{"cell_type": "code", "source": [text], "outputs": [1], "execution_count": 1} for text in (STUB, HALF)]
@@ -109,11 +110,20 @@ def test_comments_and_docstrings_are_no_answer(folder: Path) -> None:
 def test_the_list_says_where_each_exercise_stands(folder: Path) -> None:
     answer(folder)
     memory.turned_green(["l1_small::double"], [], folder / "kept")
-    head, double, half = listing.listed(folder, folder / "kept")
-    assert head == "l1_small: Small"
-    assert double.split()[:3] == ["double", "core", "right"]
-    assert double.endswith("l1_small.py:5")
+    title, place, double, half, *_ = listing.listed(folder, folder / "kept")
+    assert title == "Small"
+    assert place.endswith("l1_small.py")
+    assert double.split() == ["double", "core", "examples", "line", "5"]
     assert half.split()[:4] == ["half", "practice", "not", "started"]
+
+
+def test_the_list_says_right_while_the_judged_file_is_the_same(folder: Path) -> None:
+    path = answer(folder)
+    memory.turned_green(["l1_small::double"], [], folder / "kept")
+    judging.note(path, ["double"], folder / "kept")
+    assert listing.listed(folder, folder / "kept")[2].split()[2] == "right"
+    path.write_text(path.read_text() + "# later\n")
+    assert listing.listed(folder, folder / "kept")[2].split()[2] == "examples"
 
 
 def test_green_is_forgotten_when_it_turns_wrong(tmp_path: Path) -> None:
@@ -140,6 +150,53 @@ def test_pack_holds_what_was_begun_and_own_modules(folder: Path) -> None:
 def test_pack_takes_the_notebook_where_the_answer_is_there(folder: Path) -> None:
     answer(folder, file="l1_small.ipynb")
     assert packing.pack("ann", folder, folder)[1] == ["l1_small.ipynb"]
+
+
+def test_a_notebook_beside_the_file_is_named_when_it_has_what_the_file_lacks(folder: Path) -> None:
+    entries = [{"lesson": "l1_small", "name": name, "outcome": "not started"} for name in ("double", "half")]
+    assert answers.in_notebooks(entries, folder) == []
+    answer(folder, file="l1_small.ipynb")
+    (told,) = answers.in_notebooks(entries, folder)
+    assert told == "l1_small.ipynb has answers that l1_small.py lacks: double. There, check(double) checks them."
+    entries[0]["outcome"] = "passed"
+    assert answers.in_notebooks(entries, folder) == []
+
+
+def test_a_kit_without_judge_says_so(tmp_path: Path) -> None:
+    with pytest.raises(KitError, match="The hidden tests are no part of this kit"):
+        judging.judged(["exercises/l2_data_types.py::spacing"], tmp_path)
+
+
+def test_what_the_judge_cannot_do_is_one_sentence() -> None:
+    with pytest.raises(KitError, match=r"^The hidden tests could not be run: .*nowhere.py: it cannot be read"):
+        judging.judged(["/nowhere.py::spacing"])
+
+
+@pytest.mark.parametrize(
+    ("own", "theirs", "mine", "reference", "told"),
+    [
+        ("f(x)", "f(x)", {"aten::add": 2}, {"aten::add": 2}, "No difference: both run 2 operations of torch on the examples."),
+        ("a = 1\nb = 2", "a = 1", {}, {}, "The difference: both compute without tensors; yours has 2 lines, the reference 1."),
+        (
+            "for x in y: f(x)",
+            "f(y)",
+            {"aten::add": 9},
+            {"aten::add": 1},
+            "The difference: yours loops in Python, the reference does not; "
+            "on the examples yours runs 9 operations of torch, the reference 1.",
+        ),
+        (
+            "f(x.clone())",
+            "f(x)",
+            {"aten::add": 1, "aten::clone": 1},
+            {"aten::add": 1},
+            "The difference: on the examples yours runs 2 operations of torch, the reference 1 (1 and 0 of them copies).",
+        ),
+    ],
+    ids=["same", "lines", "loops", "copies"],
+)  # fmt: skip
+def test_the_difference_of_two_right_answers_is_counted(own, theirs, mine, reference, told) -> None:
+    assert comparing.difference(own, theirs, Counter(mine), Counter(reference)) == told
 
 
 @pytest.fixture
@@ -182,8 +239,8 @@ def test_pytest_does_what_it_is_asked(kit: Path) -> None:
     path = kit / "exercises/l1_small.py"
     path.write_text(FILE.replace(STUB, STUB.replace("    # YOUR CODE HERE\n    raise NotImplementedError()", ANSWER)))
     told = asked(kit, "--pack=ann")
-    assert told.stdout.splitlines()[-1] == "ann.zip holds l1_small.py; 1 exercises are not right yet"
-    assert "double  core      right" in asked(kit, "--list").stdout
+    assert told.stdout.splitlines()[-1] == "ann.zip holds l1_small.py; not started: 1."
+    assert "double  core      examples" in asked(kit, "--list").stdout
     assert asked(kit, "--reset", "double").returncode == 0
     assert path.read_text() == FILE
 

@@ -5,14 +5,25 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 
 from graders import lessons
 from graders.trust import trials
 from graders.trust.fairness import outside, public
 
 LESSON = "l2_data_types"
-LESSONS = sorted(folder.name for folder in outside.FOLDER.iterdir())
-LONG = [pytest.param(lesson, marks=pytest.mark.full) for lesson in LESSONS if lesson != LESSON]  # `trust` asks them too
+LONG = [
+    pytest.param(lesson, marks=pytest.mark.full) for lesson in lessons.names() if lesson != LESSON
+]  # `trust` asks too
+MISTAKES = [(lesson, case) for lesson in lessons.names() for case in outside.cases(lesson) if case.screen]
+
+
+@pytest.fixture(autouse=True)
+def as_before():
+    """Wrong answers leave things behind."""
+    yield
+    torch.set_default_dtype(torch.float32)
+    torch.set_grad_enabled(True)
 
 
 @pytest.mark.timeout(600)
@@ -28,9 +39,26 @@ def test_green_means_right_and_right_is_green() -> None:
     assert public.contradictions(LESSON) == {"right and red": [], "wrong and green": []}
 
 
-@pytest.mark.parametrize("lesson", LESSONS)
-def test_every_case_says_where_it_comes_from(lesson: str) -> None:
-    found = list(outside.cases(lesson))
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("lesson", [name for name in lessons.names() if name != LESSON])
+def test_a_sample_of_what_is_right_is_green(lesson: str) -> None:
+    assert public.contradictions(lesson, every=9)["right and red"] == []
+
+
+@pytest.mark.parametrize("lesson", LONG)
+def test_whatever_is_right_is_green(lesson: str) -> None:
+    assert public.contradictions(lesson)["right and red"] == []
+
+
+@pytest.mark.parametrize(("lesson", "case"), MISTAKES, ids=[f"{case.exercise}-{case.name}" for _, case in MISTAKES])
+def test_a_mistake_is_red_and_its_message_helps(lesson: str, case: outside.Case) -> None:
+    result = public.seen(lesson, case.exercise, case.space(lessons.load(lesson).solution))
+    assert result.outcome == "wrong"
+    assert case.screen in result.message
+
+
+def test_every_case_says_where_it_comes_from() -> None:
+    found = [case for lesson in lessons.names() for case in outside.cases(lesson)]
     assert {case.right for case in found} == {True, False}
     assert all(case.origin and case.text.startswith("# ") for case in found)
 

@@ -304,6 +304,8 @@ def report_of(material: Material, monkeypatch: pytest.MonkeyPatch, output: Path)
     monkeypatch.setattr(trials, "material", lambda name: material)
     monkeypatch.setattr(settings, "measure", lambda names: {"toy": {"1 thread": rows}})
     monkeypatch.setattr(measure, "_hints_differ", lambda name: [])
+    row = {"1-D": {"checks": ["test_scale"]}, "0-dim": {"why": "the statement leaves it open"}}
+    monkeypatch.setattr(measure.kinds, "table", lambda judge: dict.fromkeys(judge.names, row))
     attack = {"name": "quiet", "sentence": "nothing", "kind": "in_one", "ran": True, "wrong": "", "seconds": 0.1}
     worst = {"seconds": 0.1, "memory": 1.0}
     told = {"isolation": "namespaces", "attacks": [attack], "worst": worst, "problems": []}
@@ -326,7 +328,9 @@ def test_the_command_says_what_falls_short(
     assert told["problems"] == ([line] if status else [])
     shown = capsys.readouterr().out
     assert (f"falls short: {line}" in shown) == bool(status)
+    assert "kinds of inputs: 2 covered by a check, 2 do not apply, 0 empty" in shown
     page = (tmp_path / "report" / "trust.html").read_text()
+    assert 'title="the statement leaves it open"' in page
     assert page.count("Nothing falls short") == 1 - status
     assert 'alt="Margins in units of the tolerance' in page
 

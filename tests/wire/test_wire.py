@@ -239,3 +239,12 @@ def test_an_exception_says_the_same_of_every_temporary_folder() -> None:
     with pytest.raises(StudentRaised) as raised:
         Proxy(in_process({"missing": missing})).missing()
     assert raised.value.text == "no file FOLDER/map.json"
+
+
+@pytest.mark.parametrize("tensor", [torch.arange(6.0).reshape(2, 3), torch.tensor(True), torch.zeros(0, 3)])
+def test_an_argument_is_a_slice_of_a_larger_storage_and_an_answer_is_not(tensor: torch.Tensor) -> None:
+    given = codec.decode(codec.encode(tensor, strided=True))
+    assert torch.equal(given, tensor)
+    assert given.is_contiguous()
+    assert given.untyped_storage().nbytes() > tensor.nbytes
+    assert codec.decode(codec.encode(tensor)).untyped_storage().nbytes() == tensor.nbytes

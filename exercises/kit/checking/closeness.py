@@ -191,16 +191,26 @@ def _compare_tensors(got: Tensor, want: Tensor, rule: Rule, place: str) -> None:
     wrong = _wrong_elements(got, want, rule)
     if not bool(wrong.any()):
         return
-    index = wrong.nonzero()[0].tolist()
+    index = _worst(got, want, wrong)
     where = str(index) if index else ""
     left, right = show(got), show(want)
     if want.numel() <= SMALL and max(len(left), len(right)) <= _WHOLE:
         others = f" and {int(wrong.sum()) - 1} more" if int(wrong.sum()) > 1 else ""
         note = f" (differs at {where}{others})" if want.numel() > 1 else ""
         raise _mismatch(left + note, right, place)
-    count = f" ({int(wrong.sum())} of {wrong.numel()} elements differ)"
+    most = ", this one most" if int(wrong.sum()) > 1 else ""
+    count = f" ({int(wrong.sum())} of {wrong.numel()} elements differ{most})"
     left, right = (show_number(values[tuple(index)]) for values in (got, want))
     raise _mismatch(f"{left} at {place}{where}{count}", right, "")
+
+
+def _worst(got: Tensor, want: Tensor, wrong: Tensor) -> list[int]:
+    """The index of the largest difference among the wrong elements, the first of equal ones."""
+    left, right = (comparable(each) for each in (got, want))
+    difference = left - right if left.is_complex() else left.double() - right.double()
+    sizes = difference.abs().nan_to_num(nan=math.inf)
+    place = torch.unravel_index(torch.where(wrong, sizes, -1.0).argmax(), wrong.shape)
+    return [int(number) for number in place] if wrong.dim() else []
 
 
 def _wrong_elements(got: Tensor, want: Tensor, rule: Rule) -> Tensor:

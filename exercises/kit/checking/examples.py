@@ -15,7 +15,7 @@ import os
 import re
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import CodeType, FunctionType, TracebackType
 from typing import Any
 
@@ -34,14 +34,13 @@ __all__ = [
     "describe_error",
     "fingerprint",
     "place_of",
-    "printed_line",
     "run",
     "short_path",
     "unwritten",
 ]
 
 _RULE = python_floats(relative(1e-9))  # tensors and ints exactly
-_EXTRA = {"torch": torch, "tensor": torch.tensor, "inf": math.inf, "nan": math.nan}
+NAMES: dict[str, Any] = {"torch": torch, "tensor": torch.tensor, "inf": math.inf, "nan": math.nan}
 _LONGEST_MESSAGE = 120
 
 
@@ -50,11 +49,13 @@ class Result:
     """How the examples of one exercise ended.
 
     outcome: "passed", "wrong", "missing", "not started" or "waiting" (for an exercise it calls).  message: for "wrong" the
-    call with what prepares it, got, want and perhaps a hint; else one sentence.
+    call with what prepares it, got, want and perhaps a hint; else one sentence.  error: the exception that came instead
+    of an answer, if one did.
     """
 
     outcome: str
     message: str
+    error: BaseException | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ def run(exercise: Exercise, namespace: dict[str, Any], stopped: type[BaseExcepti
         return result
     others = resting.used(exercise, namespace)
     below = [other.name for other in others if _run(other, namespace, stopped).outcome == "wrong"]
-    return Result("wrong", resting.told(result.message, below))
+    return Result("wrong", resting.told(result.message, below), result.error)
 
 
 def _run(exercise: Exercise, namespace: dict[str, Any], stopped: type[BaseException] | tuple) -> Result:
@@ -92,7 +93,7 @@ def _run(exercise: Exercise, namespace: dict[str, Any], stopped: type[BaseExcept
     examples = doctest.DocTestParser().get_examples(exercise.examples)
     wanted = [_wanted(exercise, example) for example in examples]
     watch = Watch(namespace[exercise.name], exercise.in_place)
-    space = {**namespace, **_EXTRA, exercise.name: watch.watched()}
+    space = {**namespace, **NAMES, exercise.name: watch.watched()}
     for index, example in enumerate(examples):
         answer = _answer(example, space, stopped, watch)
         stub, _, method = (_stub_of(answer.error) or "").partition(".")
@@ -107,9 +108,11 @@ def _run(exercise: Exercise, namespace: dict[str, Any], stopped: type[BaseExcept
         found = _difference(example, wanted[index], answer, namespace)
         if found is not None:
             hint = None if answer.stopped else hint_for(exercise, index, fingerprint(answer.outcome))
+            if hint is None and watch.left:
+                hint = f"it leaves something behind as well: {watch.shown}"
             if hint is None and answer.error is None and example.exc_msg is None:
                 hint = property_of(answer.value, wanted[index])
-            return Result("wrong", _message(examples, index, found, hint))
+            return Result("wrong", _message(examples, index, found, hint), answer.error)
         if watch.left:
             hint = hint_for(exercise, index, watch.mark)
             return Result("wrong", _message(examples, index, (watch.shown, WANTED), hint))
@@ -124,7 +127,7 @@ def _wanted(exercise: Exercise, example: doctest.Example) -> Any:
     if not example.want:
         return None
     try:
-        return eval(example.want.strip(), dict(_EXTRA))
+        return eval(example.want.strip(), dict(NAMES))
     except Exception as error:
         raise KitError(f"An example of {exercise.name} cannot be read: {example.want.strip()}") from error
 
@@ -288,11 +291,3 @@ def _preparation(examples: list[doctest.Example], index: int) -> list[str]:
 def _names(source: str, context: type = ast.expr_context) -> set[str]:
     nodes = ast.walk(ast.parse(source.strip()))
     return {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, context)}
-
-
-def printed_line(text: str) -> str:
-    """Return one line that shows the beginning of what was printed."""
-    first, *rest = text.strip().splitlines() or ["blank lines"]
-    first = first if len(first) <= 80 else first[:77] + "..."
-    more = f" (and {len(rest)} more line{'s' * (len(rest) > 1)})" if rest else ""
-    return f"  print  {first}{more}"

@@ -75,7 +75,15 @@ def _same(got: Any, want: Any) -> bool:
     left, right = _numbers(got), _numbers(want)
     if left is not None and right is not None:
         return base_type(got) is base_type(want) and left.shape == right.shape and _equal(left, right)
-    return base_type(got) is base_type(want) and not isinstance(want, Tensor) and bool(plain(got) == plain(want))
+    kind = base_type(want)
+    if base_type(got) is not kind or kind is Tensor:
+        return False
+    got, want = plain(got), plain(want)
+    if kind in (list, tuple):
+        return len(got) == len(want) and all(map(_same, got, want))
+    if kind is dict:
+        return got.keys() == want.keys() and all(_same(got[key], want[key]) for key in want)
+    return bool(got == want)
 
 
 def _numbers(value: Any) -> Tensor | None:

@@ -8,8 +8,9 @@ import json
 import re
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
-from exercises.kit.lessons import Exercise, KitError
+from exercises.kit.lessons import Exercise, KitError, lessons
 
 FOLDER = Path(__file__).resolve().parents[2]
 
@@ -43,6 +44,11 @@ def _without_parsing(source: str, name: str) -> tuple[int, int] | None:
 
 def is_begun(exercise: Exercise, source: str) -> bool:
     """Whether a text defines the exercise otherwise than its stub does."""
+    found = re.findall(rf"^(?:async )?(?:def|class) {exercise.name}\b", source, re.MULTILINE)
+    if not found or (
+        len(found) == 1 and exercise.stub and exercise.stub in source
+    ):  # the plain cases: nothing is parsed
+        return False
     place = answer_in(source, exercise.name)
     return place is not None and _code(source, place) != _code(exercise.stub, answer_in(exercise.stub, exercise.name))
 
@@ -77,6 +83,22 @@ def begun_in(exercise: Exercise, folder: Path = FOLDER) -> list[Path]:
     text, notebook = folder / f"{exercise.lesson}.py", folder / f"{exercise.lesson}.ipynb"
     found = [text] if text.is_file() and is_begun(exercise, text.read_text(encoding="utf-8", errors="replace")) else []
     return found + [notebook] * any(is_begun(exercise, source) for source in notebook_code(notebook))
+
+
+def in_notebooks(entries: list[dict[str, Any]], folder: Path = FOLDER) -> list[str]:
+    """Return a sentence for each notebook with answers to exercises of the screen that are not started in the `.py` beside it."""
+    told = []
+    for lesson in dict.fromkeys(entry["lesson"] for entry in entries if entry["outcome"] == "not started"):
+        sources = notebook_code(folder / f"{lesson}.ipynb")
+        fresh = {entry["name"] for entry in entries if entry["lesson"] == lesson and entry["outcome"] == "not started"}
+        known = [each for each in lessons()[lesson].exercises if each.name in fresh]
+        found = [each.name for each in known if any(is_begun(each, source) for source in sources)]
+        if found:
+            names = ", ".join(found[:3]) + f" and {len(found) - 3} more" * (len(found) > 3)
+            told.append(
+                f"{lesson}.ipynb has answers that {lesson}.py lacks: {names}. There, check({found[0]}) checks them."
+            )
+    return told
 
 
 def reset(exercise: Exercise, folder: Path = FOLDER) -> list[str]:

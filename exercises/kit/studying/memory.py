@@ -1,4 +1,4 @@
-"""What is remembered between two runs: when an exercise turned green, and how many hints were read.
+"""What is remembered between two runs: when an exercise turned green, what was judged, how many hints were read.
 
 A convenience: nothing rests on it. A file that is missing, damaged or cannot be written is the same as an empty one.
 """
@@ -13,12 +13,15 @@ PLACE = Path(__file__).resolve().parents[2] / ".progress.json"
 
 
 def recall(place: Path = PLACE) -> dict[str, Any]:
-    """Return {"green": {"lesson::exercise": time}, "hints": {"lesson::exercise": number read}}."""
+    """Return {"green": {exercise: time}, "judged": {exercise: hash of its file}, "hints": {exercise: number read}}.
+
+    An exercise is "lesson::exercise".
+    """
+    found = None
     with contextlib.suppress(OSError, ValueError):
         found = json.loads(place.read_text(encoding="utf-8"))
-        if isinstance(found, dict) and all(isinstance(found.get(key), dict) for key in ("green", "hints")):
-            return found
-    return {"green": {}, "hints": {}}
+    known = found if isinstance(found, dict) else {}
+    return {key: each if isinstance(each := known.get(key), dict) else {} for key in ("green", "judged", "hints")}
 
 
 def remember(kept: dict[str, Any], place: Path = PLACE) -> None:

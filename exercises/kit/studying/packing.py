@@ -41,6 +41,21 @@ def pack(given: str, into: Path, folder: Path = FOLDER) -> tuple[Path, list[str]
     return made, [path.name for path in paths]
 
 
+def told(given: str, into: Path, outcomes: dict[str, str]) -> str:
+    """Hand in, and say in one sentence what is in the zip and which of the exercises that were checked are open still.
+
+    outcomes: by "lesson::exercise". KitError if nothing was begun.
+    """
+    made, names = pack(given, into)
+    begun = [
+        key.partition("::")[2] for key, outcome in outcomes.items() if outcome in ("wrong", "missing", "not loadable")
+    ]
+    fresh = len(outcomes) - sum(outcome == "passed" for outcome in outcomes.values()) - len(begun)
+    wrong = f"not right yet: {', '.join(begun[:5])}" + f" and {len(begun) - 5} more" * (len(begun) > 5) if begun else ""
+    still = "; ".join(filter(None, [wrong, f"not started: {fresh}" if fresh else ""])) or "nothing is open"
+    return f"{made.name} holds {', '.join(names)}; {still}."
+
+
 def _helpers(paths: Iterable[Path], folder: Path) -> list[Path]:
     """Return the student's own modules beside the lessons that these import."""
     own = {path.stem: path for path in folder.glob("*.py") if path.name not in ("__init__.py", "conftest.py")}

@@ -372,6 +372,12 @@ def exact_of_the_cast(x: Tensor, y: Tensor, dtype: torch.dtype) -> float:
     return _quotient(abs(result - exact), abs(exact)) if math.isfinite(result) else math.inf
 
 
+@slip("dot_relative_error", "the exact product was taken in float32; take it in float64")
+def exact_in_float32(x: Tensor, y: Tensor, dtype: torch.dtype) -> float:
+    exact, result = torch.dot(x.float(), y.float()).item(), right_dot(x, y, dtype).item()
+    return _quotient(abs(result - exact), abs(exact)) if math.isfinite(result) else math.inf
+
+
 @slip("dot_relative_error", "the sign was kept: an error is a distance, and divided by the size of the exact result")
 def signed_quotient(x: Tensor, y: Tensor, dtype: torch.dtype) -> float:
     exact, result = _exact(x, y), right_dot(x, y, dtype).item()

@@ -500,6 +500,11 @@ class TestDotInDtype:
         with raises(ValueError):
             student.dot_in_dtype(x, y, bfloat16)
 
+    def test_just_beyond_the_largest_number(self, student):
+        """65510 is 65504 in float16, which half a step more would not be."""
+        got = student.dot_in_dtype(tensor([65510.0, 1.5]), tensor([1.0, 0.0]), float16)
+        same(got, tensor(65504.0, dtype=float16), exactly)
+
 
 def error_one_128th(dtype: torch.dtype, generator: Generator) -> tuple[Tensor, Tensor]:
     """Exactly 0.25, computed 0.25 + u / 2: the sums are exact in float32, and u / 2 is the spacing at 0.25."""
@@ -603,6 +608,10 @@ class TestDotRelativeError:
         """The error is inf when the result is inf or nan."""
         # The nan is inf times 0, of an operand that overflows: the same in every order of summation.
         same(student.dot_relative_error(tensor(x), tensor(y), float16), INF, exactly)
+
+    def test_just_beyond_the_largest_number(self, student):
+        """65510 is 65504 in float16: off by 6."""
+        same(student.dot_relative_error(tensor([65510.0]), tensor([1.0]), float16), 6 / 65510, relative(1e-12))
 
 
 class TestTensorBytes:
@@ -1123,6 +1132,10 @@ class TestRunningSum:
         # number of the dtype (24 >= 2 * 11 + 2 bits, Figueroa 1995): every partial sum is determined.
         x = build(dtype, generator)
         same(student.running_sum(x, dtype), reference.running_sum(x, dtype), exactly)
+
+    def test_just_beyond_the_largest_number(self, student):
+        """65510 is 65504 in float16, which half a step more would not be."""
+        same(student.running_sum(tensor([65510.0, -65504.0, 1.5]), float16), tensor(1.5, dtype=float16), exactly)
 
     @pytest.mark.parametrize("dtype", FLOATS, ids=name)
     def test_stalls(self, student, dtype):

@@ -292,7 +292,10 @@ def ratio_by_every_name(model, dtype):
     return after / before if before else 1.0
 
 
-@slip("default_dtype", "an exception inside jumps over what stands after yield; put it into a finally")
+_FINALLY = "an exception, KeyboardInterrupt too, jumps over what stands after yield: restore the default in a finally"
+
+
+@slip("default_dtype", _FINALLY)
 @contextlib.contextmanager
 def default_without_finally(dtype):
     before = torch.get_default_dtype()
@@ -301,7 +304,7 @@ def default_without_finally(dtype):
     torch.set_default_dtype(before)
 
 
-@slip("default_dtype", "KeyboardInterrupt is no Exception: put what restores the default into a finally")
+@slip("default_dtype", _FINALLY)
 @contextlib.contextmanager
 def default_after_an_exception(dtype):
     before = torch.get_default_dtype()
@@ -480,13 +483,18 @@ def caption_with_special_tokens(model, processor, image):
         return processor.decode(_generate(model, processor, image)[0])
 
 
-@slip("caption_image", "the model stays in eval mode; give every submodule its own mode back")
+_OWN_MODES = (
+    "every submodule had a mode of its own: note them before eval(), give each its own back; train(mode) sets all alike"
+)
+
+
+@slip("caption_image", _OWN_MODES)
 def caption_and_stay(model, processor, image):
     model.eval()
     return processor.decode(_generate(model, processor, image)[0], skip_special_tokens=True)
 
 
-@slip("caption_image", "model.train(mode) sets all submodules alike; each had a mode of its own")
+@slip("caption_image", _OWN_MODES)
 def caption_and_train(model, processor, image):
     mode = model.training
     model.eval()
@@ -500,6 +508,20 @@ def caption_and_train(model, processor, image):
 def caption_as_configured(model, processor, image):
     with _evaluating(model):
         ids = _generate(model, processor, image, settings=())
+    return processor.decode(ids[0], skip_special_tokens=True)
+
+
+@slip("caption_image", "the model's generation config asked for beams; greedy means num_beams=1 as well")
+def caption_by_beams(model, processor, image):
+    with _evaluating(model):
+        ids = _generate(model, processor, image, settings=(("do_sample", False),))
+    return processor.decode(ids[0], skip_special_tokens=True)
+
+
+@slip("caption_image", "the model's generation config asked for dice; greedy means do_sample=False as well")
+def caption_by_dice(model, processor, image):
+    with _evaluating(model):
+        ids = _generate(model, processor, image, settings=(("num_beams", 1),))
     return processor.decode(ids[0], skip_special_tokens=True)
 
 

@@ -524,9 +524,9 @@ class TestBuildInDtype:
             student.probe(probes.under_default, "build_in_dtype", FLOAT32, PINNED, dtype)
 
     def test_lets_an_exception_out(self, student):
-        """An exception of `build` goes through."""
+        """An exception of `build` goes through as it is."""
         build = recipe(precisions.failing_builder)
-        with raises(RuntimeError):
+        with raises(LookupError):
             student.probe(probes.under_default, "build_in_dtype", FLOAT32, build, BFLOAT16)
 
     @observed
@@ -606,6 +606,11 @@ class TestCastInputs:
         """Float tensors are cast, integer and bool tensors come through as they are."""
         batch = {"hidden": torch.randn(2, 3, generator=generator), **INPUTS}
         same(student.cast_inputs(batch, dtype), reference.cast_inputs(batch, dtype))
+
+    def test_just_beyond_the_largest_number(self, student, reference):
+        """65510 is 65504 in float16, half a step more is an infinity."""
+        batch = {"x": torch.tensor([65510.0, -65510.0, 65520.0])}
+        same(student.cast_inputs(batch, FLOAT16), reference.cast_inputs(batch, FLOAT16))
 
     @pytest.mark.parametrize("dtype", [FLOAT16, FLOAT64], ids=str)
     def test_other_values(self, student, reference, dtype):
@@ -909,6 +914,11 @@ class TestFirstOverflow:
         """The first module whose output is not finite in this dtype, None if all are finite."""
         same(student.first_overflow(model, FOURS, dtype), want)
 
+    def test_just_beyond_the_largest_number(self, student):
+        """65510 is 65504 in float16, which is finite."""
+        x = torch.full((1, 16), 65510.0)
+        same(student.first_overflow(stages(1.0, 1.0), {"x": x}, FLOAT16), None)
+
     @pytest.mark.parametrize("layer", [1, 3])
     def test_qualified_name(self, student, generator, layer):
         """The name is the qualified one."""
@@ -1087,8 +1097,9 @@ class TestCompareDtypes:
             (FINE, X, [FLOAT16, FLOAT64, FLOAT16]),
             (COARSE, X.to(BFLOAT16), [FLOAT32, BFLOAT16]),
             (MAGNIFIER, torch.tensor([[1 + 2**-40]], dtype=FLOAT64), [FLOAT64, FLOAT32]),
+            (recipe(toys.root_leaf, torch.ones(2)), torch.tensor([65510.0, 1.0]), [FLOAT16]),
         ],
-        ids=["float32", "with a repeat", "a bfloat16 model", "a float64 model"],
+        ids=["float32", "with a repeat", "a bfloat16 model", "a float64 model", "just beyond the largest number"],
     )
     def test_rows(self, student, reference, model, x, dtypes):
         """One row for each dtype, in order: bytes, and gaps against the model as it is on the inputs as they are."""

@@ -729,7 +729,7 @@ def codes_and_scales_outward(model):
 
 
 _STORED_ONCE = (
-    "what has two names is stored once; a state dict lists it under both, and lacks buffers that are not saved"
+    "what has two names is stored once: count each storage once, under whichever name (a state dict has both names)"
 )
 
 
@@ -847,7 +847,7 @@ def a_quarter_of_all(model, exclude=()):
     return stored_bytes(model) // 4
 
 
-@slip("predicted_int8_bytes", "scales are stored in the weight's dtype, and what is excluded keeps its floats")
+@slip("predicted_int8_bytes", "scales are stored in the weight's dtype, not always in float32")
 def layers_of_float32_alone(model, exclude=()):
     return _predicted(model, (), scale_bytes=4)
 

@@ -1487,6 +1487,11 @@ class TestComparePrecisions:
         build, evaluate = recipe(precisions.builder, "convolutional"), scripted(6.0, 5.0, 4.0, 3.0, 2.0, 1.0)
         same(student.compare_precisions(build, evaluate), reference.compare_precisions(build, evaluate))
 
+    def test_whatever_evaluate_returned(self, student, reference):
+        """A score that is no float is kept as it came: here ints and bools."""
+        build, evaluate = recipe(precisions.builder, "mlp"), scripted(3, True, 0, 7, False, 2)
+        same(student.compare_precisions(build, evaluate), reference.compare_precisions(build, evaluate))
+
     def test_a_score_of_its_own(self, student, reference):
         """The score is what evaluate returned, here how near the logits are to the float32 model's."""
         build = recipe(precisions.builder, "mlp", widths=[32, 48, 16])

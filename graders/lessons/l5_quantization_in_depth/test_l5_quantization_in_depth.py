@@ -498,6 +498,14 @@ class TestPackInt4:
         with raises(ValueError):
             student.pack_int4(torch.tensor(codes, dtype=INT8))
 
+    def test_any_strides(self, student, generator):
+        """The strides of the codes do not matter."""
+        codes = nibbles(generator, 8)
+        want = [
+            low % 16 + 16 * (high % 16) for low, high in zip(codes[::2].tolist(), codes[1::2].tolist(), strict=True)
+        ]
+        same(student.pack_int4(codes.repeat_interleave(2)[::2]), torch.tensor(want, dtype=torch.uint8))
+
 
 class TestUnpackInt4:
     @main
@@ -520,6 +528,11 @@ class TestUnpackInt4:
         """Counts that are negative or more than two bytes hold."""
         with raises(ValueError):
             student.unpack_int4(torch.tensor([120, 15], dtype=torch.uint8), count)
+
+    def test_any_strides(self, student):
+        """The strides of the bytes do not matter."""
+        packed = torch.tensor([0x21, 7, 0xF8, 7], dtype=torch.uint8)[::2]
+        same(student.unpack_int4(packed, 4), torch.tensor([1, 2, -8, -1], dtype=INT8))
 
 
 # Integers ---------------------------------------------------------------------------------------------------------------
@@ -1240,6 +1253,12 @@ class TestMovingAverageObserver:
         x = torch.full(shape, 2.5).requires_grad_()
         same_passing(student.probe(probes.passed_through, "MovingAverageObserver", x, {"momentum": 0.5}))
 
+    def test_any_strides(self, student):
+        """The strides of a batch do not matter."""
+        x = torch.tensor([[-2.0, 1.0], [4.0, 0.5], [3.0, -1.0]]).t()
+        got = student.probe(probes.observed_range, "MovingAverageObserver", [x], {"momentum": 0.5})
+        same_range(got, -2.0, 4.0, exactly)
+
 
 # Training ---------------------------------------------------------------------------------------------------------------
 
@@ -1327,6 +1346,12 @@ class TestFakeQuantize:
         same(got["gradients"][0], torch.tensor([1.0, 0, 3]), exactly)
         if got["gradients"][1] is not None:
             same(got["gradients"][1], torch.tensor(0.0), exactly)
+
+    def test_any_strides(self, student, generator):
+        """The strides of x do not matter."""
+        x = whole(generator, 12, low=-20, high=20).reshape(4, 3).t().requires_grad_()
+        got = student.probe(probes.gradients, "fake_quantize", torch.ones(3, 4), x, 0.5, 0, INT8)
+        same(got, {"result": x.detach().contiguous(), "gradients": [torch.ones(3, 4)]}, exactly)
 
 
 def away_from_ties(generator, rows, columns, scales):
@@ -1428,6 +1453,13 @@ class TestQATLinear:
         weight, bias = torch.randn(3, 4, generator=generator), torch.randn(3, generator=generator)
         got = student.probe(probes.converted, "QATLinear", weight, bias, torch.randn(5, 4, generator=generator))
         same(got["after more training"], got["converted"], exactly)
+
+    def test_any_strides(self, student, generator):
+        """The strides of x do not matter."""
+        weight = with_largest(generator, 3, 4, 127, fraction=0.0)
+        x = layer_inputs(generator, 4, 5).t().requires_grad_()
+        got = student.probe(probes.trained, "QATLinear", weight, None, x, torch.ones(5, 3))
+        same(got["output"], x.detach() @ weight.t(), exactly)
 
 
 NORM_1D = {"mean": torch.tensor([1.5, -2.0, 0.25]), "variance": torch.tensor([3.75, 0.1875, 60.0]), "eps": 0.25}

@@ -437,8 +437,16 @@ class TestSharedExponent:
 
     @pytest.mark.parametrize(
         ("amax", "emax"),
-        [(2.0**-149, 2), (2.0**-126, 2), (2.0**-125, 2), (2.0**-124, 2), (1.5 * 2.0**-127, 0), (2.0**-100, 40)],
-        ids=["smallest", "one too low", "at the end", "inside", "subnormal", "another emax"],
+        [
+            (2.0**-149, 2),
+            (2.0**-126, 2),
+            (2.0**-125, 2),
+            (2.0**-124, 2),
+            (1.5 * 2.0**-127, 0),
+            (1.5 * 2.0**-140, -20),
+            (2.0**-100, 40),
+        ],
+        ids=["smallest", "one too low", "at the end", "inside", "subnormal", "subnormal and inside", "another emax"],
     )
     def test_lower_end(self, student, reference, amax, emax):
         """The exponent is at least -127, for subnormal numbers too."""
@@ -465,6 +473,12 @@ class TestSharedExponent:
         """All of the tensor is one block, whatever its shape and strides."""
         block = layout(torch.randn(4, 6, generator=generator) * 30)
         same(student.shared_exponent(block, 2), reference.shared_exponent(block, 2), exactly)
+
+    def test_three_dimensions(self, student):
+        """The largest magnitude counts wherever it is."""
+        block = torch.ones(2, 3, 4)
+        block[0, 1, 2] = -40.0
+        same(student.shared_exponent(block, 2), 3, exactly)
 
 
 def element_input(element: str, shape: tuple[int, ...], generator: Generator) -> Tensor:
@@ -740,6 +754,14 @@ class TestNvfp4Quantize:
         with raises(ValueError):
             student.nvfp4_quantize(torch.ones(shape))
 
+    @pytest.mark.parametrize("row", [0, 1, 2], ids=str)
+    def test_the_largest_of_all_rows(self, student, reference, row):
+        """The global scale is that of the largest magnitude, in whichever row it is."""
+        x = torch.zeros(3, 16)
+        x[:, :2] = tensor([6.0, 2.5])
+        x[row, :2] = tensor([-2688.0, 448.0])
+        parts(student.nvfp4_quantize(x), reference.nvfp4_quantize(x), exactly, exactly, CLOSE)
+
 
 # Levels where the weights are -------------------------------------------------------------------------------------------
 
@@ -887,7 +909,7 @@ class TestBitsPerWeight:
         """Codes and scales of a block, divided by its values."""
         same(student.bits_per_weight(format), reference.bits_per_weight(format), exactly)
 
-    @pytest.mark.parametrize("format", ["q5_0", "", "float32", "mxfp6"], ids=repr)
+    @pytest.mark.parametrize("format", ["q5_0", "", "float32", "mxfp6", "Q8_0", " nf4"], ids=repr)
     def test_refuses_other_names(self, student, format):
         """Another name is a ValueError."""
         with raises(ValueError):
@@ -930,8 +952,20 @@ class TestEncodeE2m1:
 
     @pytest.mark.parametrize(
         "values",
-        [[7.0], [5.0, 1.0], [1.0, -0.25], [0.0, 2.5, 2.0], [1e-30], [INF], [-INF, 6.0], [NAN], [1.0, NAN], [6.0000005]],
-        ids=["7", "5", "-0.25", "2.5", "tiny", "inf", "-inf", "nan", "nan among others", "just above 6"],
+        [
+            [7.0],
+            [5.0, 1.0],
+            [1.0, -0.25],
+            [0.0, 2.5, 2.0],
+            [1e-30],
+            [INF],
+            [-INF, 6.0],
+            [NAN],
+            [1.0, NAN],
+            [6.0000005],
+            [[5.0, 1.0], [2.0, 3.0]],
+        ],
+        ids=["7", "5", "-0.25", "2.5", "tiny", "inf", "-inf", "nan", "nan among others", "just above 6", "first row"],
     )
     def test_refuses_other_numbers(self, student, values):
         """A value that is none of the numbers is a ValueError."""

@@ -159,6 +159,14 @@ class TestPerplexity:
         modes = {name: fnmatch(name, trained) for name in ["", "embedding", "dropout", "head"]}
         same(told, {"raised": raised, "training": modes})
 
+    @observed
+    def test_modes_after_an_interrupt(self, student, generator):
+        """A notebook's interrupt button (KeyboardInterrupt) leaves every submodule in its old mode, too."""
+        model = recipe(endings.interrupted, recipe(quantized_models.trained_where, SPEAKER, "d*"), "head")
+        told = student.probe(probes.modes_after, "perplexity", model, [tokens(generator, 6, 5)])
+        modes = {name: name == "dropout" for name in ["", "embedding", "dropout", "head"]}
+        same(told, {"raised": "KeyboardInterrupt", "training": modes})
+
 
 # Smoothing --------------------------------------------------------------------------------------------------------------
 
@@ -201,6 +209,11 @@ class TestSmoothScales:
         args = torch.tensor([1e-4, 2.0]), torch.tensor([[3e5, 1.0], [-9e5, 0.5]]), 0.1
         same(student.smooth_scales(*args), reference.smooth_scales(*args), POWERS)
 
+    def test_any_strides(self, student, reference, generator):
+        """The strides of both do not matter."""
+        a, weight = (randn(generator, 12).abs() * 9 + 0.1)[::2], randn(generator, 6, 5).t()
+        same(student.smooth_scales(a, weight), reference.smooth_scales(a, weight), POWERS)
+
 
 class TestSmooth:
     @main
@@ -239,6 +252,11 @@ class TestSmooth:
         (new, s), (want_new, want_s) = pair(student.smooth(linear(weight), x)), reference.smooth(linear(weight), x)
         same(s, want_s, POWERS)
         same(weight_of(new), weight_of(want_new), relative(2.0**-17))
+
+    def test_any_strides(self, student, reference, generator):
+        """The strides of the inputs do not matter."""
+        layer, x = linear(randn(generator, 4, 5)), randn(generator, 5, 9).t()
+        same(pair(student.smooth(layer, x))[1], reference.smooth(layer, x)[1], POWERS)
 
 
 class TestEqualize:
@@ -475,6 +493,12 @@ class TestGptqQuantizeLayer:
         want = output_error(weight, hessian, reference.gptq_quantize_layer(weight, hessian, 3))
         same(got <= 1.02 * want, True)
 
+    def test_any_strides(self, student, reference, generator):
+        """The strides of the weight do not matter."""
+        weight, hessian = calm(generator, 5, 9, 4)
+        args = weight.t().contiguous().t(), hessian, 4
+        same_gptq(student.gptq_quantize_layer(*args), reference.gptq_quantize_layer(*args))
+
 
 # AWQ --------------------------------------------------------------------------------------------------------------------
 
@@ -562,6 +586,12 @@ class TestAwqScales:
         """The group size has to divide the columns."""
         with raises(ValueError):
             student.awq_scales(randn(generator, 4, 32), randn(generator, 9, 32), 4, group_size)
+
+    def test_any_strides(self, student, generator):
+        """The strides of both do not matter."""
+        weight, inputs = clear_case(generator, grid=5)
+        got = student.awq_scales(weight.t().contiguous().t(), inputs.t().contiguous().t(), grid=5)
+        a_best_candidate(got, weight, inputs, grid=5)
 
 
 # Rotation ---------------------------------------------------------------------------------------------------------------
@@ -745,6 +775,11 @@ class TestQuantizeKv:
         """The group size divides the tokens of keys and the channels of values, or nothing is done."""
         with raises(ValueError):
             student.quantize_kv(randn(generator, *keys), randn(generator, *values), 2, 4)
+
+    def test_any_strides(self, student, reference, generator):
+        """The strides of both do not matter."""
+        made = tuple(one.t().contiguous().t() for one in cache(generator, 8, 8, 2, 4))
+        same_cache(student.quantize_kv(*made, 2, 4), reference.quantize_kv(*made, 2, 4), made)
 
 
 # Sensitivity ------------------------------------------------------------------------------------------------------------

@@ -1,7 +1,8 @@
 """Answers from outside: written by people or programs that did not see the hidden tests. A folder of data that grows.
 
 `outside/<lesson>/right/<exercise>__<name>.txt` and `.../wrong/...`: Python text that defines the exercise; what it does not
-define itself (imports, other exercises) is the solution's. Its first line is a comment that says where it comes from. A right
+define itself (imports, other exercises) is the solution's. Its first line is a comment that says where it comes from; a line
+`# screen: TEXT` says what the student's screen has to tell of a mistake. A right
 answer must be accepted, a wrong one refused; of n that were, the true rate of failures is at most 3/n, at 95 % (the rule of
 three: Hanley and Lippman-Hand, JAMA 1983).
 """
@@ -34,6 +35,11 @@ class Case:
         """Where it comes from."""
         return self.text.partition("\n")[0].removeprefix("#").strip()
 
+    @property
+    def screen(self) -> str:
+        """What the student's screen has to tell of it, "" if that is left open."""
+        return next((line[9:].strip() for line in self.text.splitlines() if line.startswith("# screen:")), "")
+
     def space(self, solution: Any) -> dict[str, Any]:
         """Return the solution's names with this answer's in their place."""
         space = dict(vars(solution))
@@ -60,3 +66,8 @@ def judged(judge: Judge, case: Case) -> bool:
 def bound(count: int, failures: int) -> float | None:
     """Return the upper bound at 95 % of the rate behind no failure in `count`; None where there is none, or a failure."""
     return None if failures or not count else min(1.0, 3 / count)
+
+
+def counted(count: int, failures: int) -> dict[str, Any]:
+    """Return what a report says of a class of cases: how many there are, how many were misjudged, and the bound."""
+    return {"cases": count, "failures": failures, "bound": bound(count, failures)}

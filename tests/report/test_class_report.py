@@ -1,0 +1,117 @@
+"""The class report counts what verdicts say, shows it as text, and stays small and quick for a large class."""
+
+from __future__ import annotations
+
+import re
+import time
+from html.parser import HTMLParser
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from graders.report.of_class import page
+from graders.report.of_class.figures import of_class
+from graders.report.written import Written
+from tests.report.verdicts import HINT, exercise, lost, verdict
+
+NOBODY = SimpleNamespace(lost=[], look=[], missing=[], notes=[])
+WRONG = exercise(outcome="failed", hint=HINT)
+CLASS = [
+    verdict("ann"),
+    verdict("bob", "l2_data_types", WRONG),
+    verdict("cy", "l2_data_types", WRONG, late=True),
+    verdict("dee", "l2_data_types", exercise(outcome="not started")),
+    verdict("eve", "l2_data_types", exercise(outcome="timeout", seconds=15.0), collision="eve handed in twice"),
+    lost("fay", "handed in homework.pdf"),
+]
+
+
+class Page(HTMLParser):
+    """The elements of a page by name, each with its attributes, and whether each that was opened was closed."""
+
+    VOID = ("meta", "img", "br", "rect", "line")
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list) -> None:
+        self.elements.append((tag, dict(attrs)))
+        self.open += [] if tag in ("meta", "img", "br") else [tag]
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def named(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.elements if name == tag]
+
+
+def test_what_is_counted() -> None:
+    figures = of_class(CLASS)
+    lesson = figures.lessons["l2_data_types"]
+    assert (len(figures.students), figures.graded, figures.lost) == (6, 5, 1)
+    assert lesson.exercises["spacing"].counts == {"right": 1, "wrong": 3, "not started": 1}
+    assert (lesson.bins[0], lesson.bins[-1], lesson.median, lesson.full) == (4, 1, 0.0, 1)
+    assert figures.of(figures.mistakes) == [(2, 5, "l2_data_types", "spacing", HINT)]
+    assert figures.of(figures.checks) == [(2, 5, "l2_data_types", "spacing", "The gap to the next number.")]
+    assert {why: [student for student, _ in those] for why, those in figures.look.items()} == {
+        "handed in late": ["cy"],
+        "two places for one student": ["eve"],
+        "slow, or ended by the limits": ["eve"],
+        "could not be graded": ["fay"],
+    }
+    assert figures.columns == ["l2_data_types", ""]
+
+
+def test_the_page_can_be_read_without_seeing_it_and_loads_nothing() -> None:
+    shown = page.render(of_class(CLASS), NOBODY, {"ann": "ann.html"}, "data:image/svg+xml;base64,PHN2Zy8+")
+    seen = Page(shown)
+    assert seen.open == []
+    assert len(seen.named("main")) == len(seen.named("h1")) == 1
+    assert not seen.named("script")
+    assert not seen.named("link")
+    assert all(head.get("scope") in ("col", "row") for head in seen.named("th"))
+    assert all(picture.get("aria-label") or picture.get("aria-hidden") for picture in seen.named("svg"))
+    assert all(picture["alt"] and str(picture["src"]).startswith("data:") for picture in seen.named("img"))
+    assert "default-src 'none'" in str(seen.named("meta")[1]["content"])
+    ids = {attributes["id"] for _, attributes in seen.elements if "id" in attributes}
+    links = [str(link["href"]) for link in seen.named("a")]
+    assert {link[1:] for link in links if link.startswith("#")} <= ids
+    assert [link for link in links if not link.startswith("#")] == ["leaderboard.csv", "feedback/ann.html"]
+
+
+@pytest.mark.parametrize("text", ["<script>alert(1)</script>", '" onload="x', "a\u202eb\x1b[2J\nc", "\ud800"])
+def test_what_students_write_is_text(text: str, tmp_path: Path) -> None:
+    """Names, sections, reasons and what belongs to nobody may be anything."""
+    told = SimpleNamespace(lost=[text], look=[text], missing=[text], notes=[text])
+    everything = [verdict(text, name=text, section=text, collision=text), lost(text, text)]
+    page.write(everything, tmp_path, told, {text: "x.html"}, Written(tmp_path))
+    shown = (tmp_path / "report.html").read_text("utf-8")
+    seen = Page(shown)
+    assert not seen.named("script")
+    assert all("onload" not in attributes for _, attributes in seen.elements)
+    assert not re.search("[\u202e\x1b]", shown)
+
+
+def test_a_class_of_nobody_and_one_that_is_all_lost() -> None:
+    assert Page(page.render(of_class([]), NOBODY, {})).open == []
+    shown = page.render(of_class([lost("fay", "no JSON", "l2_data_types")]), NOBODY, {})
+    assert "None of 1 could be graded." in shown
+
+
+def test_2000_students_of_8_lessons_make_a_small_page_in_seconds(tmp_path: Path) -> None:
+    names = [f"l{at}_lesson" for at in range(1, 9)]
+    done = [
+        exercise(f"exercise_{at}", ("passed", "failed", "not started")[at % 3], hint="" if at % 3 != 1 else HINT)
+        for at in range(18)
+    ]
+    everything = [verdict(f"student.{at}", name, *done, name=f"Student {at}") for at in range(2000) for name in names]
+    begun = time.process_time()
+    page.write(
+        everything, tmp_path, NOBODY, {f"student.{at}": f"student.{at}.html" for at in range(2000)}, Written(tmp_path)
+    )
+    assert time.process_time() - begun < 10
+    assert (tmp_path / "report.html").stat().st_size < 3_000_000
