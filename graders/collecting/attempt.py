@@ -190,7 +190,9 @@ class Attempt:
                     return
                 if self._loaded:
                     pending = pending[1:]
-                if not pending:
+                if self._received > self._asked.most:  # which no further answer makes less
+                    self.answers |= dict.fromkeys(pending, ended)
+                if not pending or self._received > self._asked.most:
                     return
                 if self._deadline.passed:
                     self.answers |= {

@@ -28,7 +28,6 @@ from graders.wire import tiers
 
 SEED = "siege"
 SHORT = {"CALL_SECONDS": 3.0, "EXERCISE_SECONDS": 5.0}
-MOST_MEMORY = 1.2  # times what an honest submission takes
 AT_ONCE = 2
 _LEFT_BEHIND = "attacked"
 
@@ -141,12 +140,6 @@ def siege(
             each(attack.name)
     problems = [f"attack {row['name']} ({row['sentence']}): {row['wrong']}" for row in rows if row["wrong"]]
     problems += [f"the attacks left something behind: {what}" for what in _left_behind(sorted(scratch))]
-    if honestly:
-        problems += [
-            f"attack {row['name']} ({row['sentence']}): it took {row['memory'] / honestly:.2f} times the memory of an honest one"
-            for row in rows
-            if row["memory"] > MOST_MEMORY * honestly
-        ]
     worst = {
         "seconds": max((row["seconds"] for row in rows if row["kind"] in ("in_one", "beside")), default=0.0),
         "memory": round(max((row["memory"] for row in rows), default=0) / max(honestly, 1), 2),
