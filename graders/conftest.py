@@ -56,7 +56,7 @@ class Session:
                     raise pytest.UsageError(f"{file.name}: {told['error']}")
                 self.read[lesson] = Submission(told["lessons"][lesson])
             together_with = made.exercise(exercise).together_with
-            asked = self.read[lesson].asked(exercise, made.recorded[exercise], together_with)
+            asked = self.read[lesson].asked(exercise, made.recording.calls(exercise), together_with)
             self.lesson, self.attempt = lesson, Attempt(made.zygote, self.read[lesson], asked)
             self.attempt.start()
         return self.attempt

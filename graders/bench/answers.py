@@ -43,9 +43,9 @@ def of_lesson(lesson: str) -> dict[str, list[Answer]]:
         source = _Source(path) if path.exists() else None
         for name, said in source.marked(mark) if source else ():
             exercise, sentence = said[0], said[1] if kind == SLIP else ""
-            text = source.alone(name, exercise, solution) if source else None
-            if text is not None:
-                found[exercise].append(Answer(exercise, kind, name, text, sentence))
+            alone = source.alone(name, exercise, solution) if source else None
+            if alone is not None:
+                found[exercise].append(Answer(exercise, kind, name, alone, sentence))
     return found
 
 

@@ -90,8 +90,8 @@ def write(
         for one in dealt:
             files |= one[at][1]
         handed_in.append(HandedIn(person, files, at % 9 == 4))
-    files = {directory / "handed_in" / path: data for path, data in arranged(handed_in, layouts).items()}
-    write_all(files | {directory / "roster.csv": _roster(people)})
+    written = {directory / "handed_in" / path: data for path, data in arranged(handed_in, layouts).items()}
+    write_all(written | {directory / "roster.csv": _roster(people)})
     return [one[at][0] for at in range(students) for one in dealt]
 
 
@@ -206,7 +206,7 @@ class _Dealer:
 def _as_notebook(text: str) -> bytes:
     """Return `# %%` cells as a notebook of a format in which cells have no ids, which would be drawn anew each time."""
     sources = [cell.strip("\n") for cell in re.split(r"(?m)^# %%.*$", text) if cell.strip()]
-    cells = [
+    cells: list[dict[str, Any]] = [
         {"cell_type": "code", "source": one, "metadata": {}, "outputs": [], "execution_count": None} for one in sources
     ]
     return json.dumps({"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 4}).encode()

@@ -158,6 +158,7 @@ class _Run:
                 index, self._chosen = self._chosen, self._chosen + 1
                 kept = self._current(one)
                 if kept is None:
+                    one.only = tuple(sorted(self._scheme.only))
                     yield index, one
                     continue
                 told = self.scored(judging.renewed(kept, one))

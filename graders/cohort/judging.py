@@ -5,6 +5,8 @@ Loaded by the processes that judge; what is heavy is imported when the first sub
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import importlib
 import importlib.metadata
 import platform
@@ -21,6 +23,7 @@ from graders.cohort.submissions import File, Submission, definition
 from graders.collecting.endings import NOT_STARTED
 from graders.collecting.processes import Zygote
 from graders.errors import Problem
+from graders.judge import kept
 from graders.lessons.fingerprints import graders_version
 from graders.report import suspicion, written
 
@@ -30,10 +33,17 @@ if TYPE_CHECKING:
 
 
 class Bench:
-    """The judges of one seed and the zygotes that they share, each made at its first use."""
+    """The judges of one seed and the zygotes that they share, each made at its first use.
+
+    What the judges record is kept in this user's cache, where workers cannot read it.
+    """
 
     def __init__(self, seed: str, hidden: tuple[str, ...] = ()) -> None:
-        self.seed, self.hidden = seed, hidden
+        self.seed = seed
+        self._recordings = kept.default_folder()
+        with contextlib.suppress(OSError):  # workers are kept from a folder that is there when they start
+            self._recordings.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.hidden = (*hidden, str(self._recordings))
         self._judges: dict[str, Judge] = {}
         self._zygotes: dict[tuple[str, ...], Zygote] = {}
 
@@ -49,8 +59,13 @@ class Bench:
 
         if lesson not in self._judges:
             zygote = self.zygote(lessons.libraries(lesson))
+            zygote.begin()
+            loaded = lessons.load(lesson)  # while the zygote loads the same libraries
             zygote.warm()
-            self._judges[lesson] = Judge(lessons.load(lesson), self.seed, zygote)
+            earlier = kept.Kept(self._recordings, lesson, self.seed, environment(zygote.tier, self.seed, lesson))
+            self._judges[lesson] = Judge(loaded, self.seed, zygote, earlier)
+            gc.collect()
+            gc.freeze()  # what stays is not looked through whenever a submission's remains are collected
         return self._judges[lesson]
 
     def grade(self, found: Submission) -> dict[str, Any]:
@@ -58,6 +73,9 @@ class Bench:
         zygote = next(iter(self._zygotes.values()), None) or self.zygote(
             lessons.libraries(found.lesson or lessons.LIGHT[0])
         )
+        if found.lesson and not found.problem:
+            zygote.begin()
+            lessons.load(found.lesson)  # while the zygote loads the same libraries
         read = [] if found.problem else [_read(zygote, found, file) for file in found.files]
         readable = [one for one in read if one[1] is None and one[0] is not None]
         if not readable:
@@ -67,7 +85,7 @@ class Bench:
         lesson = readable[0][0]
         assert lesson is not None
         judge = self.judge(lesson)
-        exercises = _better([judge.judge(told["lessons"][lesson]) for _, _, told in readable])
+        exercises = _better([judge.judge(told["lessons"][lesson], found.only or None) for _, _, told in readable])
         made_with = environment(judge.zygote.tier, self.seed, lesson)
         made = record(found, lesson, made_with, exercises)
         cells = [cell for _, _, told in readable for cell in told["lessons"][lesson]["cells"]]

@@ -43,7 +43,8 @@ class Submission:
     """What counts of one student's work on one lesson. `lesson` is None where none can be told, or the content tells it.
 
     `files` are judged each, in the order of their paths; `helpers` are what they import, by the path from which it is imported;
-    `problem` says why it cannot be graded; `older` names what does not count; `about` is what the verdict says besides.
+    `problem` says why it cannot be graded; `older` names what does not count; `about` is what the verdict says besides; `only` are
+    the exercises that are asked for, if not all.
     """
 
     student: str
@@ -55,6 +56,7 @@ class Submission:
     problem: str | None = None
     older: list[str] = field(default_factory=list)
     about: dict[str, Any] = field(default_factory=dict)
+    only: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         self.student = self.student.encode(errors="backslashreplace").decode()

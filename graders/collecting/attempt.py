@@ -19,17 +19,33 @@ from graders.wire.recipes import Unreadable
 from graders.wire.schema import SENT
 
 MAX_ANSWERS = schema.MAX_ANSWERS
+LITTLE, MORE = (
+    2 << 20,
+    8,
+)  # bytes that every exercise's answers may have, and times those of the right ones: float64 for int8
+SPARE = 1 << 16  # bytes more than twice the right answers that are kept of every exercise at once
 LATE_SECONDS = 2.0  # at least, for calls that were not recorded
 AFTER_TIMEOUT = 5.0  # at most, for all other calls together once one has used up the time of a call
 
 
 @dataclass(frozen=True)
 class Asked:
-    """What is asked for one exercise: the cells to load, by number, and the recorded calls."""
+    """What is asked for one exercise: the cells to load, by number, the recorded calls, and the bytes of the right answers."""
 
     name: str
     numbers: tuple[int, ...]
     calls: tuple[bytes, ...]
+    right: int = MAX_ANSWERS
+
+    @property
+    def most(self) -> int:
+        """The bytes of answers that are looked at."""
+        return min(MAX_ANSWERS, max(LITTLE, MORE * self.right))
+
+    @property
+    def likely(self) -> int:
+        """The bytes of answers that may still be right, as far as they are kept for all exercises at once."""
+        return min(MAX_ANSWERS, 2 * self.right + SPARE)
 
 
 @dataclass(frozen=True)
@@ -51,12 +67,18 @@ class Submission:
         self._files: dict[str, str] = plan.get("files", {})  # modules of the student's that the cells may import
         self.fatal: dict[tuple[int, frozenset[int]], WorkerEnded] = {}
 
-    def asked(self, name: str, calls: list[bytes], together_with: tuple[str, ...] = ()) -> Asked:
-        """Return what to ask for an exercise; `together_with`: those whose cells are loaded too."""
+    def asked(
+        self, name: str, calls: list[bytes], together_with: tuple[str, ...] = (), right: int = MAX_ANSWERS
+    ) -> Asked:
+        """Return what to ask for an exercise.
+
+        together_with: those whose cells are loaded too. right: the bytes of the right answers.
+        """
         plans = [self._plans.get(one) for one in (name, *together_with)]
         places = sorted({place for plan in plans if plan for place in plan["cells"]})
         numbers = [self.order[place] for place in places]
-        return Asked(name, tuple(number for number in numbers if not self.cells[number]["error"]), tuple(calls))
+        numbers = [number for number in numbers if not self.cells[number]["error"]]
+        return Asked(name, tuple(numbers), tuple(calls), right)
 
     def defines(self, name: str) -> bool:
         """Whether the exercise is there, or may be."""
@@ -161,13 +183,16 @@ class Attempt:
                 for call, reply in self._replies(pending):
                     self.answers[call] = reply
                 return
-            except WorkerEnded as ended:
+            except WorkerEnded as found:
+                ended = found.again()
                 pending = [call for call in pending if call not in self.answers]
                 if not self._after(ended, pending):
                     return
                 if self._loaded:
                     pending = pending[1:]
-                if not pending:
+                if self._received > self._asked.most:  # which no further answer makes less
+                    self.answers |= dict.fromkeys(pending, ended)
+                if not pending or self._received > self._asked.most:
                     return
                 if self._deadline.passed:
                     self.answers |= {
@@ -197,7 +222,7 @@ class Attempt:
     def _replies(self, pending: list[bytes]) -> Iterator[tuple[bytes, bytes]]:
         if self._lost is not None:
             lost, self._lost = self._lost, None
-            raise lost
+            raise lost.again()
         assert self._worker is not None
         begun = iter(self._due)
         while not self._loaded:
@@ -214,7 +239,7 @@ class Attempt:
         for call in pending:
             frame = self._worker.receive(self._deadline)
             self._received += len(frame)
-            if self._received > MAX_ANSWERS:
+            if self._received > self._asked.most:
                 raise WorkerEnded("memory", "its answers are too large")
             if frame[:1] != b"r":
                 raise WorkerEnded("killed", "the answer could not be read")
@@ -226,7 +251,7 @@ class Attempt:
             self._ask_late(call)
         answer = self.answers.get(call, WorkerEnded("killed", "no answer"))
         if isinstance(answer, WorkerEnded):
-            raise answer
+            raise answer.again()
         return answer
 
     def _ask_late(self, call: bytes) -> None:

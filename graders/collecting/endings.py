@@ -9,8 +9,15 @@ class WorkerEnded(Exception):
     """The worker is gone; `outcome` is `killed`, `memory` or `timeout`, the text says how."""
 
     def __init__(self, outcome: str, text: str) -> None:
-        super().__init__(text)
-        self.outcome = outcome
+        super().__init__(outcome, text)
+        self.outcome, self.text = outcome, text
+
+    def __str__(self) -> str:
+        return self.text
+
+    def again(self) -> WorkerEnded:
+        """Return one to keep or to raise again: whoever keeps this one keeps what was at hand where it was raised, answers too."""
+        return WorkerEnded(self.outcome, self.text)
 
 
 def one_line(text: str, most: int = 1000) -> str:

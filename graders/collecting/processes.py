@@ -178,7 +178,11 @@ class Zygote:
 
     def _wait_until_ready(self) -> None:
         assert self._control is not None
-        self.tier = tiers.of_rank(*struct.unpack("<b", frames.read_exactly(self._control, 1)))
+        try:
+            self.tier = tiers.of_rank(*struct.unpack("<b", frames.read_exactly(self._control, 1)))
+        except BaseException:
+            self.close()
+            raise
         if not tiers.enough(self.tier):
             self.close()
             raise Problem(

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from multiprocessing.connection import wait
 from typing import Any
 
-from graders.collecting.attempt import MAX_ANSWERS, Answered, Asked, Submission
+from graders.collecting.attempt import Answered, Asked, Submission
 from graders.collecting.deadlines import Deadline
 from graders.collecting.endings import WorkerEnded
 from graders.collecting.processes import Worker, Zygote
@@ -66,7 +66,7 @@ class _Run:
         """Read one frame. Raises WorkerEnded, also when the time is up or the answers are too large; _Other."""
         frame = self.worker.receive(self.deadline)
         self._size += len(frame)
-        if self._size > MAX_ANSWERS:
+        if self._size > self.asked.likely:
             raise WorkerEnded("memory", "its answers are too large")
         if self.right is not None and frame != self._due():
             raise _Other

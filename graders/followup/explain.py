@@ -101,7 +101,7 @@ def _of_file(judge: Judge, plan: dict[str, Any], exercise: str, path: str, file:
     """Yield what the checks of an exercise say of one file."""
     submission = attempt.Submission(plan)
     known = judge.exercise(exercise)
-    asked = submission.asked(exercise, judge.recorded[exercise], known.together_with)
+    asked = submission.asked(exercise, judge.recording.calls(exercise), known.together_with)
     trial = attempt.Attempt(judge.zygote, submission, asked)
     trial.start()
     count = 0

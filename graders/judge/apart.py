@@ -37,6 +37,11 @@ class Apart:
 
     def __init__(self, zygote: Zygote, lesson: Lesson) -> None:
         self._zygote, self._lesson = zygote, lesson
+        self._left = CALL_SECONDS
+
+    def begin(self) -> None:
+        """Begin another exercise: all that it asks here together has the time of one call."""
+        self._left = CALL_SECONDS
 
     def right(self, call: bytes) -> bytes:
         """Return the reference's answer. Raises WorkerEnded."""
@@ -54,16 +59,18 @@ class Apart:
         return [(one.sentence, reply) for one, reply in zip(known, replies, strict=True)]  # type: ignore[attr-defined]
 
     def _ask(self, sources: list[str], calls: list[bytes]) -> list[bytes]:
-        worker = self._zygote.take()
+        if self._left <= 0:
+            raise WorkerEnded("timeout", "the exercise's time was used up")
+        worker, deadline = self._zygote.take(), Deadline(self._left)
         try:
             cells = [{"source": text, "line": 1, "number": at, "flags": 0} for at, text in enumerate(sources, 1)]
             worker.send({"cells": cells}, calls)
-            deadline = Deadline(CALL_SECONDS)
             frames = [worker.receive(deadline) for _ in [*cells, "loaded", *calls]]
             if frames[len(cells)] != b"l{}":
                 raise WorkerEnded("killed", "the reference could not be loaded")
             return [frame[1:] for frame in frames[len(cells) + 1 :]]
         finally:
+            self._left = deadline.left
             worker.kill()
 
 

@@ -21,9 +21,8 @@ from exercises.kit.checking.closeness import Mismatch
 from exercises.kit.checking.properties import property_of
 from graders.collecting.endings import ERROR, FAILED, NOT_STARTED, PASSED, WorkerEnded, one_line
 from graders.judge import checks, left_behind
-from graders.judge.hints import alike, hint
 from graders.judge.proxy import Proxy, Values, describe_call, value_of
-from graders.judge.told import NEEDS_ANOTHER, told
+from graders.judge.told import NEEDS_ANOTHER, alike, hint, told
 
 if TYPE_CHECKING:
     from graders.judge.recording import Recording
@@ -73,6 +72,8 @@ class Answers(Protocol):
 class Apart(Protocol):
     """Whoever answers calls whose arguments contain a student's answer; not this process."""
 
+    def begin(self) -> None: ...
+
     def right(self, call: bytes) -> bytes: ...
 
     def slips(self, exercise: str, call: bytes) -> list[tuple[str, bytes]]: ...
@@ -85,7 +86,6 @@ class Decider:
         self.recording, self._apart, self._seconds = recording, apart, seconds
         self.lesson, self.seed, self.exercises = recording.lesson, recording.seed, recording.exercises
         self.names = [exercise.name for exercise in self.exercises]
-        self.recorded = recording.calls
         self.reference = Proxy(self._answer_of_the_reference)
         self._refusals: dict[
             str, list[tuple[str, set[str]]]
@@ -119,13 +119,14 @@ class Decider:
     def decide(self, exercise: checks.Exercise, answers: Answers) -> ExerciseVerdict:
         """Return the verdict on an exercise."""
         begun = time.monotonic()
+        self._apart.begin()
         fate = answers.fate()
         verdict = ExerciseVerdict(exercise.name, PASSED, 0.0, exercise.points)
         if fate is not None:
             verdict.outcome, verdict.message = fate
             verdict.checks = [CheckVerdict(check.name, *fate) for check in exercise.checks]
         else:
-            values: Values = {}
+            values = Values()
             left = self._seconds
             for check in exercise.checks:
                 before = time.process_time()
@@ -266,7 +267,10 @@ def _limited(seconds: float) -> Iterator[None]:
     before = signal.signal(signal.SIGPROF, stop)
     signal.setitimer(signal.ITIMER_PROF, seconds, 1.0)
     try:
-        yield
+        try:
+            yield
+        finally:  # which a signal can interrupt; the next one comes a second later
+            signal.setitimer(signal.ITIMER_PROF, 0.0)
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0.0)
         signal.signal(signal.SIGPROF, before)

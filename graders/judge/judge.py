@@ -6,6 +6,7 @@ asked with more patience, in fresh workers, a few ahead of the checks.
 
 from __future__ import annotations
 
+import gc
 import math
 from collections import deque
 from collections.abc import Collection
@@ -14,30 +15,32 @@ from typing import Any
 import torch
 
 from graders.collecting import together
-from graders.collecting.attempt import Attempt, Submission
+from graders.collecting.attempt import Asked, Attempt, Submission
 from graders.collecting.endings import NOT_STARTED, PASSED
 from graders.collecting.processes import Zygote
+from graders.judge import checks
 from graders.judge.apart import Apart
 from graders.judge.deciding import SECONDS, Decider, ExerciseVerdict
+from graders.judge.kept import Kept
 from graders.judge.recording import Ask, Lesson, Recording, in_process
 
 AHEAD = 2
 
 
 class Judge(Decider):
-    """Judges submissions of one lesson with one secret seed. Raises ValueError if the solutions fail the hidden tests.
+    """Judges submissions of one lesson with one secret seed; whatever it does raises ValueError if a solution fails its tests.
 
-    Without a zygote it judges trusted code alone, in this process and without limits.
+    Without a zygote it judges trusted code alone, in this process and without limits. `kept` holds earlier recordings.
     """
 
-    def __init__(self, lesson: Lesson, seed: str, zygote: Zygote | None) -> None:
+    def __init__(self, lesson: Lesson, seed: str, zygote: Zygote | None, kept: Kept | None = None) -> None:
         torch.set_num_threads(1)
         self._zygote = zygote
+        recording = Recording(lesson, seed, kept)
         if zygote is None:
-            recording = Recording(lesson, seed)
             super().__init__(recording, _Here(recording), math.inf)
         else:
-            super().__init__(Recording(lesson, seed), Apart(zygote, lesson), SECONDS)
+            super().__init__(recording, Apart(zygote, lesson), SECONDS)
 
     @property
     def zygote(self) -> Zygote:
@@ -45,12 +48,24 @@ class Judge(Decider):
         return self._zygote
 
     def judge(self, plan: dict[str, Any], only: Collection[str] = ()) -> list[ExerciseVerdict]:
-        """Judge a submission that was read (see `Zygote.read`), exercise by exercise: those named in `only`, if not all."""
+        """Judge a submission that was read (see `Zygote.read`), exercise by exercise.
+
+        only: the exercises that are asked for, if not all; what these rest on is judged too where they are not right.
+        """
         submission = Submission(plan)
-        exercises = [one for one in self.exercises if not only or one.name in only]
-        asked = {one.name: submission.asked(one.name, self.recorded[one.name], one.together_with) for one in exercises}
+        verdicts = self._judge(submission, [one for one in self.exercises if not only or one.name in only])
+        known = {verdict.name for verdict in verdicts}
+        below = {
+            name for verdict in verdicts if verdict.outcome != PASSED for name in submission.rests_on(verdict.name)
+        }
+        others = self._judge(submission, [one for one in self.exercises if one.name in below - known])
+        _name_the_cause(verdicts, others, submission)
+        return verdicts
+
+    def _judge(self, submission: Submission, exercises: list[checks.Exercise]) -> list[ExerciseVerdict]:
+        asked = {one.name: self._asked(submission, one) for one in exercises}
         told = together.answered(self.zygote, submission, list(asked.values()), self.recording.answer)
-        waiting = deque(Attempt(self.zygote, submission, one, told.get(name)) for name, one in asked.items())
+        waiting = deque(Attempt(self.zygote, submission, one, told.pop(name, None)) for name, one in asked.items())
         begun: deque[Attempt] = deque()
         verdicts = []
         try:
@@ -60,11 +75,16 @@ class Judge(Decider):
                     begun[-1].start()
                 verdicts.append(self.decide(exercise, begun[0]))
                 begun.popleft().end()
+                if verdicts[-1].outcome != PASSED:
+                    gc.collect()  # an exception and the frames that it was raised in hold one another, and the answers
         finally:
             for attempt in begun:
                 attempt.end()
-        _name_the_cause(verdicts, submission)
         return verdicts
+
+    def _asked(self, submission: Submission, exercise: checks.Exercise) -> Asked:
+        name = exercise.name
+        return submission.asked(name, self.recording.calls(name), exercise.together_with, self.recording.size(name))
 
     def judge_in_process(self, space: dict[str, Any]) -> list[ExerciseVerdict]:
         """Judge trusted code in this process: for mutants, wheats and slips, never for a submission."""
@@ -75,9 +95,9 @@ class Judge(Decider):
         return self.decide(self.exercise(name), _Local(in_process(space)))
 
 
-def _name_the_cause(verdicts: list[ExerciseVerdict], submission: Submission) -> None:
+def _name_the_cause(verdicts: list[ExerciseVerdict], others: list[ExerciseVerdict], submission: Submission) -> None:
     """Say it first when a failed exercise uses another one that failed; there is no hint then but that one's."""
-    wrong = {verdict.name for verdict in verdicts if verdict.outcome != PASSED}
+    wrong = {verdict.name for verdict in [*verdicts, *others] if verdict.outcome != PASSED}
     for verdict in verdicts:
         below = [name for name in submission.rests_on(verdict.name) if name in wrong]
         if verdict.outcome not in (PASSED, NOT_STARTED) and below:
@@ -105,6 +125,9 @@ class _Here:
 
     def __init__(self, recording: Recording) -> None:
         self.right, self._slips = in_process(vars(recording.lesson.solution)), recording.slips
+
+    def begin(self) -> None:
+        return None
 
     def slips(self, exercise: str, call: bytes) -> list[tuple[str, bytes]]:
         return [(sentence, ask(call)) for sentence, ask in self._slips(exercise)]

@@ -17,27 +17,33 @@ NAME = "test_leaves_nothing_behind"
 SENTENCE = "Nothing is left behind: arguments, torch's settings and hooks are after the call what they were before it."
 
 
-def check(calls: list[tuple], solution: Callable | None) -> Check:
-    """Return the check for an exercise, given what was called while its other checks were recorded (`Proxy._calls`)."""
+def check(calls: Callable[[], list[bytes]], solution: Callable | None) -> Check:
+    """Return the check for an exercise; `calls` returns those of its other checks, as they were recorded."""
 
     def leaves_nothing_behind(_: Any, student: Proxy) -> None:
-        for call in calls:
+        for call in calls():
             try:
                 found = student._left_behind(call)
             except WorkerEnded:  # other checks say so
                 continue
             if found:
-                raise Mismatch(got="; ".join(_by_name(note, call, solution) for note in found), want="no such change")
+                probe = student._calls[-1][-1]
+                raise Mismatch(got="; ".join(_by_name(note, probe, solution) for note in found), want="no such change")
 
     made = Check(NAME, SENTENCE, main=False, observed=True, function=leaves_nothing_behind, fixtures=("student",))
     made.cases.append(Case("", {}))
     return made
 
 
-def _by_name(note: str, call: tuple, solution: Callable | None) -> str:
+def notes_of(reply: bytes) -> list[str]:
+    """Return what a call left behind, of its answer with notes."""
+    return notes.split(reply)[0]
+
+
+def _by_name(note: str, probe: Callable | None, solution: Callable | None) -> str:
     """Put the names of parameters in place of numbers; a probe's arguments are told as "an argument"."""
     try:
-        names = [] if call[-1] is not None or solution is None else list(inspect.signature(solution).parameters)
+        names = [] if probe is not None or solution is None else list(inspect.signature(solution).parameters)
     except (TypeError, ValueError):
         names = []
 
@@ -50,4 +56,4 @@ def _by_name(note: str, call: tuple, solution: Callable | None) -> str:
 
 def alike(left: bytes, right: bytes) -> bool:
     """Whether two answers left the same behind."""
-    return notes.split(left)[0] == notes.split(right)[0]
+    return notes_of(left) == notes_of(right)

@@ -16,7 +16,20 @@ from graders.collecting.endings import WorkerEnded
 from graders.judge.contract import StudentRaised
 from graders.wire import answers, codec, notes, recipes, schema
 
-Values = dict[bytes, tuple[Any, Exception | None]]
+
+class Values(dict[bytes, tuple[Any, Exception | None]]):
+    """What the answers to the calls of one exercise say, each decoded once; a student's together within the limit for trees."""
+
+    def __init__(self) -> None:
+        self._left = schema.MAX_TREES
+
+    def take(self, reply: bytes) -> None:
+        """Count a student's answer if it is about to be decoded. Raises Mismatch if it is one too many."""
+        if reply in self:
+            return
+        self._left -= answers.length_of_tree(reply[1:5]) if reply[:1] == b"=" else len(reply)
+        if self._left < 0:
+            raise Mismatch(got="answers that could not be read (together they have too many parts)", want="data")
 
 
 class NotDefined(Exception):
@@ -49,6 +62,8 @@ class Proxy:
         self._calls.append((call, None, name, args, kwargs, probe))
         _, reply = notes.split(self._ask(call))
         self._calls[-1] = (call, reply, name, args, kwargs, probe)
+        if self._values is not None:
+            self._values.take(reply)
         return value_of(reply, self._values)
 
     @property
@@ -56,11 +71,13 @@ class Proxy:
         """The last call that was made: name, arguments, and the probe if it was one."""
         return self._calls[-1][2:] if self._calls else None
 
-    def _left_behind(self, call: tuple) -> list[str]:
-        """Return what a call of another proxy's left behind here."""
-        reply = self._ask(call[0])
-        self._calls.append((call[0], reply, *call[2:]))
-        return notes.split(reply)[0]
+    def _left_behind(self, call: bytes) -> list[str]:
+        """Return what a recorded call left behind here."""
+        reply = self._ask(call)
+        found = notes.split(reply)[0]
+        name, path, args, kwargs = codec.arguments(call) if found else (codec.called(call), "", [], {})
+        self._calls.append((call, reply, name, tuple(args), kwargs, recipes.named(path) if path else None))
+        return found
 
 
 def value_of(reply: bytes, values: Values | None = None) -> Any:

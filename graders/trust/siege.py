@@ -20,6 +20,7 @@ import nbformat
 
 from graders import ROOT, lessons
 from graders.cohort.judging import Bench
+from graders.cohort.spread.processes import guarded
 from graders.cohort.submissions import Submission
 from graders.collecting import processes
 from graders.trust.attacks import Attack, corpus
@@ -168,7 +169,8 @@ def _judge(lesson: str, text: str, notebook: bool) -> tuple[dict[str, Any], floa
     with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
     name, data = (f"{lesson}.ipynb", as_notebook(text)) if notebook else (f"{lesson}.py", text.encode())
-    verdict = _bench.grade(Submission("attack", lesson, name, data))
+    told = guarded(lambda: _bench.timed(Submission("attack", lesson, name, data)))
+    verdict = told.verdict or {"status": "could not grade", "reason": told.fault or told.problem}
     seconds = round(time.monotonic() - begun, 2)
     return verdict, seconds, [zygote._scratch for zygote in _bench._zygotes.values()], _peak_of_memory()
 

@@ -195,7 +195,7 @@ def _trivial_answers(judge: Judge, exercise: checks.Exercise) -> Iterator[tuple[
         made[f"always {error.__name__}"] = _raising(error)
     for name, function in made.items():
         yield name, in_process(dict.fromkeys(judge.names, function))
-    calls = [call for call in judge.recorded[exercise.name] if _has_arguments(call)]
+    calls = [call for call in judge.recording.calls(exercise.name) if _has_arguments(call)]
     replies = dict.fromkeys(judge.reference._ask(call) for call in calls)
     for index, reply in enumerate(list(replies)[:MOST_CONSTANTS]):
         yield f"the right answer to call {index}, always", _constantly(reply)
@@ -247,7 +247,7 @@ def _raising(error: type[Exception]) -> Callable:
 
 def is_numeric(judge: Judge, exercise: checks.Exercise) -> bool:
     """Return whether an exercise computes numbers: one of its right answers is a float, or a tensor of numbers."""
-    for call in judge.recorded[exercise.name]:
+    for call in judge.recording.calls(exercise.name):
         reply = judge.reference._ask(call)
         if reply[:1] == b"=" and any(map(_is_number, _parts(codec.decode(reply[1:])))):
             return True

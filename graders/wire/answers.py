@@ -36,6 +36,11 @@ def decode(data: bytes) -> Any:
         raise Unreadable(f"{type(error).__name__} while reading it") from error
 
 
+def length_of_tree(head: bytes) -> int:
+    """Return how long the tree of an answer says it is, of its first four bytes."""
+    return struct.unpack("<I", head)[0] if len(head) == 4 else 0
+
+
 def load_tensors(content: bytes) -> dict[str, Tensor]:
     """Return the tensors of a safetensors file, by name. Raises Unreadable before too many or too large ones are made."""
     try:

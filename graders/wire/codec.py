@@ -260,6 +260,25 @@ class Decoder:
         )
 
 
+class _Told(Decoder):
+    """Leaves recipes as they are named."""
+
+    def _make(self, kind: str, node: dict) -> Any:
+        if kind == "recipe":
+            return Recipe(node["name"], tuple(self.decode(node["args"])), self.decode(node["kwargs"]))
+        return super()._make(kind, node)
+
+
+def called(call: bytes) -> str:
+    """Return the name of the function that a call encoded here is for."""
+    return _loads(call[4 : 4 + struct.unpack_from("<I", call)[0]])["of"][0]
+
+
+def arguments(call: bytes) -> list[Any]:
+    """Return a call encoded here as it was made: name, probe, arguments, those by name; recipes are not cooked."""
+    return decode(call, _Told)
+
+
 def _inside(block: Tensor) -> Tensor:
     """Return a block as a slice of a larger storage: an argument has its elements, whoever counts or reads the storage errs."""
     count = block.numel()

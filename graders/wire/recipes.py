@@ -39,6 +39,12 @@ def cooked(value: Any, made: dict[int, Any]) -> Any:
 
 
 def cook(name: str, args: Any, kwargs: dict) -> Any:
+    """Call a function of `exercises.kit` by its name. Raises Unreadable for any other."""
+    return named(name)(*args, **kwargs)
+
+
+def named(name: str) -> Any:
+    """Return a function of `exercises.kit` by its name. Raises Unreadable for any other."""
     module, _, function = name.partition(":")
     if not module.startswith("exercises.kit."):
         raise Unreadable(f"the recipe {name} is not in exercises.kit")
@@ -47,4 +53,4 @@ def cook(name: str, args: Any, kwargs: dict) -> Any:
         found = getattr(found, part, None)
     if not str(getattr(found, "__module__", "")).startswith("exercises.kit."):
         raise Unreadable(f"the recipe {name} is not in exercises.kit")
-    return found(*args, **kwargs)
+    return found

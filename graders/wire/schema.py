@@ -4,7 +4,7 @@ Whatever a worker sends may have been written by a student. So it is checked bef
 by a scan that builds nothing; then the tree that it parses to, node by node, with exact keys and exact types; and the sizes
 that it claims against the bytes that are there. What passes is built once (see `codec`).
 
-Honest answers of the lessons take less than a tenth of each limit.
+Right answers of the lessons take less than a fifth of each limit.
 """
 
 from __future__ import annotations
@@ -18,19 +18,23 @@ from typing import Any
 from graders.wire import quantized
 from graders.wire.recipes import Unreadable
 
-MAX_BYTES = 8 << 20  # of the tensors of an answer
-MAX_TREE = 1 << 20  # bytes of JSON of an answer; twice that is the longest byte string in it
-MAX_FRAME = 4 + MAX_TREE + MAX_BYTES + (1 << 20)  # an answer, with the header of its tensors
-MAX_ANSWERS = 3 * MAX_FRAME  # of one exercise, kept while its checks run
+MAX_BYTES = 6 << 20  # of the tensors of an answer
+MAX_TREE = 1 << 19  # bytes of JSON of an answer; half of that is the longest byte string in it
+MAX_FRAME = 4 + MAX_TREE + MAX_BYTES + (1 << 19)  # an answer, with the header of its tensors
+MAX_ANSWERS = 2 * MAX_FRAME  # of one exercise, kept while its checks run; fewer where the right ones are small
+MAX_TREES = 1 << 20  # bytes of JSON of those of an exercise's answers that are decoded
 MAX_NODES = 50_000
 MAX_DEPTH = 50
 MAX_TENSORS = 2_000
 MAX_DIMENSIONS = 25
+MAX_EMPTY = 1 << 16  # elements that a tensor without any would have without its dimensions of 0
 MAX_KEYS = 1_000  # of one dict or set: with numbers of the same hash, its time grows with the square
 MAX_ALL_KEYS = 10_000
 MAX_DIGITS = 4300  # of a number: as many as Python itself reads
 MAX_NOTES = 4096  # bytes of what is noted beside an answer
-MAX_PLAN = 64 << 20  # bytes of a file's cells and plans
+MAX_CODE = 1 << 20  # characters of the cells of a file
+MAX_CELLS = 5_000
+MAX_PLAN = 24 << 20  # bytes of a file's cells and plans, for every lesson
 
 _TOKENS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)|[\[\]{},]|[-+.0-9eE]{%d,}' % (MAX_DIGITS + 1), re.DOTALL)
 _STORED_AS = {"complex64": "float32", "complex128": "float64"}  # safetensors has no complex numbers
@@ -214,7 +218,7 @@ class Checked:
             raise Unreadable("a tensor that is described in another way")
         if type(node["dtype"]) is not str or node["dtype"] not in self.sizes:
             raise Unreadable("a dtype that torch does not have")
-        size = elements(node["size"]) * self.sizes[node["dtype"]]
+        size = elements(node["size"], "meta" in node) * self.sizes[node["dtype"]]
         if "meta" in node:
             return
         block = self.blocks.get(node["data"]) if type(node["data"]) is str else None
@@ -280,10 +284,15 @@ _KINDS: dict[str, Callable[[Checked, dict, int], None]] = {
 }
 
 
-def elements(size: Any) -> int:
-    """Return the number of elements of a shape. Raises Unreadable if it is none, or one that nothing here can have."""
+def elements(size: Any, meta: bool = False) -> int:
+    """Return the number of elements of a shape. Raises Unreadable if it is none, or one that nothing here can have.
+
+    A shape that is huge but for a dimension of 0 would take gigabytes as nested lists, or summed up.
+    """
     if type(size) is not list or len(size) > MAX_DIMENSIONS or not all(_count(length) for length in size):
         raise Unreadable("a shape that no tensor has")
+    if not meta and 0 in size and math.prod(max(length, 1) for length in size) > MAX_EMPTY:
+        raise Unreadable("a tensor without elements, and of a huge shape")
     return math.prod(size)
 
 

@@ -19,6 +19,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from graders.wire.schema import MAX_CELLS, MAX_CODE
 from graders.worker import imports, magics, newer
 
 _CELL = re.compile(r"^#\s*%%")
@@ -61,6 +62,8 @@ class Cell:
 def read(data: bytes, notebook: bool) -> list[Cell]:
     """Return the cells of a submitted file. Raises UnreadableFile."""
     cells = _notebook_cells(data) if notebook else _text_cells(_text(data))
+    if len(cells) > MAX_CELLS or sum(len(cell.source) for cell in cells) > MAX_CODE:
+        raise UnreadableFile(f"the file has more than {MAX_CELLS} cells of code, or {MAX_CODE >> 20} MiB in them")
     for number, cell in enumerate(cells, 1):
         cell.number = number
         cell.flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT if notebook else 0

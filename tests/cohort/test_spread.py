@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -19,6 +20,7 @@ from graders import ROOT
 from graders.cohort import grading
 from graders.cohort.spread import processes
 from graders.cohort.submissions import Submission
+from graders.wire import frames
 
 LESSON = "l2_data_types"
 STUB = (ROOT / "exercises" / f"{LESSON}.py").read_bytes()
@@ -114,3 +116,37 @@ def test_the_process_that_writes_loads_nothing_that_decides() -> None:
     )
     ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    "changed", [{"student": "bob"}, {"sha256": "0" * 64}, {"lesson": "l3_models_with_different_data_types"}]
+)
+def test_who_decides_cannot_write_the_lines_of_others(changed: dict[str, str]) -> None:
+    one = Submission("ann", LESSON, "ann.py", STUB)
+    right = {"student": "ann", "sha256": one.sha256, "lesson": LESSON}
+    for verdict in (right, right | changed):
+        process = processes.Process("seed", ())
+        process._connection, there = socket.socketpair()
+        frames.send_frame(there, json.dumps({"verdict": verdict}).encode())
+        told = process.ask(one)
+        assert told.verdict == (verdict if verdict == right else None)
+        assert ("another submission" in told.fault) == (verdict != right)
+        process.close()
+        there.close()
+
+
+def test_only_what_is_asked_for_is_judged_and_its_verdict_is_the_same() -> None:
+    solution = (ROOT / "solutions" / f"{LESSON}.py").read_text(encoding="utf-8")
+    wrong = "\n# %%\ndef integer_range(dtype):\n    return 0, 1\n\n\n# %%\ndef range_from_bits(bits, signed=True):\n"
+    wrong += "    return integer_range(torch.int8)\n"
+    data = (solution + wrong).encode()
+    todo = [(0, Submission("a", LESSON, "a.py", data)), (1, Submission("a", LESSON, "a.py", data))]
+    todo[1][1].only = ("range_from_bits", "spacing")
+    found = {index: told.verdict or {} for index, told in judged(todo).items()}
+    told = [
+        {each["name"]: each | {"seconds": 0} for each in found[index]["exercises"] if each["name"] in todo[1][1].only}
+        for index in (0, 1)
+    ]
+    assert told[0] == told[1]
+    assert told[1]["range_from_bits"]["message"].startswith("rests on integer_range, which is not right yet")
+    assert [each["name"] for each in found[1]["exercises"]] == list(told[1])

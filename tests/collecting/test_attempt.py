@@ -103,3 +103,21 @@ def test_a_forged_frame_costs_its_exercise_and_no_more(told: bytes) -> None:
     tried = attempt_at("f", _Scripted(*[[b"c1", b"c2", b"l" + told]] * 2, [b"c1", b"l" + told], [b"l" + told]))
     outcome, message = tried.fate() or ("", "")
     assert (outcome, "could not be read" in message) == ("killed", True)
+
+
+def test_answers_that_are_too_large_are_not_kept_with_what_says_so() -> None:
+    """What was raised while an answer was at hand held it: sixty calls, sixty answers."""
+    large = b"r" + bytes(attempt.LITTLE)
+    zygote = _Scripted([b"c1", b"c2", b"c3", b"l{}", large])  # no other worker is asked for the calls that are left
+    both = submitted()
+    calls = [b"call %d" % number for number in range(8)]
+    found = Attempt(zygote, both, both.asked("g", calls, right=1))  # type: ignore[arg-type]
+    found.start()
+    found.fate()
+    kept = list(found.answers.values())
+    assert {str(one) for one in kept} == {"its answers are too large"}
+    assert all(isinstance(one, WorkerEnded) and one.__traceback__ is None and one.__context__ is None for one in kept)
+    for call in calls:
+        with pytest.raises(WorkerEnded, match="too large"):
+            found.ask(call)
+    assert all(isinstance(one, WorkerEnded) and one.__traceback__ is None for one in kept)

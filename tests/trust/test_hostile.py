@@ -13,6 +13,7 @@ from graders import ROOT
 from graders.cohort.judging import Bench
 from graders.cohort.submissions import Submission
 from graders.collecting import processes
+from graders.judge import kept
 
 L2, L4 = "l2_data_types", "l4_quantization_theory"
 
@@ -117,9 +118,11 @@ def test_a_forged_frame_ends_its_exercise_and_nothing_else(bench: Bench) -> None
     assert {outcome for outcome, _ in honest.values()} == {"passed"}
 
 
-def test_an_answer_that_is_dear_to_decode_is_refused_at_once(bench: Bench) -> None:
+@pytest.mark.parametrize(("sets", "outcome"), [(80, "memory"), (4, "failed")], ids=["large", "small"])
+def test_an_answer_that_is_dear_to_decode_is_refused_at_once(bench: Bench, sets: int, outcome: str) -> None:
+    bench.judge(L2)
     begun = time.process_time()
-    assert outcomes(bench, L2, SLOW_TO_DECODE)["integer_range"] == ("failed", 0)
+    assert outcomes(bench, L2, SLOW_TO_DECODE.replace("80", str(sets)))["integer_range"] == (outcome, 0)
     assert time.process_time() - begun < 3
 
 
@@ -138,3 +141,19 @@ def test_nothing_is_written_in_a_students_name(bench: Bench) -> None:
     told = outcomes(bench, L4, WRITES_AS_THE_JUDGE.replace("NAME", name))
     assert sum(score for _, score in told.values()) == 0
     assert list(Path(tempfile.gettempdir()).glob(f"{name}*")) == []
+
+
+def test_recordings_are_hidden_from_workers(bench: Bench) -> None:
+    """They hold hidden inputs and right answers."""
+    outcomes(bench, L2, (ROOT / "exercises" / f"{L2}.py").read_text())
+    folder = kept.default_folder()
+    names = [path.name for path in folder.iterdir()]
+    assert names
+    assert str(folder) in bench.hidden
+    looks = f"import os\n\n\n# %%\ndef integer_range(dtype):\n    raise ValueError(os.listdir({str(folder)!r})[:1])\n"
+    opens = (
+        f"# %%\ndef integer_range(dtype):\n    raise ValueError(len(open({str(folder / names[0])!r}, 'rb').read()))\n"
+    )
+    for text in (looks, opens):
+        told = bench.grade(Submission("s", L2, "s.py", text.encode()))["exercises"][0]["message"]
+        assert "ValueError: []" in told or "FileNotFoundError" in told or "PermissionError" in told

@@ -55,6 +55,16 @@ def test_recipes_are_functions_of_the_kit_itself(name: str) -> None:
         recipes.cook(name, [], {})
 
 
+@pytest.mark.parametrize("size", [(0, 1 << 30), (1 << 30, 0), (1 << 10, 0, 1 << 10)])
+def test_a_tensor_without_elements_has_no_huge_shape(size: tuple[int, ...]) -> None:
+    """As nested lists, or summed up, it would take gigabytes: it ended the process that looked at it."""
+    with pytest.raises(recipes.Unreadable, match="huge shape"):
+        answers.decode(codec.encode(torch.empty(size)))
+    with pytest.raises(recipes.Unreadable, match="huge shape"):
+        answers.load_tensors(save({"x": torch.empty(size)}))
+    assert tuple(answers.decode(codec.encode(torch.empty(0, 1 << 16))).shape) == (0, 1 << 16)
+
+
 def test_strides_of_a_tensor_inside_a_model_are_refused() -> None:
     data = codec.encode(torch.nn.Linear(2, 2))
     (length,) = struct.unpack_from("<I", data)

@@ -8,6 +8,7 @@ import time
 import pytest
 
 from graders.collecting import processes
+from graders.wire.schema import MAX_CELLS, MAX_CODE
 from graders.worker import plans, submission
 
 NAMES = ["integer_range", "downcast", "spacing"]
@@ -256,3 +257,12 @@ def test_a_file_with_thousands_of_statements_is_planned_within_the_time_of_a_cal
     plan = plans.plan(cells, [*NAMES, *(f"x{i}" for i in range(0, 60, 2))])
     assert plan["plans"]["spacing"]["cells"] == [0, 1]
     assert time.process_time() - begun < processes.CALL_SECONDS / 2
+
+
+@pytest.mark.parametrize("text", ["x\n# %%\n" * (MAX_CELLS + 1), "# " + "x" * MAX_CODE], ids=["cells", "characters"])
+def test_a_file_has_a_limited_number_of_cells_and_characters(text: str) -> None:
+    """A file of a million cells took the judge as much memory again as it has."""
+    notebook = {"cells": [{"cell_type": "code", "source": cell} for cell in text.split("# %%\n")]}
+    for data, is_notebook in ((text.encode(), False), (json.dumps(notebook).encode(), True)):
+        with pytest.raises(submission.UnreadableFile, match="more than"):
+            submission.read(data, is_notebook)

@@ -61,7 +61,11 @@ class Process:
             try:
                 connection = self._connection or self._begun()
                 frames.send_frame(connection, pickle.dumps(message))
-                return Judged(**json.loads(frames.receive_frame(connection)))
+                told = Judged(**json.loads(frames.receive_frame(connection)))
+                if told.verdict is not None and not isinstance(message, Reading) and not _is_on(told.verdict, message):
+                    self.close()
+                    return Judged(None, "the process that judged told of another submission")
+                return told
             except TimeoutError:
                 self.close()
                 return Judged(None, f"the process that judged hung for {SECONDS:.0f} seconds")
@@ -111,6 +115,12 @@ class Process:
             self._process.kill()
             self._process.wait()
             self._process = None
+
+
+def _is_on(verdict: dict[str, Any], submission: Any) -> bool:
+    """Whether a verdict names the student, the files and the lesson of a submission: who decides cannot write others' lines."""
+    same = [verdict.get(key) == getattr(submission, key) for key in ("student", "sha256")]
+    return all(same) and submission.lesson in (None, verdict.get("lesson"))
 
 
 class Reading(NamedTuple):

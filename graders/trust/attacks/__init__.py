@@ -35,6 +35,9 @@ class Attack:
 
 
 CORPUS: list[Attack] = []
+_MODULES = (
+    "endings", "lies", "forgeries", "answers", "budgets", "classes", "searches", "messes", "breakouts", "places",
+)  # fmt: skip
 
 
 def attack(kind: str, sentence: str, harmful: bool = False) -> Callable[[Callable], Callable]:
@@ -74,7 +77,7 @@ _TEXTS = {
 def corpus() -> list[Attack]:
     """Return all attacks, in the order in which they are written."""
     if not CORPUS:
-        for module in ("endings", "lies", "forgeries", "answers", "searches", "messes", "breakouts"):
+        for module in _MODULES:
             importlib.import_module(f"graders.trust.attacks.{module}")
         CORPUS.extend(Attack(name, sentence, "in_one", text) for name, (sentence, text) in _TEXTS.items())
     return CORPUS
