@@ -540,8 +540,8 @@ def symmetric_scale(tensor: Tensor, dtype: torch.dtype = torch.int8) -> float:
     tensor: float, any shape.  dtype: any integer dtype.  All zeros give 1.0.  ValueError if empty or not finite.
     >>> symmetric_scale(tensor([[1.0, 0.5], [-254.0, 100.0]]))
     2.0
-    >>> symmetric_scale(tensor([-51.0, 25.5]), torch.uint8)
-    0.2
+    >>> symmetric_scale(tensor([-127.5, 25.5]), torch.uint8)
+    0.5
     """
     if tensor.numel() == 0 or not tensor.isfinite().all():
         raise ValueError("the scale of an empty tensor, or of one with inf or nan, is not defined")
@@ -822,9 +822,10 @@ def save_quantized(model: nn.Module, folder: str | Path) -> None:
     >>> quanto.freeze(model)
     >>> folder = Path(tempfile.mkdtemp(), "new")
     >>> save_quantized(model, str(folder))
-    >>> any(path.read_bytes().startswith(b"PK") for path in folder.iterdir())  # so a pickle by torch.save begins
+    >>> files = [path for path in folder.rglob("*") if path.is_file()]
+    >>> any(path.read_bytes().startswith(b"PK") for path in files)  # so a pickle by torch.save begins
     False
-    >>> 4096 < sum(path.stat().st_size for path in folder.iterdir()) < 8192
+    >>> 4096 < sum(path.stat().st_size for path in files) < 4 * 4096  # as floats they would take all of that
     True
     """
     # YOUR CODE HERE

@@ -87,8 +87,10 @@ def quantize_per_group(weight: Tensor, group_size: int, bits: int = 4) -> tuple[
     rounded half to even: int8 (rows, columns).  scales: float32 (rows, columns / group_size), in the order of the groups.
     A group of zeros has codes 0 and any finite scale >= 0.  ValueError for bits outside 2 to 8, a group_size below 1, or
     one that does not divide the columns.
-    >>> quantize_per_group(tensor([[-14.0, 3.0, 28.0, 4.0], [0.0, 0.0, 1.75, -3.5]]), 2)
-    (tensor([[-7, 2, 7, 1], [0, 0, 4, -7]], dtype=torch.int8), tensor([[2.0, 4.0], [0.0, 0.5]]))
+    >>> quantize_per_group(tensor([[-14.0, 3.0, 28.0, 4.0], [7.0, 0.0, 1.75, -3.5]]), 2)
+    (tensor([[-7, 2, 7, 1], [7, 0, 4, -7]], dtype=torch.int8), tensor([[2.0, 4.0], [1.0, 0.5]]))
+    >>> quantize_per_group(torch.zeros(1, 2), 2)[0]
+    tensor([[0, 0]], dtype=torch.int8)
     >>> quantize_per_group(tensor([[-14.0, 3.0, 28.0, 4.0], [5.0, 6.0, 1.75, -3.5]]).t(), 2, bits=2)[0]
     tensor([[-1, 0], [0, 1], [1, 0], [1, -1]], dtype=torch.int8)
     """
@@ -495,8 +497,10 @@ def affine_per_group(tensor: Tensor, group_size: int, bits: int = 4) -> tuple[Te
     (2**bits - 1), codes = (tensor - minimum) / scale rounded half to even: uint8, 0 to 2**bits - 1, (rows, columns).
     scales and minimums: float32 (rows, columns / group_size); the minimum is the group's least value as it is.
     A constant group has codes 0 and any finite scale >= 0.  ValueError for group sizes as in `quantize_per_group`.
-    >>> affine_per_group(tensor([[10.0, 40.0, 11.0, 12.0, -5.5, -5.5, -5.5, -5.5]]), 4)
-    (tensor([[0, 15, 0, 1, 0, 0, 0, 0]], dtype=torch.uint8), tensor([[2.0, 0.0]]), tensor([[10.0, -5.5]]))
+    >>> affine_per_group(tensor([[10.0, 40.0, 11.0, 12.0, -5.5, 9.5, -4.5, -5.5]]), 4)
+    (tensor([[0, 15, 0, 1, 0, 15, 1, 0]], dtype=torch.uint8), tensor([[2.0, 1.0]]), tensor([[10.0, -5.5]]))
+    >>> affine_per_group(torch.full((1, 4), -5.5), 4)[0]
+    tensor([[0, 0, 0, 0]], dtype=torch.uint8)
     >>> affine_per_group(tensor([[1.0, 9.0], [3.0, -1.0]]).t(), 1, bits=1)[2]
     tensor([[1.0, 3.0], [9.0, -1.0]])
     """

@@ -28,6 +28,12 @@ def _parser() -> argparse.ArgumentParser:
     course.add_argument("--only", nargs="+", default=[], metavar="EXERCISE", help="the exercises that count")
     course.add_argument("--points", type=Path, metavar="FILE.csv", help="other points: lines EXERCISE,POINTS")
 
+    sample = commands.add_parser("sample", help="write a class that does not exist, to try grade and its report on")
+    sample.add_argument("directory", type=Path, metavar="DIR")
+    sample.add_argument("--students", type=_positive, default=120, metavar="N", help="how many (default: 120)")
+    sample.add_argument("--lessons", nargs="+", default=["l2_data_types"], metavar="LESSON", help="default: lesson 2")
+    sample.add_argument("--seed", default="sample", metavar="TEXT", help="another seed is another class")
+
     grade = commands.add_parser("grade", help="grade files, folders and archives")
     grade.add_argument("paths", type=Path, nargs="+", metavar="PATH")
     grade.add_argument(
@@ -97,12 +103,6 @@ def _parser() -> argparse.ArgumentParser:
 
     derive = commands.add_parser("derive", help="regenerate exercises/ from solutions/")
     derive.add_argument("--check", action="store_true", help="change nothing; exit 1 if something is out of date")
-
-    sample = commands.add_parser("sample", help="write a class that does not exist, to try grade and its report on")
-    sample.add_argument("directory", type=Path, metavar="DIR")
-    sample.add_argument("--students", type=_positive, default=120, metavar="N", help="how many (default: 120)")
-    sample.add_argument("--lessons", nargs="+", default=["l2_data_types"], metavar="LESSON", help="default: lesson 2")
-    sample.add_argument("--seed", default="sample", metavar="TEXT", help="another seed is another class")
 
     judge = commands.add_parser("judge", help="what `pytest exercises/ --judge` asks: a JSON line per exercise")
     judge.add_argument("exercises", nargs="+", metavar="FILE[::EXERCISE]")

@@ -202,7 +202,8 @@ class _Run:
             self._note(f"{count} judged again: {reason}")
         count = changes.add(self._book.moved(), self._book.folder / changes.FILE)
         if count:
-            self._note(f"{count} marks moved; {changes.FILE} in {self._book.folder} lists them")
+            moved = "1 mark" if count == 1 else f"{count} marks"
+            self._note(f"{moved} moved, which {changes.FILE} in {self._book.folder} lists")
         lesson_of = {name: lesson for lesson in lessons.names() for name in lessons.exercises(lesson)}
         known = set(self._book.keys)
         for student, exercise in self._scheme.overrides.all:

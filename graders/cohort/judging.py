@@ -114,7 +114,7 @@ def judged(named: list[str], seed: str) -> Iterator[dict[str, Any]]:
             unknown = only - set(lessons.exercises(lesson))
             if unknown:
                 raise Problem(f"{lesson} has no exercise {', '.join(sorted(unknown))}")
-            for verdict in bench.judge(lesson).judge(told["lessons"][lesson], only or None):
+            for verdict in bench.judge(lesson).judge(told["lessons"][lesson], only):
                 told_of_it = {"outcome": verdict.outcome, "message": verdict.message, "hint": verdict.hint}
                 yield {"lesson": lesson, "name": verdict.name, **told_of_it}
     finally:

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import csv
 import os
+import re
 import shutil
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from graders.cohort import verdicts
 from graders.errors import Problem
 from graders.followup import explain
-from graders.report import handed_back, table
+from graders.report import handed_back, leaderboard, table
+from graders.report.of_class import page
 from graders.report.written import FILE, Written
+
+_PSEUDONYM = re.compile(r"model \d+")
 
 
 def forget(folder: Path, student: str) -> list[str]:
@@ -25,19 +30,20 @@ def forget(folder: Path, student: str) -> list[str]:
     try:
         ours = [key for key in book.keys if key[0] == student]
         names = {student, *(book.verdict(key).get("name", "") for key in ours)} - {""}
-        others = [key[0] for key in book.keys if key[0] != student]
         returned = [name for key in ours for name in book.verdict(key).get("returned", {}).values()]
         for key in ours:
             book.drop(key)
         book.compact()
+        told = [f"verdicts.jsonl: {len(ours)} verdicts"] if ours else []
+        told += _rows(folder, student)
+        told += [f"{FILE}: what was written"] if Written(folder).drop(student) else []
+        told += _files(folder, student, returned)
+        told += _log(folder / "errors.log", student)
+        told += _rewritten(folder, book.some(book.keys)) if told else []
+        others = {key[0] for key in book.keys}
     finally:
         book.close()
-    told = [f"verdicts.jsonl: {len(ours)} verdicts"] if ours else []
-    told += _rows(folder, student)
-    told += [f"{FILE}: what was written"] if Written(folder).drop(student) else []
-    told += _files(folder, student, returned)
-    told += _log(folder / "errors.log", student)
-    left = sorted(path.relative_to(folder).as_posix() for path in _still(folder, names - set(others)))
+    left = sorted(path.relative_to(folder).as_posix() for path in _still(folder, names - others))
     if not told and not left:
         raise Problem(f"there is nothing of {student} in {folder}")
     if left:
@@ -92,6 +98,23 @@ def _members(path: Path, stems: Iterable[str]) -> Iterator[str]:
                     made.writestr(archive.getinfo(name), archive.read(name))
     os.replace(unfinished, path)
     yield f"{path.name}: {len(gone)} files"
+
+
+def _rewritten(folder: Path, others: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """Write again what tells of the whole class, as far as it is there: of the others alone."""
+    board = folder / "leaderboard.csv"
+    if board.is_file():
+        with board.open(newline="", encoding="utf-8") as file:
+            pseudonyms = all(_PSEUDONYM.fullmatch(row["student"]) for row in csv.DictReader(file))
+        for path in (board, board.with_suffix(".svg")):
+            path.unlink(missing_ok=True)
+        leaderboard.write(others, folder, pseudonyms)
+        yield "leaderboard.csv and leaderboard.svg: written again"
+    if (folder / "report.html").is_file():
+        pages = handed_back.file_names(verdict["student"] for verdict in others)
+        there = {student: f"{name}.html" for student, name in pages.items()}
+        page.write(others, folder, None, there, Written(folder))
+        yield "report.html: written again, without what the last run said of layouts and of who handed in nothing"
 
 
 def _log(path: Path, student: str) -> Iterator[str]:

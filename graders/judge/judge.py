@@ -44,10 +44,10 @@ class Judge(Decider):
         assert self._zygote is not None
         return self._zygote
 
-    def judge(self, plan: dict[str, Any], only: Collection[str] | None = None) -> list[ExerciseVerdict]:
-        """Judge a submission that was read (see `Zygote.read`), exercise by exercise: all of them, or those named in `only`."""
+    def judge(self, plan: dict[str, Any], only: Collection[str] = ()) -> list[ExerciseVerdict]:
+        """Judge a submission that was read (see `Zygote.read`), exercise by exercise: those named in `only`, if not all."""
         submission = Submission(plan)
-        exercises = [one for one in self.exercises if only is None or one.name in only]
+        exercises = [one for one in self.exercises if not only or one.name in only]
         asked = {one.name: submission.asked(one.name, self.recorded[one.name], one.together_with) for one in exercises}
         told = together.answered(self.zygote, submission, list(asked.values()), self.recording.answer)
         waiting = deque(Attempt(self.zygote, submission, one, told.get(name)) for name, one in asked.items())

@@ -20,7 +20,14 @@ MOST_TOLD = 20
 _TIMES = 10  # that reading goes on behind a line that is no Python
 _LONG = 300  # characters of a name or a string that can be of interest
 _KIT = "exercises.kit"
-_ALWAYS_GIVEN = {"exercises", _KIT, "exercises.kit.examples"}  # `check` and `hint` of every notebook
+# `check` and `hint` of every notebook, and its first cell
+_ALWAYS_GIVEN = {
+    "exercises",
+    _KIT,
+    "exercises.kit.examples",
+    "exercises.kit.installing",
+    "exercises.kit.installing.install",
+}
 _INSIDE = re.compile(r"(?:exercises\.kit|graders|solutions)(?:\.\w+)+")
 _FILES = re.compile(r"(?:^|[/\\])(?:graders|solutions)[/\\]|^/proc\b")
 _MACHINERY = re.compile(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import zipfile
 from pathlib import Path
 
@@ -26,12 +27,18 @@ def folder(tmp_path: Path) -> Path:
     views.write(made)
     (made / "changes.csv").write_text("student,lesson\nbob,l2\nann,l2\n")
     (made / "overrides.csv").write_text(f"bob,{FIRST},1,x\n")
+    lines = [json.loads(line) for line in (made / "verdicts.jsonl").read_text().splitlines()]
+    lines = [line | {"returned": {"moodle": "B_7"}} if line["student"] == "bob" else line for line in lines]
+    (made / "verdicts.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    written = [{"student": student, "lesson": "l2_data_types", "code": {}, "runs": {}} for student in ("bob", "ann")]
+    (made / "written.jsonl").write_text("".join(json.dumps(line) + "\n" for line in written))
     (made / "feedback").mkdir()
     (made / "feedback/bob.html").write_text("Bob")
     (made / "explained").mkdir()
     (made / f"explained/bob__{FIRST}__1.safetensors").write_text("")
     with zipfile.ZipFile(made / "feedback-moodle.zip", "w") as archive:
         archive.writestr("bob_assignsubmission_file_/bob.html", "Bob")
+        archive.writestr("B_7_feedback.html", "Bob")
         archive.writestr("ann_assignsubmission_file_/ann.html", "Ann")
     return made
 
@@ -52,7 +59,7 @@ def test_nothing_of_the_student_is_left_and_all_of_the_others(folder: Path) -> N
     told = forget(folder, "bob")
     after = content(folder)
     assert [name for name, data in after.items() if b"bob" in data.lower()] == []
-    assert {name for name in before if "bob" not in name} == set(after)
+    assert {name for name in before if "bob" not in name} - {"feedback-moodle.zip/B_7_feedback.html"} == set(after)
     for name in ("junit/ann.xml", "gradescope/ann.json", "feedback-moodle.zip/ann_assignsubmission_file_/ann.html"):
         assert before[name] == after[name]
     assert b"ann, l2_data_types" in after["errors.log"]
@@ -65,7 +72,8 @@ def test_nothing_of_the_student_is_left_and_all_of_the_others(folder: Path) -> N
         "changes.csv: 1",
         "overrides.csv: 1",
         "errors.log: 1",
-        "feedback-moodle.zip: 1",
+        "feedback-moodle.zip: 2",
+        "written.jsonl: what was written",
     ):
         assert any(one.startswith(file) for one in told)
 
@@ -78,8 +86,18 @@ def test_odd_names_are_found(folder: Path, student: str) -> None:
 
 
 def test_a_page_that_still_names_the_student_is_said(folder: Path) -> None:
+    (folder / "notes.html").write_text("<p>Bob Stone</p>")
+    assert any("still named in notes.html" in one for one in forget(folder, "bob"))
+
+
+def test_report_and_leaderboard_are_written_again_without_the_student(folder: Path) -> None:
     (folder / "report.html").write_text("<p>Bob Stone</p>")
-    assert any("still named in report.html" in one for one in forget(folder, "bob"))
+    (folder / "leaderboard.csv").write_text("student,score\nmodel 1,1\n")
+    (folder / "leaderboard.svg").write_text("<svg>bob</svg>")
+    forget(folder, "bob")
+    assert "Bob" not in (text := (folder / "report.html").read_text())
+    assert "ann" in text
+    assert not (folder / "leaderboard.svg").exists()  # nobody else has a model
 
 
 def test_who_is_unknown_is_said(folder: Path) -> None:

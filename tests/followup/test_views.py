@@ -104,29 +104,6 @@ def test_tables_for_gradebooks_have_the_class_lists_ids(folder: Path, tmp_path: 
     assert [row[2] for row in canvas[5:]] == ["'=cy", "d/../ö \ufffd<&"]
 
 
-def test_names_of_files_are_safe_and_no_two_are_the_same() -> None:
-    students = [
-        "ann",
-        "Ann",
-        "ANN",
-        "a/b",
-        "a_b",
-        "a:b",
-        "..",
-        "",
-        ".",
-        "x" * 300,
-        "x" * 301,
-        "ö",
-        "con\n",
-        "ann (l2 - x)",
-    ]
-    names = views.file_names(students)
-    assert len({name.lower() for name in names.values()}) == len(students)
-    assert all(0 < len(name.encode()) < 200 and "/" not in name and not name.startswith(".") for name in names.values())
-    assert names["ann"] == "ann"
-
-
 def test_files_of_who_is_gone_go_too(folder: Path) -> None:
     views.write(folder)
     (folder / "junit/zoe.xml").write_text("")

@@ -146,6 +146,7 @@ def test_the_core_of_every_lesson_turns_right(clone: Path, student) -> None:
 
 
 def test_a_kit_has_no_hidden_tests_and_says_so(clone: Path, student) -> None:
+    write(clone, "l2_data_types", FIRST, solution("l2_data_types", FIRST))
     for name in ("graders", "solutions"):
         (clone / name).rename(clone / f"no_{name}")
     try:

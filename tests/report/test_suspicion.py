@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import time
 from pathlib import Path
 
 import pytest
 
 from graders import ROOT, lessons
-from graders.report.suspicion import MOST_TOLD, suspicious
+from graders.report.suspicion import MOST_TOLD, in_cells, suspicious
 
 CODE_OF_PEOPLE = """
 %matplotlib inline
@@ -71,3 +72,11 @@ def test_whatever_stands_there_is_looked_at_in_short_time(part: str) -> None:
 def test_outside_cases_are_not_suspicious() -> None:
     for path in Path(ROOT / "graders/trust/outside").rglob("*.txt"):
         assert suspicious(path.read_text(encoding="utf-8")) == [], path.name
+
+
+@pytest.mark.parametrize("lesson", lessons.names())
+def test_a_notebook_as_it_was_handed_out_is_not_suspicious(lesson: str) -> None:
+    cells = json.loads((ROOT / f"exercises/{lesson}.ipynb").read_text(encoding="utf-8"))["cells"]
+    code = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+    told = in_cells([{"source": each, "line": 1, "number": at} for at, each in enumerate(code, start=1)], lesson)
+    assert told == []

@@ -191,17 +191,17 @@ def _compare_tensors(got: Tensor, want: Tensor, rule: Rule, place: str) -> None:
     wrong = _wrong_elements(got, want, rule)
     if not bool(wrong.any()):
         return
-    index = _worst(got, want, wrong)
-    where = str(index) if index else ""
     left, right = show(got), show(want)
     if want.numel() <= SMALL and max(len(left), len(right)) <= _WHOLE:
+        where = wrong.nonzero()[0].tolist()
         others = f" and {int(wrong.sum()) - 1} more" if int(wrong.sum()) > 1 else ""
         note = f" (differs at {where}{others})" if want.numel() > 1 else ""
         raise _mismatch(left + note, right, place)
     most = ", this one most" if int(wrong.sum()) > 1 else ""
     count = f" ({int(wrong.sum())} of {wrong.numel()} elements differ{most})"
+    index = _worst(got, want, wrong)
     left, right = (show_number(values[tuple(index)]) for values in (got, want))
-    raise _mismatch(f"{left} at {place}{where}{count}", right, "")
+    raise _mismatch(f"{left} at {place}{index or ''}{count}", right, "")
 
 
 def _worst(got: Tensor, want: Tensor, wrong: Tensor) -> list[int]:

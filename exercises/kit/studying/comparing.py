@@ -76,9 +76,7 @@ def _body(source: str, name: str) -> str:
     if ast.get_docstring(node) is not None:
         text = node.body[0]
         del lines[text.lineno - 1 : text.end_lineno]
-    kept = [
-        line for line in lines if line.strip() not in ("### BEGIN SOLUTION", "### END SOLUTION", "# YOUR CODE HERE")
-    ]
+    kept = [line for line in lines if not line.strip().startswith("### ") and line.strip() != "# YOUR CODE HERE"]
     return "\n".join(kept).rstrip()
 
 

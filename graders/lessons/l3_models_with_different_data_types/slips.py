@@ -504,21 +504,24 @@ def caption_and_train(model, processor, image):
         model.train(mode)
 
 
-@slip("caption_image", "the model's generation config chose how to decode; ask for do_sample=False and num_beams=1")
+_AS_CONFIGURED = "the model's generation config chose how to decode; ask for do_sample=False and num_beams=1"
+
+
+@slip("caption_image", _AS_CONFIGURED)
 def caption_as_configured(model, processor, image):
     with _evaluating(model):
         ids = _generate(model, processor, image, settings=())
     return processor.decode(ids[0], skip_special_tokens=True)
 
 
-@slip("caption_image", "the model's generation config asked for beams; greedy means num_beams=1 as well")
+@slip("caption_image", _AS_CONFIGURED)
 def caption_by_beams(model, processor, image):
     with _evaluating(model):
         ids = _generate(model, processor, image, settings=(("do_sample", False),))
     return processor.decode(ids[0], skip_special_tokens=True)
 
 
-@slip("caption_image", "the model's generation config asked for dice; greedy means do_sample=False as well")
+@slip("caption_image", _AS_CONFIGURED)
 def caption_by_dice(model, processor, image):
     with _evaluating(model):
         ids = _generate(model, processor, image, settings=(("num_beams", 1),))

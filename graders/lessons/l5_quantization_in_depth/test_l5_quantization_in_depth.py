@@ -18,6 +18,7 @@ from graders.wire.records import ModelRecord
 
 INT8 = torch.int8
 U = 2.0**-24  # of float32; 2**-8 is that of bfloat16
+SMALL = 2.0**-16  # makes the scales of hidden weights about 1e-6, as small weights have them: a guard of 1e-5 is seen
 FAR = 1e300  # a bound for scales that may be any finite number
 
 
@@ -204,6 +205,11 @@ class TestQuantizePerChannel:
         scales_like(scales, exact)
         codes_like(codes, quotient_of(weight.double(), exact))
 
+    def test_small_weights(self, student, reference, generator):
+        """Small weights have small scales; only a slice of zeros has a free one."""
+        weight = for_axis(generator, (4, 3), 0) * SMALL
+        same(student.quantize_per_channel(weight, 0), reference.quantize_per_channel(weight, 0), exactly)
+
     def test_the_course_matrix(self, student):
         """The sequel course's matrix and its errors: 1.8084494 with a scale for each row, 1.0781465 for each column."""
         values = [[191.6, -13.5, 728.6], [92.14, 295.5, -184.0], [0.0, 684.6, 245.5]]
@@ -302,6 +308,11 @@ class TestQuantizePerGroup:
         scales_like(scales, exact)
         codes_like(codes, quotient_of(groups, exact[..., None]).reshape(2, 8))
 
+    def test_small_weights(self, student, reference, generator):
+        """Small weights have small scales; only a group of zeros has a free one."""
+        weight = for_groups(generator, 3, 8, 4, 7) * SMALL
+        same(student.quantize_per_group(weight, 4), reference.quantize_per_group(weight, 4), exactly)
+
     @pytest.mark.parametrize(("size", "bits"), [(4, 1), (4, 9), (4, 0), (3, 4), (16, 4), (0, 4), (-4, 4)], ids=str)
     def test_refuses(self, student, size, bits):
         """Bits outside 2 to 8, and sizes below 1 or that do not divide the columns."""
@@ -371,6 +382,11 @@ class TestAffinePerGroup:
     def test_ties_go_to_even(self, student, reference):
         """Half a step rounds to the even code."""
         x = torch.tensor([[10.0, 25.0, 10.5, 11.5, 12.5, 22.5]]) / 4
+        same(student.affine_per_group(x, 6), reference.affine_per_group(x, 6), exactly)
+
+    def test_small_ranges(self, student, reference):
+        """A narrow group has a small scale; only that of a constant group is free."""
+        x = torch.tensor([[10.0, 25.0, 10.25, 11.75, 12.25, 22.25]]) * SMALL
         same(student.affine_per_group(x, 6), reference.affine_per_group(x, 6), exactly)
 
     @pytest.mark.parametrize("value", [0.0, 0.1, -7.3], ids=["zero", "positive", "negative"])
@@ -835,6 +851,14 @@ class TestW8A16Linear:
         got = student.probe(probes.quantized_layer, "W8A16Linear", *args)["tables"]["buffers"]
         want = reference.probe(probes.quantized_layer, "W8A16Linear", *args)["tables"]["buffers"]
         same(got.get("int8_weights"), want["int8_weights"])
+
+    def test_small_weights(self, student, reference, generator):
+        """Small weights have small scales; only a row of zeros has a free one."""
+        args = [with_largest(generator, 3, 4, 127) * SMALL], None, []
+        got = student.probe(probes.quantized_layer, "W8A16Linear", *args)["tables"]["buffers"]
+        want = reference.probe(probes.quantized_layer, "W8A16Linear", *args)["tables"]["buffers"]
+        same(got.get("int8_weights"), want["int8_weights"])
+        same(got.get("scales"), want["scales"], exactly)
 
     @pytest.mark.parametrize("bias", [True, False], ids=["bias", "no bias"])
     def test_the_state_dict_is_the_layer(self, student, reference, generator, bias):
@@ -1472,6 +1496,7 @@ FOLDS = {
         {},
     ),
     "no bias": ((layers.linear, torch.tensor([[1.0, -2.0], [0.5, 3.0], [4.0, 0.0]])), 1, {}),
+    "square": ((layers.linear, torch.tensor([[1.0, -2.0, 3.0], [0.5, 3.0, -1.0], [4.0, 0.0, 2.0]])), 1, {}),
     "convolution": ((layers.convolution, KERNEL, torch.tensor([0.5, 1.0, -3.0])), 2, {}),
     "strided": ((layers.convolution, KERNEL), 2, {"stride": (2, 1), "padding": (1, 2), "dilation": (2, 1)}),
     "circular": ((layers.convolution, KERNEL), 2, {"padding": 1, "padding_mode": "circular"}),
@@ -1524,7 +1549,7 @@ def same_fold(got, layer, bn):
 
 class TestFoldBatchNorm:
     @main
-    @pytest.mark.parametrize("case", ["linear", "convolution", "no bias", "grouped"])
+    @pytest.mark.parametrize("case", ["linear", "convolution", "no bias", "square", "grouped"])
     @pytest.mark.parametrize("affine", [True, False], ids=["affine", "not affine"])
     def test_weight_and_bias(self, student, case, affine):
         """A new layer of the same class, whose weight and bias do what the norm did."""
@@ -1660,6 +1685,11 @@ class TestMseScale:
         """One of the candidates, and none has a smaller error."""
         x = with_outliers(generator, 16, 25, power=power)
         near_best(student.mse_scale(x, bits, steps), x, bits, steps)
+
+    def test_large_values(self, student, generator):
+        """Values that no 16-bit type holds."""
+        x = with_outliers(generator, 12, 30, power=3) * 98_765.4
+        near_best(student.mse_scale(x, 4), x, 4, 100)
 
     def test_a_hundred_steps_and_eight_bits_unless_told(self, student, generator):
         """Without `bits` and `steps` there are 8 and 100."""

@@ -159,14 +159,6 @@ class TestPerplexity:
         modes = {name: fnmatch(name, trained) for name in ["", "embedding", "dropout", "head"]}
         same(told, {"raised": raised, "training": modes})
 
-    @observed
-    def test_modes_after_an_interrupt(self, student, generator):
-        """A notebook's interrupt button (KeyboardInterrupt) leaves every submodule in its old mode, too."""
-        model = recipe(endings.interrupted, recipe(quantized_models.trained_where, SPEAKER, "d*"), "head")
-        told = student.probe(probes.modes_after, "perplexity", model, [tokens(generator, 6, 5)])
-        modes = {name: name == "dropout" for name in ["", "embedding", "dropout", "head"]}
-        same(told, {"raised": "KeyboardInterrupt", "training": modes})
-
 
 # Smoothing --------------------------------------------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Any
 
 import torch
@@ -46,13 +47,11 @@ def _row(judge: Judge, exercise: checks.Exercise) -> dict[str, Cell]:
     calls = {check.name: list(_calls(judge, exercise, check)) for check in exercise.checks[:-1]}
     row: dict[str, Cell] = {}
     for kind, seen in SHAPES.items():
-        row[kind] = _covered(calls, lambda args, seen=seen: any(map(seen, _tensors(args)))) or _no_tensor(
-            solution, calls
-        )
+        row[kind] = _covered(calls, partial(_any_tensor, seen)) or _no_tensor(solution)
         row[kind] = row[kind] or _quoted(statement, _OTHER_SHAPES[kind]) or _by_hand(exercise.name, kind)
     row["0-dim"] = row["0-dim"] or _left_open(statement, "0-dim")
     for kind, differs in MODELS.items():
-        row[kind] = _no_model(solution) or _covered(calls, lambda args, differs=differs: _any_model(args, differs))
+        row[kind] = _no_model(solution) or _covered(calls, partial(_any_model, differs))
         row[kind] = row[kind] or _left_open(statement, _WORDS[kind])
     row[BEYOND] = _between(calls) or _by_hand(exercise.name, BEYOND)
     row["what is left behind"] = {"checks": [left_behind.NAME]}
@@ -90,7 +89,7 @@ def _annotations(solution: Any) -> str:
     return " ".join(str(one.annotation) for one in inspect.signature(solution).parameters.values())
 
 
-def _no_tensor(solution: Any, calls: dict[str, list[Any]]) -> Cell:
+def _no_tensor(solution: Any) -> Cell:
     return {} if "Tensor" in _annotations(solution) else {"why": "it takes no tensor"}
 
 
@@ -144,10 +143,10 @@ def _errors(judge: Judge, exercise: checks.Exercise, statement: str) -> Cell:
             for base in schema.exception(reply[1:])["bases"] if reply[:1] == b"!" else ():
                 raised.setdefault(base, []).append(check.name)
     told = [(name, check) for text, check in _promised(judge, exercise) for name in named if name in text]
-    for name, check in told:  # where a probe catches the error
-        if check != EXPLAINS:
-            raised.setdefault(name, []).append(check)
-    covered = [check for name in sorted(named) for check in raised.get(name, [])]
+    for name, promised in told:  # where a probe catches the error
+        if promised != EXPLAINS:
+            raised.setdefault(name, []).append(promised)
+    covered = [by for name in sorted(named) for by in raised.get(name, [])]
     return {"checks": list(dict.fromkeys(covered))} if named <= raised.keys() else {}
 
 
@@ -277,7 +276,11 @@ def _names(args: Any) -> Iterator[str]:
     yield from (text for text in args[:1] if isinstance(text, str))
 
 
-def _any_model(args: Any, differs: Callable[[nn.Module], bool]) -> bool:
+def _any_tensor(seen: Callable[[Tensor], bool], args: Any) -> bool:
+    return any(map(seen, _tensors(args)))
+
+
+def _any_model(differs: Callable[[nn.Module], bool], args: Any) -> bool:
     made = (recipe.build() for part in args[1:] for recipe in _outermost(part))
     return any(differs(model) for model in made if isinstance(model, nn.Module))
 
