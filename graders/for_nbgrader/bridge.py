@@ -11,7 +11,6 @@ from __future__ import annotations
 import atexit
 import json
 import os
-import sys
 from bisect import bisect
 from collections.abc import Iterator
 from itertools import islice
@@ -27,7 +26,6 @@ from nbgrader.utils import compute_checksum, determine_grade, is_grade, is_solut
 from traitlets import Integer, Unicode
 
 from graders.cohort import submissions
-from graders.for_nbgrader import gradebooks
 from graders.for_nbgrader.cells import TEST, Released, rebuilt, released
 from graders.for_nbgrader.feedback import LOST_CELL
 from graders.for_nbgrader.folders import set_aside
@@ -104,8 +102,7 @@ class Reader(NotebookExporter):
 
         def look_convert_and_tell() -> None:
             self.look.at_all()
-            with gradebooks.kept(sys.modules[__name__]):
-                convert()
+            convert()
             if self.look.lost:
                 raise NbGraderException("\n".join(self.look.lost))
 
