@@ -85,7 +85,7 @@ class Bench:
         lesson = readable[0][0]
         assert lesson is not None
         judge = self.judge(lesson)
-        exercises = _better([judge.judge(told["lessons"][lesson], found.only or None) for _, _, told in readable])
+        exercises = _better([judge.judge(told["lessons"][lesson], found.only) for _, _, told in readable])
         made_with = environment(judge.zygote.tier, self.seed, lesson)
         made = record(found, lesson, made_with, exercises)
         cells = [cell for _, _, told in readable for cell in told["lessons"][lesson]["cells"]]
