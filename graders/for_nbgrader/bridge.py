@@ -246,6 +246,6 @@ def _ahead(converter: Any, asked: Asked) -> Iterator[Asked]:
     for folder in folders[bisect(folders, os.path.dirname(asked.path)) :]:
         student = Path(folder).parent.name
         graded = converter.coursedir.format_path(converter._output_directory, student, Path(folder).name)
-        changed = os.path.normpath(folder) in converter.exporter.look.changed
-        if converter.force or changed or not os.path.exists(graded):
+        again = os.path.normpath(folder) in converter.exporter.look.again
+        if converter.force or again or not os.path.exists(graded):
             yield Asked(os.path.join(folder, os.path.basename(asked.path)), student, asked.lesson)

@@ -33,7 +33,7 @@ MAX_ALL_KEYS = 10_000
 MAX_DIGITS = 4300  # of a number: as many as Python itself reads
 MAX_NOTES = 4096  # bytes of what is noted beside an answer
 MAX_CODE = 1 << 20  # characters of the cells of a file
-MAX_CELLS = 5_000
+MAX_CELLS = 10_000
 MAX_PLAN = 24 << 20  # bytes of a file's cells and plans, for every lesson
 
 _TOKENS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)|[\[\]{},]|[-+.0-9eE]{%d,}' % (MAX_DIGITS + 1), re.DOTALL)

@@ -86,6 +86,7 @@ def test_the_run_goes_on_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert len(lines) == 2
 
 
+@pytest.mark.alone  # it measures seconds
 def test_an_interrupt_ends_the_run_soon_and_leaves_nothing_but_verdicts(tmp_path: Path) -> None:
     for number in range(40):
         (tmp_path / "in").mkdir(exist_ok=True)

@@ -68,6 +68,7 @@ def test_metadata_of_every_kind_of_cell(project):
         found[cell.id] = (cell.cell_type, kinds, meta and meta.get("points"))
         assert meta is None or (meta.schema_version, meta.grade_id) == (3, cell.id)
     assert found == {
+        "fetch_the_kit": ("code", [], None),
         "text_double_1": ("markdown", ["locked"], None),
         "code_double_1": ("code", [], None),
         "text_double_2": ("markdown", ["locked"], None),

@@ -166,7 +166,7 @@ class TestWrong:
     def test_four_parts(self, kit):
         assert result_of(kit, "halve", "def halve(x):\n    return x\n").message.splitlines() == [
             "halve(tensor([2.0, 6.0]))",
-            "  got    tensor([2.0, 6.0]) (differs at [1] and 1 more)",
+            "  got    tensor([2.0, 6.0]) (differs at [0] and 1 more)",
             "  want   tensor([1.0, 3.0])",
             "  hint   nothing was halved",
         ]

@@ -62,6 +62,7 @@ def test_no_three_lines_of_a_solution_are_in_the_kit():
         for body in SOLUTION.findall(lesson.read_text(encoding="utf-8"))
     ]
     kept = {"\n".join(body[at : at + 3]) for body in bodies for at in range(len(body) - 2)}
+    kept = {lines for lines in kept if len(lines) >= 60}  # "try: yield finally:" is anybody's
     assert len(kept) > 300
     texts = ["\n".join(_lines(text)) for name, data in kit_files(ROOT).items() for text in _texts(name, data)]
     assert [lines for lines in kept for text in texts if lines in text] == []
