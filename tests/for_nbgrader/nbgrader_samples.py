@@ -158,7 +158,7 @@ class Samples:
             "old_format": _old_format,
             "no_format": lambda nb: [nb.pop("nbformat"), nb.pop("nbformat_minor")],
             "reordered": lambda nb: nb["cells"].sort(key=lambda cell: cell not in tests(nb)),
-            "reversed": lambda nb: nb.update(cells=nb["cells"][:2] + nb["cells"][:1:-1]),
+            "reversed": lambda nb: nb.update(cells=nb["cells"][:3] + nb["cells"][:2:-1]),
             "tests_deleted": lambda nb: [nb["cells"].remove(cell) for cell in tests(nb)],
             "tests_doubled": lambda nb: nb["cells"].extend(copy.deepcopy(tests(nb))),
             "tests_edited": lambda nb: [cell.update(source="pass") for cell in tests(nb)],
