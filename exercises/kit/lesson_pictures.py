@@ -29,11 +29,7 @@ def spacings(own: Functions) -> "Picture":
         said.append(f"{_name(dtype)} has a spacing of {own['spacing'](1.0, dtype):g} at 1")
     axes.set_xscale("log", base=2)
     axes.set_yscale("log", base=2)
-    axes.set_xlabel("magnitude")
-    axes.set_ylabel("distance to the next number")
-    axes.set_title("by your spacing")
-    axes.grid(alpha=0.3)
-    axes.legend(frameon=False)
+    _labelled(axes, "magnitude", "distance to the next number", "by your spacing")
     figure.alt = f"Distance between neighbouring numbers against magnitude, by your spacing: {'; '.join(said)}."
     return figure
 
@@ -57,11 +53,7 @@ def gaps_against_bytes(own: Functions) -> "Picture":
         name = _name(row["dtype"])
         axes.plot(row["footprint"], row["mean_gap"], MARKERS[index], color=COLOURS[index], markersize=10, label=name)
         said.append(f"{name}: {row['footprint']} bytes, mean gap {row['mean_gap']:.2g}")
-    axes.set_xlabel("bytes of the model")
-    axes.set_ylabel("mean distance of its outputs from float32")
-    axes.set_title("by your compare_dtypes")
-    axes.grid(alpha=0.3)
-    axes.legend(frameon=False)
+    _labelled(axes, "bytes of the model", "mean distance of its outputs from float32", "by your compare_dtypes")
     figure.alt = f"Distance of outputs against size, by your compare_dtypes. {'; '.join(said)}."
     return figure
 
@@ -136,13 +128,19 @@ def tokens_per_second(own: Functions) -> "Picture":
         speeds = [own["decode_bound"](parameters * bits / 8, cache_per_token * length, bandwidth) for length in lengths]
         axes.plot(lengths, speeds, DASHES[index], color=COLOURS[index], linewidth=2, label=f"{bits} bits per weight")
         said.append(f"{bits} bits: from {speeds[0]:.3g} to {speeds[-1]:.3g}")
-    axes.set_xlabel("tokens in the cache")
-    axes.set_ylabel("tokens per second, at most")
-    axes.set_title("8 billion weights, 1 TB/s, by your decode_bound")
-    axes.grid(alpha=0.3)
-    axes.legend(frameon=False)
+    _labelled(
+        axes, "tokens in the cache", "tokens per second, at most", "8 billion weights, 1 TB/s, by your decode_bound"
+    )
     figure.alt = f"Tokens per second against tokens in the cache, by your decode_bound: {'; '.join(said)}."
     return figure
+
+
+def _labelled(axes: Any, across: str, up: str, title: str) -> None:
+    axes.set_xlabel(across)
+    axes.set_ylabel(up)
+    axes.set_title(title)
+    axes.grid(alpha=0.3)
+    axes.legend(frameon=False)
 
 
 def _histogram(errors: dict[str, torch.Tensor], label: str, signed: bool) -> "Picture":

@@ -41,24 +41,21 @@ class HandedIn:
     late: bool = False
 
 
+def _placed(all_of_it: list[HandedIn], place: Callable[[Person, PurePosixPath], str]) -> Files:
+    """Return the files of all, each where `place` says that a person's file of some name lies."""
+    return {place(one.person, PurePosixPath(name)): data for one in all_of_it for name, data in one.files.items()}
+
+
 def _folders(all_of_it: list[HandedIn]) -> Files:
-    return {f"{one.person.login}/{name}": data for one in all_of_it for name, data in one.files.items()}
+    return _placed(all_of_it, lambda person, name: f"{person.login}/{name}")
 
 
 def _lessons(all_of_it: list[HandedIn]) -> Files:
-    return {
-        f"{PurePosixPath(name).stem}/{one.person.login}{PurePosixPath(name).suffix}": data
-        for one in all_of_it
-        for name, data in one.files.items()
-    }
+    return _placed(all_of_it, lambda person, name: f"{name.stem}/{person.login}{name.suffix}")
 
 
 def _nbgrader(all_of_it: list[HandedIn]) -> Files:
-    return {
-        f"submitted/{one.person.login}/{PurePosixPath(name).stem}/{name}": data
-        for one in all_of_it
-        for name, data in one.files.items()
-    }
+    return _placed(all_of_it, lambda person, name: f"submitted/{person.login}/{name.stem}/{name}")
 
 
 def _git(all_of_it: list[HandedIn]) -> Files:
@@ -81,11 +78,7 @@ def _canvas(all_of_it: list[HandedIn]) -> Files:
 
 
 def _moodle(all_of_it: list[HandedIn]) -> Files:
-    return {
-        f"{one.person.name}_{one.person.number}_assignsubmission_file_/{name}": data
-        for one in all_of_it
-        for name, data in one.files.items()
-    }
+    return _placed(all_of_it, lambda person, name: f"{person.name}_{person.number}_assignsubmission_file_/{name}")
 
 
 def _blackboard(all_of_it: list[HandedIn]) -> Files:
@@ -98,11 +91,9 @@ def _blackboard(all_of_it: list[HandedIn]) -> Files:
 
 
 def _brightspace(all_of_it: list[HandedIn]) -> Files:
-    return {
-        f"{one.person.number}-77001 - {one.person.name} - Jan 30, 2026 926 PM/{name}": data
-        for one in all_of_it
-        for name, data in one.files.items()
-    }
+    return _placed(
+        all_of_it, lambda person, name: f"{person.number}-77001 - {person.name} - Jan 30, 2026 926 PM/{name}"
+    )
 
 
 def _sakai(all_of_it: list[HandedIn]) -> Files:
@@ -127,11 +118,10 @@ def _gradescope(all_of_it: list[HandedIn]) -> Files:
 def _files(all_of_it: list[HandedIn]) -> Files:
     """Files named after students hold one lesson each: a folder for each lesson."""
     several = len({name.partition(".")[0] for one in all_of_it for name in one.files}) > 1
-    return {
-        (f"{PurePosixPath(name).stem} as " if several else "") + f"files/{one.person.login}{PurePosixPath(name).suffix}": data
-        for one in all_of_it
-        for name, data in one.files.items()
-    }  # fmt: skip
+    return _placed(
+        all_of_it,
+        lambda person, name: (f"{name.stem} as " if several else "") + f"files/{person.login}{name.suffix}",
+    )
 
 
 LAYOUTS: dict[str, Callable[[list[HandedIn]], Files]] = {

@@ -59,7 +59,7 @@ class Options:
 
     def scheme(self, output: Path) -> Scheme:
         """Return what counts, with the overrides in the output folder. Raises Problem where an option or a file is wrong."""
-        known = [name for lesson in lessons.names() for name in lessons.exercises(lesson)]
+        known = lessons.all_exercises()
         late = Late(self.due, self.late_penalty, lessons.names())
         return Scheme(self.only, self.points, known, Overrides(output / FILE, known), late)
 

@@ -19,10 +19,8 @@ from graders.wire.recipes import Unreadable
 from graders.wire.schema import SENT
 
 MAX_ANSWERS = schema.MAX_ANSWERS
-LITTLE, MORE = (
-    2 << 20,
-    8,
-)  # bytes that every exercise's answers may have, and times those of the right ones: float64 for int8
+LITTLE = 2 << 20  # bytes that every exercise's answers may have
+MORE = 8  # times the bytes of the right answers: float64 for int8
 SPARE = 1 << 16  # bytes more than twice the right answers that are kept of every exercise at once
 LATE_SECONDS = 2.0  # at least, for calls that were not recorded
 AFTER_TIMEOUT = 5.0  # at most, for all other calls together once one has used up the time of a call

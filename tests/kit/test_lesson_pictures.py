@@ -2,9 +2,11 @@
 
 import importlib
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from exercises.kit.checking import loading
 from exercises.kit.lesson_pictures import DRAWINGS, LEARNT
 from exercises.kit.lessons import KitError, lessons
 from exercises.kit.studying import finishing
@@ -46,6 +48,6 @@ def test_what_is_missing_for_a_picture_is_named() -> None:
 def test_an_answer_that_is_right_on_the_examples_alone_may_fail_the_picture(tmp_path: Path, monkeypatch) -> None:
     text = "def spacing(value, dtype):\n    raise OSError('not for this one')\n"
     (tmp_path / "l2_data_types.py").write_text(text)
-    monkeypatch.setattr(finishing, "_is_right", lambda *_: True)
+    monkeypatch.setattr(loading, "result_of", lambda *_: SimpleNamespace(outcome="passed"))
     with pytest.raises(KitError, match="Your spacing did not get through the picture: OSError: not for this one"):
         finishing.drawn("l2_data_types", 10.0, tmp_path)

@@ -7,6 +7,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from exercises.kit.checking.alarm import Stopped, time_limit
+from exercises.kit.lessons import Exercise, KitError
+
 _LIBRARIES = {"matplotlib", "numpy", "optimum", "safetensors", "torch", "transformers"}
 
 
@@ -59,3 +62,22 @@ def _explain(
         return f"{type(error).__name__}: {error.msg} ({place})" + (f"\n    {line[:100]}" if line else ""), place
     place = place_of(error.__traceback__, namespace) or f"{short_path(str(path))}:1"
     return describe_error(error, isinstance(error, stopped), place), place
+
+
+def loaded(path: Path, name: str, seconds: float) -> dict[str, Any]:
+    """Return the namespace of a lesson's file; KitError, which calls it `name`, where it cannot be loaded in that time."""
+    import_libraries(path)
+    module = new_module(path)
+    with time_limit(seconds, vars(module)):
+        trouble = execute(path, module, Stopped)
+    if trouble is not None:
+        raise KitError(f"{name} could not be loaded: {trouble[0]}")
+    return vars(module)
+
+
+def result_of(exercise: Exercise, space: dict[str, Any], seconds: float) -> Any:
+    """Return what the examples say of an exercise in the namespace of its file (see `examples.run`)."""
+    from exercises.kit.checking.examples import run
+
+    with time_limit(seconds, space):
+        return run(exercise, space, stopped=Stopped)

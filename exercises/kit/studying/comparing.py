@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from exercises.kit.checking import loading
-from exercises.kit.checking.alarm import Stopped, time_limit
+from exercises.kit.checking.alarm import time_limit
 from exercises.kit.lessons import Exercise, KitError
 from exercises.kit.studying import judging
 from exercises.kit.studying.answers import FOLDER, answer_in, begun_in
@@ -32,30 +32,17 @@ def compared(name: str, seconds: float, folder: Path = FOLDER) -> list[str]:
     own = folder / f"{exercise.lesson}.py"
     if own not in begun_in(exercise, folder):
         raise KitError(f"{exercise.name} is not started in {own.name} yet; the reference is shown once it is right.")
-    answer = _loaded(own, seconds)
+    answer = loading.loaded(own, own.name, seconds)
     _refuse_wrong(exercise, answer, own, seconds)
     texts = [_body(path.read_text(encoding="utf-8"), exercise.name) for path in (own, source)]
-    counts = [_counted(exercise, space, seconds) for space in (answer, _loaded(source, seconds))]
+    counts = [_counted(exercise, space, seconds) for space in (answer, loading.loaded(source, source.name, seconds))]
     mine, theirs = (text.splitlines() for text in texts)
     return ["yours:", *mine, "", "the reference:", *theirs, "", difference(*texts, *counts)]
 
 
-def _loaded(path: Path, seconds: float) -> dict[str, Any]:
-    loading.import_libraries(path)
-    module = loading.new_module(path)
-    with time_limit(seconds, vars(module)):
-        trouble = loading.execute(path, module, Stopped)
-    if trouble is not None:
-        raise KitError(f"{path.name} could not be loaded: {trouble[0]}")
-    return vars(module)
-
-
 def _refuse_wrong(exercise: Exercise, space: dict[str, Any], own: Path, seconds: float) -> None:
     """KitError unless the examples are right and, where it can be asked, the judge says so too."""
-    from exercises.kit.checking.examples import run
-
-    with time_limit(seconds, space):
-        result = run(exercise, space, stopped=Stopped)
+    result = loading.result_of(exercise, space, seconds)
     if result.outcome != "passed":
         raise KitError(f"{result.message}\nThe reference is shown once {exercise.name} is right.")
     if judging.is_right(exercise.lesson, exercise.name, own) or not judging.is_there():

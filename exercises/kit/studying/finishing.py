@@ -5,7 +5,7 @@ from typing import Any
 
 from exercises.kit.checking import loading
 from exercises.kit.checking.alarm import Stopped, time_limit
-from exercises.kit.lessons import Exercise, KitError, Lesson, lessons
+from exercises.kit.lessons import KitError, Lesson, lessons
 from exercises.kit.studying.answers import FOLDER
 
 
@@ -33,22 +33,15 @@ def drawn(name: str, seconds: float, folder: Path = FOLDER) -> list[str]:
     from exercises.kit.lesson_pictures import DRAWINGS
 
     lesson = _find(name)
-    path = folder / f"{lesson.name}.py"
-    loading.import_libraries(path)
-    module = loading.new_module(path)
-    with time_limit(seconds, vars(module)):
-        trouble = loading.execute(path, module, Stopped)
-    if trouble is not None:
-        raise KitError(f"{lesson.name} could not be loaded: {trouble[0]}")
+    space = loading.loaded(folder / f"{lesson.name}.py", lesson.name, seconds)
     missing: list[str] = []
     for needed, draw in DRAWINGS.get(lesson.name, []):
-        wrong = [
-            each.name for each in lesson.exercises if each.name in needed and not _is_right(each, vars(module), seconds)
-        ]
+        asked = [each for each in lesson.exercises if each.name in needed]
+        wrong = [each.name for each in asked if loading.result_of(each, space, seconds).outcome != "passed"]
         if not wrong:
             try:
-                with time_limit(seconds, vars(module)):
-                    figure = draw(vars(module))
+                with time_limit(seconds, space):
+                    figure = draw(space)
             except (Exception, Stopped) as error:  # right on the examples is not right on everything
                 told = f"{type(error).__name__}: {error}".splitlines()[0]
                 raise KitError(f"Your {', '.join(needed)} did not get through the picture: {told:.100}") from error
@@ -68,10 +61,3 @@ def _find(name: str) -> Lesson:
     if len(found) != 1:
         raise KitError(f"There is no lesson {name}; there are {', '.join(lessons())}.")
     return found[0]
-
-
-def _is_right(exercise: Exercise, space: dict[str, Any], seconds: float) -> bool:
-    from exercises.kit.checking.examples import run
-
-    with time_limit(seconds, space):
-        return run(exercise, space, stopped=Stopped).outcome == "passed"
