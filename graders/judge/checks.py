@@ -87,6 +87,11 @@ class _Collector:
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         self.items = list(session.items)
 
+    def pytest_internalerror(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        """Let the end of the process through (a run that is stopped ends it), which pytest would tell of and go on after."""
+        if isinstance(excinfo.value, SystemExit):
+            raise excinfo.value
+
 
 def collect(path: Path) -> list[Exercise]:
     """Return the exercises that a file of hidden tests judges, in its order. Raises ValueError where a rule is broken."""
