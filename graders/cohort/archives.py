@@ -1,8 +1,8 @@
-"""What stands in a folder or an archive: listed without being read, read one file at a time, never written to the disk.
+"""What stands in a folder or an archive: listed without being read, read one file at a time.
 
-Names, links and archives are never trusted: symbolic links are not followed, and whatever is read has a budget. Zip and tar
-archives are opened (`.zip`, `.tar`, and `.tar` packed with gzip, bzip2 or xz); RAR and 7z are named and not opened, as the
-standard library cannot and what can is a compiled program of its own.
+Archives are never trusted: whatever is read of one has a budget. Zip, 7z and tar archives are opened (`.zip`, `.7z`, `.tar`, and
+`.tar` packed with gzip, bzip2 or xz); RAR is named and not opened, as what can open it is a compiled program of its own. Nothing
+is written to the disk but what a 7z archive holds, in a temporary file without a name.
 """
 
 from __future__ import annotations
@@ -16,107 +16,35 @@ import os
 import stat
 import tarfile
 import zipfile
-import zlib
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from datetime import datetime
+from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
-MAX_BYTES = 20 << 20  # of a file that is graded
-MAX_PACKED = 100 << 20  # of an archive that lies in an archive: it is opened in memory
-MAX_STUDENT = 200 << 20  # of everything that is read of one student
-MAX_MEMBERS = 20_000  # in what one student handed in
-MAX_CLASS = 500_000  # in what an instructor names
-MAX_TAR = 4 << 30  # of a tar archive unpacked, which has to be read to be listed
-MAX_RATIO = 1000
-DEPTH = 5  # archives in archives in what a student handed in
-_TAR = {".tar": open, ".gz": gzip.open, ".tgz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open, ".txz": lzma.open}
-_OTHER = (".rar", ".7z", ".gz", ".bz2", ".xz", ".zst", ".lzh", ".cab")
-_IGNORED = ("__pycache__", "__MACOSX", "site-packages", "node_modules", "Thumbs.db", "desktop.ini")
-BROKEN = (
-    zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, OSError, ValueError, RuntimeError,
-    NotImplementedError, KeyError, IndexError, OverflowError,
+from graders.cohort.entries import (
+    BROKEN,
+    MAX_BYTES,
+    MAX_CLASS,
+    MAX_MEMBERS,
+    MAX_PACKED,
+    MAX_STUDENT,
+    Entry,
+    file_entry,
+    ignored,
+    moment,
+    short,
+    text_of,
 )  # fmt: skip
+from graders.cohort.sevenzip import as_tar
+
+MAX_UNPACKED = 4 << 30  # of a tar or 7z archive that an instructor names, which has to be unpacked to be listed
+MAX_RATIO = 1000
+_UNPACK: dict[str, Any] = {".gz": gzip.open, ".tgz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open, ".txz": lzma.open}
 
 
 class TooMuch(ValueError):
     """An archive holds more than is read of one."""
-
-
-@dataclass
-class Entry:
-    """One file, or an empty folder: its path as parts, and what can be known without reading it.
-
-    `modified` is in seconds since 1970, 0 where the time says nothing; `problem` says why it cannot be read; `disk` is where it
-    lies if it is a file of its own.
-    """
-
-    parts: tuple[str, ...]
-    size: int = 0
-    modified: float = 0.0
-    problem: str | None = None
-    folder: bool = False
-    disk: Path | None = None
-    read_all: Callable[[int], bytes] = lambda limit: b""
-
-    @property
-    def name(self) -> str:
-        return self.parts[-1]
-
-    @property
-    def path(self) -> str:
-        return "/".join(self.parts)
-
-    @property
-    def kind(self) -> str:
-        """The ending in small letters, `.tar.gz` and its like as a whole."""
-        stem, end = os.path.splitext(self.name.lower())
-        return f".tar{end}" if stem.endswith(".tar") and end in _TAR else end
-
-    @property
-    def stem(self) -> str:
-        return self.name[: len(self.name) - len(self.kind)]
-
-    @property
-    def archive(self) -> bool:
-        """Whether it can be opened as an archive."""
-        return not self.folder and is_archive(self.name)
-
-    @property
-    def closed(self) -> bool:
-        """Whether it is an archive that cannot be opened here."""
-        return not self.folder and not self.archive and self.kind in _OTHER
-
-    def below(self, count: int) -> Entry:
-        """Return the same file without the first parts of its path."""
-        return replace(self, parts=self.parts[count:])
-
-    def read(self, limit: int = MAX_BYTES) -> bytes:
-        """Return the content. Raises ValueError with a sentence when that is not possible."""
-        if self.problem:
-            raise ValueError(self.problem)
-        if self.size > limit:
-            raise ValueError(f"it is larger than {limit >> 20} MiB; clear its outputs and hand it in again")
-        try:
-            data = self.read_all(limit + 1)
-        except BROKEN as error:
-            raise ValueError(f"it cannot be read ({_short(error)})") from None
-        if len(data) > limit:
-            raise ValueError(f"it is larger than {limit >> 20} MiB unpacked")
-        return data
-
-
-def is_archive(name: str) -> bool:
-    """Whether a file of this name is opened as an archive."""
-    stem, end = os.path.splitext(name.lower())
-    return end in (".zip", ".tar", ".tgz", ".txz") or (stem.endswith(".tar") and end in _TAR)
-
-
-def ignored(part: str) -> bool:
-    """Whether a file or folder is hidden, or made by a system or an editor."""
-    return part.startswith(".") or part in _IGNORED
 
 
 def listing(path: Path) -> Iterator[Entry]:
@@ -125,28 +53,6 @@ def listing(path: Path) -> Iterator[Entry]:
         yield from _folder(path)
     else:
         yield from _members(path, path.name, MAX_CLASS)
-
-
-def file(path: Path) -> Entry:
-    """Return one file on the disk; what is no regular file is not opened."""
-    made = Entry((_text(path.name),), disk=path)
-    try:
-        status = path.lstat()
-        made.size, made.modified = status.st_size, status.st_mtime
-        made.folder = stat.S_ISDIR(status.st_mode)
-        if stat.S_ISLNK(status.st_mode):
-            made.problem = "it is a symbolic link; hand in the file itself"
-        elif not stat.S_ISREG(status.st_mode):
-            made.problem = "it is no regular file"
-        made.read_all = partial(_from_disk, path)
-    except OSError as error:
-        made.problem = f"it cannot be read ({error.strerror})"
-    return made
-
-
-def _from_disk(path: Path, limit: int) -> bytes:
-    with path.open("rb") as opened:
-        return opened.read(limit)
 
 
 def _folder(top: Path) -> Iterator[Entry]:
@@ -159,16 +65,11 @@ def _folder(top: Path) -> Iterator[Entry]:
         if place != str(top) and not folders and not names:
             yield Entry(_parts(top, place), folder=True)
         for name in names:
-            yield replace(file(Path(place, name)), parts=(*_parts(top, place), _text(name)))
+            yield replace(file_entry(Path(place, name)), parts=(*_parts(top, place), text_of(name)))
 
 
 def _parts(top: Path, place: str) -> tuple[str, ...]:
-    return tuple(_text(part) for part in Path(place).relative_to(top).parts)
-
-
-def _text(name: str) -> str:
-    """Return a name that can be written, whatever bytes the disk has for it."""
-    return name.encode(errors="backslashreplace").decode()
+    return tuple(text_of(part) for part in Path(place).relative_to(top).parts)
 
 
 def opened(entry: Entry, left: int) -> list[Entry]:
@@ -191,7 +92,7 @@ def _members(source: Path | io.BytesIO, name: str, most: int) -> Iterator[Entry]
     except TooMuch:
         raise
     except BROKEN as error:
-        raise ValueError(f"the archive cannot be read ({_short(error)})") from None
+        raise ValueError(f"the archive cannot be read ({short(error)})") from None
 
 
 def _zip_members(source: Path | io.BytesIO, most: int) -> Iterator[Entry]:
@@ -230,14 +131,13 @@ def _zip_name(member: zipfile.ZipInfo) -> str:
 
 
 def _tar_members(source: Path | io.BytesIO, name: str, most: int) -> Iterator[Entry]:
-    unpack: Any = _TAR[os.path.splitext(name.lower())[1]]
-    plain = source if isinstance(source, io.BytesIO) and unpack is open else unpack(source, "rb")
-    archive = tarfile.TarFile(fileobj=_Budget(plain, MAX_TAR if isinstance(source, Path) else MAX_STUDENT), mode="r")
+    budget = MAX_UNPACKED if isinstance(source, Path) else MAX_STUDENT
+    archive = tarfile.TarFile(fileobj=_Budget(_unpacked(source, name, budget), budget), mode="r")
     told: set[tuple[str, ...]] = set()
     for count, member in enumerate(archive):
         if count > most:
             raise TooMuch(f"it holds more than {most} files")
-        parts = _inner(_text(member.name))
+        parts = _inner(text_of(member.name))
         if not parts or any(map(ignored, parts)):
             yield from _around(parts, told)
             continue
@@ -246,6 +146,16 @@ def _tar_members(source: Path | io.BytesIO, name: str, most: int) -> Iterator[En
             made.problem = "it is no regular file; hand in the file itself"
         made.read_all = partial(_from_tar, archive, member)
         yield made
+
+
+def _unpacked(source: Path | io.BytesIO, name: str, budget: int) -> IO[bytes]:
+    """Return the tar archive in an archive."""
+    end = os.path.splitext(name.lower())[1]
+    if end == ".7z":
+        return as_tar(source, budget, MAX_PACKED)
+    if unpack := _UNPACK.get(end):
+        return unpack(source, "rb")
+    return source if isinstance(source, io.BytesIO) else source.open("rb")
 
 
 def _from_tar(archive: tarfile.TarFile, member: tarfile.TarInfo, limit: int) -> bytes:
@@ -285,16 +195,5 @@ def _around(parts: tuple[str, ...], told: set[tuple[str, ...]]) -> Iterator[Entr
 
 def _inner(name: str) -> tuple[str, ...]:
     """Return the parts of a member's name: none that leads elsewhere."""
-    parts = [part for part in _text(name).replace("\\", "/").split("/") if part not in ("", ".", "..")]
+    parts = [part for part in text_of(name).replace("\\", "/").split("/") if part not in ("", ".", "..")]
     return tuple(parts[1:] if parts and len(parts[0]) == 2 and parts[0][1] == ":" else parts)
-
-
-def moment(given: tuple[int, ...]) -> float:
-    """Return year, month, day, hour, minute, second, by this machine's clock, as seconds since 1970; 0 where there is no such."""
-    with contextlib.suppress(ValueError, OverflowError, OSError):
-        return datetime(*given).timestamp()  # type: ignore[arg-type]
-    return 0.0
-
-
-def _short(error: BaseException) -> str:
-    return " ".join(str(error).split())[:80] or type(error).__name__

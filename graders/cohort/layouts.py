@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from graders.cohort import archives
-from graders.cohort.archives import Entry
+from graders.cohort.entries import Entry
 from graders.cohort.patterns import by_pattern, compiled
 from graders.cohort.platforms import PLATFORMS, Platform, Source
 from graders.errors import Problem

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from graders.cohort.archives import Entry
+from graders.cohort.entries import Entry
 from graders.cohort.platforms import Source
 from graders.errors import Problem
 
