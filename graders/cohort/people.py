@@ -10,11 +10,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from graders.cohort import archives
-from graders.cohort.entries import Entry, file_entry, is_archive
 from graders.cohort.layouts import Found, Named, Recogniser
 from graders.cohort.platforms import PLATFORMS, Source
 from graders.cohort.roster import Enrolled, Roster, plain
+from graders.cohort.unpacking import archives
+from graders.cohort.unpacking.entries import Entry, file_entry, is_archive
 
 SOME = 20  # names in a sentence; sentences about what was lost are never cut
 

@@ -14,9 +14,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from graders import ROOT, lessons
-from graders.cohort import archives
-from graders.cohort.entries import DEPTH, MAX_BYTES, MAX_STUDENT, Entry, file_entry, ignored
 from graders.cohort.platforms import Source
+from graders.cohort.unpacking import archives
+from graders.cohort.unpacking.entries import DEPTH, MAX_BYTES, MAX_STUDENT, Entry, file_entry, ignored
 
 KINDS = (".py", ".ipynb")
 _EXERCISES = ROOT / "exercises"

@@ -15,12 +15,12 @@ from traitlets import Unicode
 
 from graders import lessons
 from graders.cohort.choosing import Chooser
-from graders.cohort.entries import file_entry
 from graders.cohort.layouts import Recogniser, counts
 from graders.cohort.people import Cohort, Person, gather
 from graders.cohort.roster import Roster
 from graders.cohort.spread.reading import Reader
 from graders.cohort.submissions import File, Submission, unpack
+from graders.cohort.unpacking.entries import file_entry
 
 
 class Extractor(ExtractorPlugin):

@@ -12,10 +12,10 @@ from typing import Any
 import py7zr
 import pytest
 
-from graders.cohort.archives import listing
-from graders.cohort.entries import MAX_BYTES
-from graders.cohort.sevenzip import as_tar
 from graders.cohort.submissions import Submission
+from graders.cohort.unpacking.archives import listing
+from graders.cohort.unpacking.entries import MAX_BYTES
+from graders.cohort.unpacking.sevenzip import as_tar
 from tests.cohort.handed_in import L2, L3, L4, STUB, chosen, notebook, packed, rows, solved, write
 
 

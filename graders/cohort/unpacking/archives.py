@@ -22,7 +22,7 @@ from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
-from graders.cohort.entries import (
+from graders.cohort.unpacking.entries import (
     BROKEN,
     MAX_BYTES,
     MAX_CLASS,
@@ -36,7 +36,7 @@ from graders.cohort.entries import (
     short,
     text_of,
 )  # fmt: skip
-from graders.cohort.sevenzip import as_tar
+from graders.cohort.unpacking.sevenzip import as_tar
 
 MAX_UNPACKED = 4 << 30  # of a tar or 7z archive that an instructor names, which has to be unpacked to be listed
 MAX_RATIO = 1000
