@@ -62,7 +62,9 @@ class Bench:
             zygote.begin()
             loaded = lessons.load(lesson)  # while the zygote loads the same libraries
             zygote.warm()
-            earlier = kept.Kept(self._recordings, lesson, self.seed, environment(zygote.tier, self.seed, lesson))
+            earlier = kept.Kept(
+                kept.Folder(self._recordings), lesson, self.seed, environment(zygote.tier, self.seed, lesson)
+            )
             self._judges[lesson] = Judge(loaded, self.seed, zygote, earlier)
             gc.collect()
             gc.freeze()  # what stays is not looked through whenever a submission's remains are collected

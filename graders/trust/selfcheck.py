@@ -95,7 +95,7 @@ def check(name: str, only: tuple[Any, ...] = breaches.ALL) -> Tier:
             if zygote.tier.removesuffix(tiers.UNFILTERED) != name:
                 return Tier(name, f"workers would run as {zygote.tier}")
             found = Tier(zygote.tier)
-            told |= {"scratch": zygote._scratch, "pids": [told["sleeper"], zygote.pid]}
+            told |= {"scratch": zygote.scratch, "pids": [told["sleeper"], zygote.pid]}
             _ask(zygote, _leave_a_note, told)
             for promise in only:
                 found.broken[name_of(promise)] = _broken(zygote, promise, told)

@@ -172,7 +172,7 @@ def _judge(lesson: str, text: str, notebook: bool) -> tuple[dict[str, Any], floa
     told = guarded(lambda: _bench.timed(Submission("attack", lesson, name, data)))
     verdict = told.verdict or {"status": "could not grade", "reason": told.fault or told.problem}
     seconds = round(time.monotonic() - begun, 2)
-    return verdict, seconds, [zygote._scratch for zygote in _bench._zygotes.values()], _peak_of_memory()
+    return verdict, seconds, [zygote.scratch for zygote in _bench._zygotes.values()], _peak_of_memory()
 
 
 def _peak_of_memory() -> int:
