@@ -38,6 +38,14 @@ def default_folder() -> Path:
     return Path(cache) / "quantization-exercises" / "recordings"
 
 
+def hidden() -> tuple[str, ...]:
+    """Return that folder, made if need be: workers are kept from a folder that is there when they start."""
+    folder = default_folder()
+    with contextlib.suppress(OSError):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return (str(folder),)
+
+
 class Store(Protocol):
     """Where files of recordings lie, by name."""
 
