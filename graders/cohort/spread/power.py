@@ -128,8 +128,10 @@ def _compile() -> None:
             compileall.compile_dir(ROOT / folder, quiet=2)
 
 
-def _overlap(one: Path, other: Path) -> bool:
-    return one == other or one in other.parents or other in one.parents
+def _read_by_judges(path: Path) -> bool:
+    """Whether a place is this repository or lies in what judging reads of it: somebody grades the solutions themselves."""
+    folders = [ROOT / folder for folder in _OURS]
+    return path == ROOT or any(folder in (path, *path.parents) for folder in folders)
 
 
 def not_confined() -> str:
@@ -152,8 +154,7 @@ def separated(hidden: tuple[str, ...], connection: socket.socket) -> Power:
         from graders.worker.sandbox import confining
 
         needed = [str(ROOT), sys.prefix, sys.base_prefix, *filter(os.path.isdir, sys.path)]
-        ours = [(ROOT / folder).resolve() for folder in _OURS]
-        unseen = [path for path in hidden if not any(_overlap(Path(path), folder) for folder in ours)]
+        unseen = [path for path in hidden if not _read_by_judges(Path(path))]
         return Power(there, confining.confine(unseen, scratch, needed))
     there.close()
     connection.close()

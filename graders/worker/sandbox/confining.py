@@ -30,8 +30,9 @@ def confine(hidden: list[str], scratch: str, needed: list[str]) -> str:
     """
     for tier, user in _ways():
         if kernel.LINUX and _possible(tier, user, hidden, scratch, needed):
-            _give_up(tier, user, hidden, scratch, needed)
-            return f"uid {_uid if user is None else user}{' without capabilities' if _uid == 0 and user is None else ''}, {tier}"
+            filtered = _give_up(tier, user, hidden, scratch, needed)
+            whom = "0 without capabilities" if _uid == 0 and user is None else user or _uid
+            return f"uid {whom}, {tier}{'' if filtered else tiers.UNFILTERED}"
     return f"uid {_uid}, not confined"
 
 
@@ -60,17 +61,17 @@ def _possible(tier: str, user: int | None, hidden: list[str], scratch: str, need
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
 
 
-def _give_up(tier: str, user: int | None, hidden: list[str], scratch: str, needed: list[str]) -> None:
+def _give_up(tier: str, user: int | None, hidden: list[str], scratch: str, needed: list[str]) -> bool:
+    """Do so, for good; return whether system calls are filtered, too. OSError if something is refused."""
     grants = Grants(hidden, [*needed, _CLOCKS]) if tier == "landlock" else None
     known = grants.abi if grants else SIGNALS
     program = seccomp.program(grants is not None, known >= SIGNALS, known >= TRUNCATION)
     if tier == "namespaces":
         spaces = Namespaces(hidden, scratch, needed, user is not None)
         spaces.enter(user)
-    else:
-        if _uid == 0:
-            os.chown(scratch, user or 0, user or 0)
-            kernel.give_up(user)
+    elif _uid == 0:
+        os.chown(scratch, user or 0, user or 0)
+        kernel.give_up(user)
     kernel.prctl(kernel.NO_NEW_PRIVS, 1)
     kernel.end_with_parent()
     os.chdir(scratch)
@@ -81,6 +82,7 @@ def _give_up(tier: str, user: int | None, hidden: list[str], scratch: str, neede
     kernel.join_new_keyring()
     if program:
         seccomp.apply(program)
+    return program is not None
 
 
 def _can_judge() -> bool:
