@@ -94,7 +94,7 @@ def _answers(exercise: Exercise, function: Callable, names: dict[str, Any]) -> l
                 value = eval(code, space)
             told = fingerprint(value) if example.want else ""
         except Exception as error:
-            told = fingerprint(error)
+            told = fingerprint(error, watch.raised)
         found[index] = told, watch.mark if watch.left else ""
         if told.startswith("raises ") and not example.want:
             break

@@ -217,6 +217,11 @@ class TestWrong:
         assert lines[2] == "  got    AttributeError: 'Tensor' object has no attribute 'smallest' (small.py:6)"
         assert lines[4] == "  hint   look at the attribute"
 
+    def test_what_the_example_could_not_use_is_no_known_mistake(self, kit):
+        """The same exception, but raised by the example on what came back."""
+        body = "class Odd:\n    def __iter__(self):\n        raise AttributeError\n\ndef spread(x):\n    return Odd()\n"
+        assert "look at the attribute" not in result_of(kit, "spread", body).message
+
     def test_a_long_message_is_cut(self, kit):
         body = "def halve(x):\n    raise ValueError('long\\n' * 1000)\n"
         got = result_of(kit, "halve", body).message.splitlines()[1]
@@ -420,13 +425,18 @@ class TestFingerprint:
             (torch.tensor([-0.0]), torch.tensor([0.0])),
             (torch.arange(4).view(2, 2).t(), torch.tensor([[0, 2], [1, 3]])),
             (numpy.float64(0.5), 0.5),
-            (ValueError("a"), ValueError("b")),
             (torch.nn.Parameter(torch.ones(2)), torch.ones(2)),
         ],
         ids=repr,
     )
     def test_equal_answers(self, one, other):
         assert fingerprint(one) == fingerprint(other)
+
+    def test_an_exception_of_the_function_counts_by_its_type_one_of_the_example_by_its_text_too(self):
+        """`rotate(linear).weight` of a Sequential is no bias that was lost, though both end in an AttributeError."""
+        one, other = AttributeError("no bias"), AttributeError("no weight")
+        assert fingerprint(one, one) == fingerprint(other, other) == "raises AttributeError"
+        assert fingerprint(one) != fingerprint(other)
 
     def test_different_answers(self):
         answers = [

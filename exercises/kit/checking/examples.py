@@ -107,7 +107,7 @@ def _run(exercise: Exercise, namespace: dict[str, Any], stopped: type[BaseExcept
             return Result("waiting", f"{exercise.name} needs {stub} first")
         found = _difference(example, wanted[index], answer, namespace)
         if found is not None:
-            hint = None if answer.stopped else hint_for(exercise, index, fingerprint(answer.outcome))
+            hint = None if answer.stopped else hint_for(exercise, index, fingerprint(answer.outcome, watch.raised))
             if hint is None and watch.left:
                 hint = f"it leaves something behind as well: {watch.shown}"
             if hint is None and answer.error is None and example.exc_msg is None:

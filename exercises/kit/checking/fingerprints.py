@@ -11,13 +11,15 @@ from exercises.kit.checking.showing import base_type, comparable, plain, show_ty
 _MOST_PARTS = 10_000  # of a container, and elements of a tensor; what is larger is known by its size
 
 
-def fingerprint(answer: Any) -> str:
+def fingerprint(answer: Any, raised: BaseException | None = None) -> str:
     """Return a canonical text of a value or an exception, equal for answers that the public check cannot tell apart.
 
-    Floats count to nine digits, zeros without sign, dicts and sets without order; exceptions by type alone.
+    Floats count to nine digits, zeros without sign, dicts and sets without order. An exception counts by its type if the
+    function `raised` it, else by its text too: the example could not use what came back, which may be wrong in many ways.
     """
     if isinstance(answer, BaseException):
-        return f"raises {type(answer).__name__}"
+        text = "" if answer is raised else f": {answer}"
+        return f"raises {type(answer).__name__}{text.partition(chr(10))[0][:120]}"
     text = _canonical(answer, 6, [_MOST_PARTS])
     return text if len(text) <= 160 else "sha256 " + hashlib.sha256(text.encode()).hexdigest()
 

@@ -220,12 +220,14 @@ def _models_differ(name: str, before: Any, after: Any) -> Iterator[str]:
 class Watch:
     """Note what the calls of a function, and whole examples, leave behind.
 
-    in_place: the first argument may change.  `left` keeps what was noted during the last example.
+    in_place: the first argument may change.  `left` keeps what was noted during the last example, `raised` the last exception that
+    came out of the function itself.
     """
 
     def __init__(self, function: Callable, in_place: bool) -> None:
         self.function, self.in_place = function, in_place
         self.left: list[str] = []
+        self.raised: BaseException | None = None
 
     def watched(self) -> Callable:
         """Return the function with every call compared before and after; a class is left as it is."""
@@ -238,6 +240,9 @@ class Watch:
             before = Before(dict(values))
             try:
                 return self.function(*args, **kwargs)
+            except BaseException as error:
+                self.raised = error
+                raise
             finally:
                 self._note(before)
 
@@ -246,7 +251,7 @@ class Watch:
     @contextlib.contextmanager
     def example(self) -> Iterator[None]:
         """Watch torch's settings while an example runs, and put them back."""
-        self.left, before = [], Before({})
+        self.left, self.raised, before = [], None, Before({})
         try:
             yield
         finally:
