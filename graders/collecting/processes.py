@@ -8,13 +8,12 @@ import shutil
 import signal
 import socket
 import struct
-import subprocess
-import sys
 import tempfile
 from collections import deque
 from typing import Any
 
 from graders import ROOT
+from graders.collecting import starting
 from graders.collecting.deadlines import Clock, Deadline
 from graders.collecting.endings import WorkerEnded
 from graders.errors import Problem
@@ -25,16 +24,6 @@ CALL_SECONDS = 10.0
 EXERCISE_SECONDS = 20.0
 START_SECONDS = 120.0
 SPARES = 3
-_KEPT_ENVIRONMENT = (
-    "PATH",
-    "LANG",
-    "LC_ALL",
-    "ATEN_CPU_CAPABILITY",
-    "ONEDNN_MAX_CPU_ISA",
-    "GRADERS_MEMORY",
-    "GRADERS_TIER",
-    "LD_LIBRARY_PATH",
-)
 
 
 class Worker:
@@ -132,7 +121,7 @@ class Zygote:
         self.tier = "process"
         self._reader: Worker | None = None  # a worker that reads files, which it does not execute
         self._spares: deque[Worker] = deque()
-        self._process: subprocess.Popen | None = None
+        self._process: starting.Process | None = None
         self._control: socket.socket | None = None
         self._scratch = ""
         self._ready = False
@@ -150,31 +139,14 @@ class Zygote:
         if wrong := tiers.wrong_setting():
             raise Problem(wrong)
         self._scratch = tempfile.mkdtemp(prefix="graders-")
-        here, there = socket.socketpair()
-        root = str(ROOT)
-        hidden = [root, *self.hidden]
-        code = (
-            f"import sys; sys.path.insert(0, {root!r}); from graders.worker.zygote import main; "
-            f"main({root!r}, {list(self.libraries)!r}, {hidden!r}, {self._scratch!r})"
-        )
-        environment = {name: os.environ[name] for name in _KEPT_ENVIRONMENT if name in os.environ}
-        environment |= {
-            "HOME": self._scratch, "TMPDIR": self._scratch, "PYTHONHASHSEED": "0", "OMP_NUM_THREADS": "1",
-            "HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "TOKENIZERS_PARALLELISM": "false",
-            "PYTHONDONTWRITEBYTECODE": "1", "TRANSFORMERS_VERBOSITY": "error", "HF_HUB_DISABLE_PROGRESS_BARS": "1",
-            "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",  # large pages: a fork copies a third less of the page tables
-            "MPLBACKEND": "Agg", "MPLCONFIGDIR": os.path.expanduser("~/.cache/matplotlib"),
-        }  # fmt: skip
-        child = there.fileno()
-        self._process = subprocess.Popen(
-            [sys.executable, "-P", "-c", code],
-            env=environment, cwd=self._scratch, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-            pass_fds=(child,) if child == 3 else (3, child), start_new_session=True,
-            preexec_fn=None if child == 3 else (lambda: os.dup2(child, 3, inheritable=True)),
-        )  # fmt: skip
-        there.close()
-        self._control = here
-        here.settimeout(START_SECONDS)
+        self._process, self._control = starting.apart(self.libraries, [str(ROOT), *self.hidden], self._scratch)
+        self._control.settimeout(START_SECONDS)
+
+    def begin_here(self, scratch: str) -> None:
+        """Begin by a fork of this process, which has loaded the libraries and knows nothing that workers must not know."""
+        self._scratch = scratch
+        self._process, self._control = starting.forked(self.libraries, [str(ROOT), *self.hidden], scratch)
+        self._control.settimeout(START_SECONDS)
 
     def _wait_until_ready(self) -> None:
         assert self._control is not None

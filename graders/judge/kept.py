@@ -38,6 +38,13 @@ def default_folder() -> Path:
     return Path(cache) / "quantization-exercises" / "recordings"
 
 
+def folder() -> Path:
+    """Return the default folder, and make it if it can be made: workers are kept from a folder that is there when they start."""
+    with contextlib.suppress(OSError):
+        default_folder().mkdir(mode=0o700, parents=True, exist_ok=True)
+    return default_folder()
+
+
 class Kept:
     """The recordings of one lesson, made with one seed by one version of everything (`made_with`)."""
 
