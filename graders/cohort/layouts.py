@@ -14,10 +14,10 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
-from graders.cohort import archives
-from graders.cohort.archives import Entry
 from graders.cohort.patterns import by_pattern, compiled
 from graders.cohort.platforms import PLATFORMS, Platform, Source
+from graders.cohort.unpacking import archives
+from graders.cohort.unpacking.entries import Entry
 from graders.errors import Problem
 
 LAYOUTS = ("files", "folders", "one", "lessons", "nbgrader", "git", *PLATFORMS)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from graders.cohort.archives import Entry
 from graders.cohort.platforms import Source
+from graders.cohort.unpacking.entries import Entry
 from graders.errors import Problem
 
 _GROUPS = ("student", "name", "attempt", "late")

@@ -10,11 +10,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from graders.cohort import archives
-from graders.cohort.archives import Entry
 from graders.cohort.layouts import Found, Named, Recogniser
 from graders.cohort.platforms import PLATFORMS, Source
 from graders.cohort.roster import Enrolled, Roster, plain
+from graders.cohort.unpacking import archives
+from graders.cohort.unpacking.entries import Entry, file_entry, is_archive
 
 SOME = 20  # names in a sentence; sentences about what was lost are never cut
 
@@ -77,15 +77,15 @@ def _named(paths: list[Path], recogniser: Recogniser, output: Path | None) -> li
                 folders[path.resolve().parent].append(named)
             else:
                 made.append(named)
-        elif archives.is_archive(path.name) and not path.is_symlink() and not _is_named_by_a_platform(path.name):
-            entry = archives.file(path)
+        elif is_archive(path.name) and not path.is_symlink() and not _is_named_by_a_platform(path.name):
+            entry = file_entry(path)
             try:
                 made.append(Named(entry.stem, list(archives.listing(path)), "archive"))
             except ValueError as error:
                 entry.problem = str(error)
                 made.append(Found("one", [Source(entry.stem, path.name, [entry])]))
         else:
-            files[_owner(path, recogniser)].append(archives.file(path))
+            files[_owner(path, recogniser)].append(file_entry(path))
     for parent, several in folders.items():
         if len(several) == 1:
             made += several

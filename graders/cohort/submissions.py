@@ -14,9 +14,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from graders import ROOT, lessons
-from graders.cohort import archives
-from graders.cohort.archives import MAX_BYTES, MAX_STUDENT, Entry
 from graders.cohort.platforms import Source
+from graders.cohort.unpacking import archives
+from graders.cohort.unpacking.entries import DEPTH, MAX_BYTES, MAX_STUDENT, Entry, file_entry, ignored
 
 KINDS = (".py", ".ipynb")
 _EXERCISES = ROOT / "exercises"
@@ -119,7 +119,7 @@ def unpack(source: Source) -> Handed:
     waiting = [(entry, 0) for entry in source.entries]
     while waiting:
         entry, depth = waiting.pop(0)
-        if entry.folder or any(map(archives.ignored, entry.parts)) or _is_kits(entry.parts):
+        if entry.folder or any(map(ignored, entry.parts)) or _is_kits(entry.parts):
             continue
         if entry.name in _OWN:
             made.modules |= {entry.path: entry} if entry.name == "__init__.py" else {}
@@ -128,7 +128,7 @@ def unpack(source: Source) -> Handed:
             try:
                 if entry.closed:
                     raise ValueError("it is an archive that is not opened here; hand in a .zip")
-                if depth == archives.DEPTH:
+                if depth == DEPTH:
                     raise ValueError("it is packed more than five times over; unpack it")
                 inner = archives.opened(entry, left)
             except ValueError as error:
@@ -195,7 +195,7 @@ def helpers(of: Iterable[Candidate], handed: Handed) -> dict[str, bytes]:
 
 def read(path: Path, student: str, lesson: str | None) -> Submission:
     """Return one file on the disk as a submission; what is no regular file of a sensible size is not opened."""
-    entry = archives.file(path)
+    entry = file_entry(path)
     made = Submission(student, lesson, entry.name)
     try:
         if entry.kind not in KINDS and not entry.problem:
@@ -211,8 +211,8 @@ def with_helpers(path: Path) -> Submission:
     lesson = path.stem if path.stem in lessons.names() else None
     found = read(path, "", lesson)
     handed = Handed(Source("", str(path)))
-    handed.modules = {each.name: archives.file(each) for each in path.parent.glob("*.py") if each.name not in _OWN}
-    found.helpers = helpers([Candidate(handed.source, archives.file(path), found.files[0].data)], handed)
+    handed.modules = {each.name: file_entry(each) for each in path.parent.glob("*.py") if each.name not in _OWN}
+    found.helpers = helpers([Candidate(handed.source, file_entry(path), found.files[0].data)], handed)
     return found
 
 

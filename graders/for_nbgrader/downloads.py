@@ -14,13 +14,13 @@ from nbgrader.plugins.zipcollect import ExtractorPlugin, FileNameCollectorPlugin
 from traitlets import Unicode
 
 from graders import lessons
-from graders.cohort import archives
 from graders.cohort.choosing import Chooser
 from graders.cohort.layouts import Recogniser, counts
 from graders.cohort.people import Cohort, Person, gather
 from graders.cohort.roster import Roster
 from graders.cohort.spread.reading import Reader
 from graders.cohort.submissions import File, Submission, unpack
+from graders.cohort.unpacking.entries import file_entry
 
 
 class Extractor(ExtractorPlugin):
@@ -41,7 +41,7 @@ class Extractor(ExtractorPlugin):
         """Sort what stands in `archive_path` by student into `extracted_path`."""
         lesson = self.lesson
         archive, extracted = Path(archive_path), Path(extracted_path)
-        there = sorted(path for path in archive.iterdir() if counts(archives.file(path)) or path.is_dir())
+        there = sorted(path for path in archive.iterdir() if counts(file_entry(path)) or path.is_dir())
         paths = [archive] if any(path.is_dir() for path in there) else there
         known = dict.fromkeys([*lessons.names(), lesson])
         recogniser = Recogniser(known, self.layout or None, self.pattern or None)

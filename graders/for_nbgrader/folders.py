@@ -14,11 +14,11 @@ import jupytext
 import nbformat
 from nbgrader.utils import parse_utc
 
-from graders.cohort import archives
 from graders.cohort.choosing import Chooser
 from graders.cohort.people import Person
 from graders.cohort.platforms import Source
 from graders.cohort.submissions import Submission
+from graders.cohort.unpacking import archives
 
 _DEFINED = re.compile(r"^(?:async\s+def|def|class)\s+(\w+)", re.MULTILINE)
 _MAY_COUNT = (".py", ".ipynb", ".zip", ".gz", ".tgz", ".tar", ".xz", ".bz2")

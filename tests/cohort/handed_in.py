@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import py7zr
+
 from graders import ROOT, lessons
 from graders.cohort.choosing import Chooser
 from graders.cohort.layouts import Recogniser
@@ -40,6 +42,10 @@ def packed(files: Mapping[str, Content], kind: str = "zip") -> bytes:
         with zipfile.ZipFile(held, "w", zipfile.ZIP_DEFLATED) as archive:
             for name, content in files.items():
                 archive.writestr(zipfile.ZipInfo(name, (2026, 1, 1, 0, 0, 0)), as_bytes(content, name))
+    elif kind == "7z":
+        with py7zr.SevenZipFile(held, "w") as seven:
+            for name, content in files.items():
+                seven.writestr(as_bytes(content, name), name)
     else:
         with tarfile.open(fileobj=held, mode=f"w:{kind}") as tar:
             for name, content in files.items():
@@ -52,7 +58,7 @@ def packed(files: Mapping[str, Content], kind: str = "zip") -> bytes:
 
 def as_bytes(content: Content, name: str = "") -> bytes:
     if isinstance(content, Mapping):
-        return packed(content, "gz" if name.endswith(("gz", "tgz")) else "zip")
+        return packed(content, {"gz": "gz", "tgz": "gz", "7z": "7z"}.get(name.rpartition(".")[2], "zip"))
     return content.encode() if isinstance(content, str) else content
 
 

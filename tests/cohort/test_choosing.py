@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import os
 import stat
 import zipfile
 from pathlib import Path
 from typing import Any
 
+import py7zr
 import pytest
 
-from graders.cohort import archives
 from graders.cohort.submissions import Submission
+from graders.cohort.unpacking.archives import listing
+from graders.cohort.unpacking.entries import MAX_BYTES
+from graders.cohort.unpacking.sevenzip import as_tar
 from tests.cohort.handed_in import L2, L3, L4, STUB, chosen, notebook, packed, rows, solved, write
 
 
@@ -109,7 +113,7 @@ def test_files_whose_content_tells_the_lesson(tmp_path: Path) -> None:
         ({"bob/essay.pdf": "%PDF"}, None, "handed in essay.pdf"),
         ({f"bob/{L2}.ipynb.txt": "{}"}, L2, f"handed in {L2}.ipynb.txt; a notebook (.ipynb) or a .py file is needed"),
         ({"bob/l2.rar": "Rar!"}, None, "handed in l2.rar (it is an archive that is not opened here; hand in a .zip)"),
-        ({"bob/l2.7z": "7z"}, None, "handed in l2.7z (it is an archive that is not opened here; hand in a .zip)"),
+        ({"bob/l2.7z": "7z"}, None, "handed in l2.7z (the archive cannot be read (not a 7z file))"),
         ({"bob/": ""}, None, "handed in nothing"),
         ({"bob/broken.zip": "PK"}, None, "handed in broken.zip (the archive cannot be read (File is not a zip file))"),
         ({"bob/a.py": "", "bob/b.html": ""}, None, "it defines no exercise of any lesson"),
@@ -132,11 +136,34 @@ def test_an_upper_case_ending_is_a_notebook(tmp_path: Path) -> None:
     assert (found.lesson, found.files[0].notebook, found.problem) == (L2, True, None)
 
 
-@pytest.mark.parametrize("name", ["hw.tar.gz", "hw.tgz", "hw.tar.bz2", "hw.tar.xz", "hw.tar"])
-def test_tar_archives_are_opened(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["hw.tar.gz", "hw.tgz", "hw.tar.bz2", "hw.tar.xz", "hw.tar", "hw.7z"])
+def test_tar_and_7z_archives_are_opened(name: str, tmp_path: Path) -> None:
     kind = {"tgz": "gz", "tar": ""}.get(name.rpartition(".")[2], name.rpartition(".")[2])
     data = packed({f"deep/{L2}.py": solved("a")}, kind)
     assert counted(one(tmp_path, {f"ann/{name}": data, "ann/readme.txt": ""})) == [f"{name}/deep/{L2}.py"]
+
+
+def test_a_7z_archive_keeps_times_and_leads_nowhere(tmp_path: Path) -> None:
+    """What it holds is listed with its times, links are named, and a bomb, a password or a broken one cost a sentence."""
+    work = tmp_path / "work"
+    write(work, {f"{L2}.py": solved("a"), "empty/": ""})
+    os.utime(work / f"{L2}.py", (1e9, 1e9))
+    (work / "link.py").symlink_to("/etc/passwd")
+    with py7zr.SevenZipFile(tmp_path / "hw.7z", "w") as archive:
+        archive.writeall(work, "")
+    found = {entry.path: entry for entry in listing(tmp_path / "hw.7z")}
+    assert found[f"{L2}.py"].modified == 1e9
+    assert found[f"{L2}.py"].read() == solved("a").encode()
+    assert found["empty"].folder
+    with pytest.raises(ValueError, match="no regular file"):
+        found["link.py"].read()
+    with py7zr.SevenZipFile(tmp_path / "locked.7z", "w", password="x") as archive:
+        archive.writestr(b"1", "a.py")
+    with pytest.raises(ValueError, match="it is encrypted"):
+        list(listing(tmp_path / "locked.7z"))
+    with pytest.raises(ValueError, match="larger than 1 MiB unpacked"):
+        as_tar(io.BytesIO(packed({"a": b"0" * (3 << 20)}, "7z")), 1 << 20, 1 << 20)
+    assert {path.name for path in tmp_path.iterdir()} == {"work", "hw.7z", "locked.7z"}
 
 
 def test_archives_in_archives_are_the_students(tmp_path: Path) -> None:
@@ -165,7 +192,7 @@ def test_one_broken_member_costs_that_one(tmp_path: Path) -> None:
 
 
 def test_links_and_large_files_are_refused(tmp_path: Path) -> None:
-    folder = write(tmp_path / "in", {"ann/work.zip": {f"{L2}.py": STUB}, f"cy/{L2}.py": " " * (archives.MAX_BYTES + 1)})
+    folder = write(tmp_path / "in", {"ann/work.zip": {f"{L2}.py": STUB}, f"cy/{L2}.py": " " * (MAX_BYTES + 1)})
     (folder / "bob").mkdir()
     (folder / "bob" / f"{L2}.py").symlink_to(folder / "ann" / "work.zip")
     os.mkfifo(folder / "dan.py")
@@ -182,13 +209,12 @@ def test_links_and_large_files_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_bomb_is_not_unpacked(tmp_path: Path) -> None:
-    zeros = b"\0" * (archives.MAX_BYTES + 1)
+    zeros = b"\0" * (MAX_BYTES + 1)
     found = {
         one.student: one
-        for one in chosen(write(tmp_path, {"a.zip": {f"{L2}.py": zeros}, "b.tgz": {f"{L2}.py": zeros}}))
+        for one in chosen(write(tmp_path, {f"{name}": {f"{L2}.py": zeros} for name in ("a.zip", "b.tgz", "c.7z")}))
     }
-    assert "larger than" in str(found["a"].problem)
-    assert "larger than" in str(found["b"].problem)
+    assert ["larger than" in str(found[student].problem) for student in "abc"] == [True] * 3
 
 
 def test_an_archive_writes_nothing(tmp_path: Path) -> None:

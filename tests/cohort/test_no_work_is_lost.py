@@ -65,7 +65,7 @@ def handed_in(dice: random.Random, owner: int, attempt: int, lessons: list[str])
         place = "".join(f"{dice.choice(EVIL)}/" for _ in range(dice.randrange(3)))
         packed: Any = content
         for _ in range(dice.choice([0, 0, 0, 1, 2])):
-            end = dice.choice(["zip", "zip", "tar.gz"])
+            end = dice.choice(["zip", "zip", "zip", "tar.gz", "7z"])
             packed, name = {place + name: packed}, f"{dice.choice(EVIL)}{lesson[1]}.{end}"
         files[place + name] = packed
     for junk in dice.sample(
