@@ -103,6 +103,9 @@ def _parser() -> argparse.ArgumentParser:
 
     judge = commands.add_parser("judge", help="what `pytest exercises/ --judge` asks: a JSON line per exercise")
     judge.add_argument("exercises", nargs="+", metavar="FILE[::EXERCISE]")
+    judge.add_argument(
+        "--stdin", action="store_true", help="load what these need, and read from the standard input what to judge"
+    )
 
     trust = commands.add_parser("trust", help="measure how good the graders are")
     trust.add_argument("lessons", nargs="*", metavar="LESSON")
@@ -214,7 +217,7 @@ def _run(given: argparse.Namespace) -> int:
     if given.command == "judge":
         from graders.cohort import own
 
-        return own.judge(given.exercises)
+        return own.judge(given.exercises, sys.stdin if given.stdin else None)
     elif given.command == "release":
         from graders.authoring.release import release
 

@@ -12,6 +12,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -31,7 +32,7 @@ def _rows(lesson: str) -> list[dict[str, Any]]:
     file = ROOT / "solutions" / f"{lesson}.py"
     with tempfile.TemporaryDirectory() as cache:
         judge = partial(_run, cache, "-m", "graders", "judge")
-        what = {
+        what: dict[str, Callable[[], None]] = {
             f"import exercises.{lesson}": partial(_run, cache, "-c", f"import exercises.{lesson}"),
             "first verdict, one exercise": partial(judge, f"{file}::{lessons.exercises(lesson)[-1]}"),
             "first verdict, all exercises": partial(judge, str(file)),

@@ -17,7 +17,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from graders import ROOT, lessons
 from graders.collecting import starting
@@ -28,8 +28,11 @@ from graders.judge import kept
 _SEED = "one's own"
 
 
-def judge(named: list[str]) -> int:
-    """Print the verdict on each exercise of one's own files, as JSON lines (see `judged`); return the exit status."""
+def judge(named: list[str], later: TextIO | None = None) -> int:
+    """Print the verdict on each exercise of one's own files, as JSON lines (see `judged`); return the exit status.
+
+    later: what is to be judged comes from there, a line each, while what `named` needs is loaded.
+    """
     libraries = _libraries(Path(named[0].partition("::")[0]))
     scratch = tempfile.mkdtemp(prefix="graders-")
     code = (
@@ -37,9 +40,11 @@ def judge(named: list[str]) -> int:
         f"serve({libraries!r}, {(str(kept.folder()),)!r}, {scratch!r})"
     )
     command, environment = [sys.executable, "-P", "-c", code], starting.environment(scratch)
-    told = json.dumps({"named": named, "environment": dict(os.environ), "folder": os.getcwd()})
     try:
-        return subprocess.run(command, env=environment, cwd=scratch, input=told, encoding="utf-8").returncode
+        with subprocess.Popen(command, env=environment, cwd=scratch, stdin=subprocess.PIPE, encoding="utf-8") as run:
+            named = later.read().splitlines() if later else named
+            run.communicate(json.dumps({"named": named, "environment": dict(os.environ), "folder": os.getcwd()}))
+            return run.returncode
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
@@ -59,7 +64,11 @@ def _judge(libraries: tuple[str, ...], hidden: tuple[str, ...], scratch: str) ->
     gc.freeze()
     forked = Zygote(libraries, hidden)
     forked.begin_here(scratch)
-    told = json.load(sys.stdin)
+    asked = sys.stdin.read()
+    if not asked:  # the command was ended, before it knew what to judge
+        forked.close()
+        return 0
+    told = json.loads(asked)
     os.environ.clear()
     os.environ.update(told["environment"])
     os.chdir(told["folder"])
