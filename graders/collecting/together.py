@@ -2,9 +2,9 @@
 
 Whoever comes first in a worker is alone there: nothing of the student's ran before it, so what it answers counts, right or wrong.
 Those that follow in the same worker count as long as they answer what is right: byte for byte, or by an exception of the same
-type, since no check can tell that from the right one (see `wire.alike`). At the first other answer, or if
-what came before changed the world (see `world`), the exercise begins anew as the first in a fresh worker. So none can spoil
-another, none is right by what another one left behind, and what is wrong is not computed twice.
+type, since no check can tell that from the right one (see `wire.alike`). At the first other answer, or if what came before
+changed the world (see `world`), the exercise begins anew as the first in a fresh worker. So none can spoil another, none is right
+by what another one left behind, and what is wrong is computed again only up to its first wrong answer.
 
 What ends its worker, hangs or takes long is not answered here: that exercise is judged with more patience (see `attempt`).
 """
