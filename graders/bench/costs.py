@@ -29,7 +29,7 @@ from rich.console import Console
 from rich.table import Table
 
 from graders import ROOT, lessons
-from graders.bench import first_verdict, stock_nbgrader, watching
+from graders.bench import stock_nbgrader, waiting
 from graders.bench.direct import SEED, Direct, Floor
 from graders.bench.mistaken import half_wrong
 from graders.bench.turns import interleaved, row
@@ -46,8 +46,8 @@ def bench(output: Path | None = None) -> int:
     rows = (
         [row for lesson in lessons.names() for row in measure(lesson)]
         + _imports()
-        + first_verdict.rows()
-        + watching.rows()
+        + waiting.first_verdicts()
+        + waiting.saves()
         + stock_nbgrader.rows()
     )
     table = Table(box=None, pad_edge=False, header_style="bold")

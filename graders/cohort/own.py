@@ -37,7 +37,7 @@ def judge(named: list[str], later: TextIO | None = None) -> int:
     scratch = tempfile.mkdtemp(prefix="graders-")
     code = (
         f"import sys; sys.path.insert(0, {str(ROOT)!r}); from graders.cohort.own import serve; "
-        f"serve({libraries!r}, {(str(kept.folder()),)!r}, {scratch!r})"
+        f"serve({libraries!r}, {kept.hidden()!r}, {scratch!r})"
     )
     command, environment = [sys.executable, "-P", "-c", code], starting.environment(scratch)
     try:
@@ -62,8 +62,8 @@ def _judge(libraries: tuple[str, ...], hidden: tuple[str, ...], scratch: str) ->
 
     zygote.preload(list(libraries))
     gc.freeze()
-    forked = Zygote(libraries, hidden)
-    forked.begin_here(scratch)
+    forked = Zygote(libraries, hidden, starting.Forks(scratch))
+    forked.begin()
     asked = sys.stdin.read()
     if not asked:  # the command was ended, before it knew what to judge
         forked.close()

@@ -1,13 +1,15 @@
-"""How a zygote comes to be: as a process of its own, or by a fork of one that has loaded the libraries and knows nothing else."""
+"""Starting zygotes, which takes the rights to make namespaces: here, or where somebody kept them (see `cohort.spread.power`)."""
 
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
-from typing import Protocol
+import tempfile
+from typing import NamedTuple, Protocol
 
 from graders import ROOT
 
@@ -24,16 +26,24 @@ _KEPT_ENVIRONMENT = (
 _OFTEN = ("IPython.core.inputtransformer2", "matplotlib.pyplot")  # what some of a class import
 
 
-class Process(Protocol):
-    """What is needed of a process that was started, as `subprocess.Popen` has it."""
+class Started(NamedTuple):
+    """A zygote that runs: the number of its process, the socket that it listens to, the folder of its workers."""
 
     pid: int
+    control: socket.socket
+    scratch: str
 
-    def poll(self) -> int | None: ...
 
-    def kill(self) -> None: ...
+class Starts(Protocol):
+    """What can start and end zygotes."""
 
-    def wait(self) -> int | None: ...
+    def start(self, libraries: tuple[str, ...], hidden: tuple[str, ...]) -> Started:
+        """Start a zygote with these libraries, and do not wait until it is ready. hidden: places that workers must not see."""
+        ...
+
+    def end(self, started: Started) -> None:
+        """Kill a zygote, and remove the folder of its workers."""
+        ...
 
 
 def environment(scratch: str) -> dict[str, str]:
@@ -47,66 +57,72 @@ def environment(scratch: str) -> dict[str, str]:
     }  # fmt: skip
 
 
-def apart(libraries: tuple[str, ...], hidden: list[str], scratch: str) -> tuple[Process, socket.socket]:
-    """Start a zygote; return it and the socket through which it is asked."""
-    here, there = socket.socketpair()
-    child = there.fileno()
-    code = (
-        f"import sys; sys.path.insert(0, {str(ROOT)!r}); from graders.worker.zygote import main; "
-        f"main({str(ROOT)!r}, {[*_OFTEN, *libraries]!r}, {hidden!r}, {scratch!r})"
-    )
-    process = subprocess.Popen(
-        [sys.executable, "-P", "-c", code],
-        env=environment(scratch) | {"PYTHONDONTWRITEBYTECODE": "1"},
-        cwd=scratch, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-        pass_fds=(child,) if child == 3 else (3, child), start_new_session=True,
-        preexec_fn=None if child == 3 else (lambda: os.dup2(child, 3, inheritable=True)),
-    )  # fmt: skip
-    there.close()
-    return process, here
+class Here:
+    """Starts zygotes as children of this process."""
+
+    def __init__(self) -> None:
+        self._processes: dict[int, subprocess.Popen] = {}
+
+    def start(self, libraries: tuple[str, ...], hidden: tuple[str, ...]) -> Started:
+        scratch = tempfile.mkdtemp(prefix="graders-")
+        here, there = socket.socketpair()
+        root = str(ROOT)
+        code = (
+            f"import sys; sys.path.insert(0, {root!r}); from graders.worker.zygote import main; "
+            f"main({root!r}, {[*_OFTEN, *libraries]!r}, {[root, *hidden]!r}, {scratch!r})"
+        )
+        child = there.fileno()
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-c", code], env=environment(scratch) | {"PYTHONDONTWRITEBYTECODE": "1"},
+            cwd=scratch, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+            pass_fds=(child,) if child == 3 else (3, child), start_new_session=True,
+            preexec_fn=None if child == 3 else (lambda: os.dup2(child, 3, inheritable=True)),
+        )  # fmt: skip
+        there.close()
+        self._processes[process.pid] = process
+        return Started(process.pid, here, scratch)
+
+    def end(self, started: Started) -> None:
+        process = self._processes.pop(started.pid)
+        process.kill()
+        process.wait()
+        shutil.rmtree(started.scratch, ignore_errors=True)
 
 
-def forked(libraries: tuple[str, ...], hidden: list[str], scratch: str) -> tuple[Process, socket.socket]:
-    """Fork a zygote off this process: as `apart`, but nothing is loaded for it any more."""
-    from graders.worker import zygote  # this process has it already
+class Forks(Here):
+    """Starts its first zygote by a fork of this process, which has loaded the libraries and knows nothing that workers must not
+    know; whatever is started later is a process of its own."""
 
-    here, there = socket.socketpair()
-    pid = os.fork()
-    if pid == 0:
-        try:
-            os.setsid()
-            here.close()
-            child = there.detach()
-            if child != 3:
-                os.dup2(child, 3)
-                os.close(child)
-            sys.dont_write_bytecode = True
-            zygote.serve(str(ROOT), list(libraries), hidden, scratch)
-        finally:
-            os._exit(1)
-    there.close()
-    return _Forked(pid), here
+    def __init__(self, scratch: str) -> None:
+        super().__init__()
+        self._scratch, self._forked = scratch, 0
 
+    def start(self, libraries: tuple[str, ...], hidden: tuple[str, ...]) -> Started:
+        if self._forked:
+            return super().start(libraries, hidden)
+        from graders.worker import zygote  # this process has it already
 
-class _Forked:
-    """A child by `os.fork`, with what is used of `subprocess.Popen`."""
+        here, there = socket.socketpair()
+        self._forked = os.fork()
+        if self._forked == 0:
+            try:
+                os.setsid()
+                here.close()
+                child = there.detach()
+                if child != 3:
+                    os.dup2(child, 3)
+                    os.close(child)
+                sys.dont_write_bytecode = True
+                zygote.serve(str(ROOT), list(libraries), [str(ROOT), *hidden], self._scratch)
+            finally:
+                os._exit(1)
+        there.close()
+        return Started(self._forked, here, self._scratch)
 
-    def __init__(self, pid: int) -> None:
-        self.pid = pid
-        self._status: int | None = None
-
-    def poll(self) -> int | None:
-        return self._look(os.WNOHANG)
-
-    def kill(self) -> None:
-        if self.poll() is None:
-            os.kill(self.pid, signal.SIGKILL)
-
-    def wait(self) -> int | None:
-        return self._look(0)
-
-    def _look(self, options: int) -> int | None:
-        if self._status is None:
-            pid, status = os.waitpid(self.pid, options)
-            self._status = os.waitstatus_to_exitcode(status) if pid else None
-        return self._status
+    def end(self, started: Started) -> None:
+        if started.pid != self._forked:
+            super().end(started)
+            return
+        os.kill(started.pid, signal.SIGKILL)
+        os.waitpid(started.pid, 0)
+        shutil.rmtree(started.scratch, ignore_errors=True)
