@@ -9,6 +9,7 @@ import importlib
 import re
 import sys
 from pathlib import Path
+from subprocess import Popen
 
 import pytest
 
@@ -25,6 +26,7 @@ from exercises.kit.studying.commands import pytest_addoption, pytest_cmdline_mai
 _CALM = pytest.StashKey[bool]()  # only lessons run, without -v: our screen takes the place of pytest's report
 _QUIET = pytest.StashKey[bool]()
 _ENTRIES = pytest.StashKey[list]()  # of the screen
+_BEGUN = pytest.StashKey[Popen[str] | None]()  # the judge, which loads libraries while the examples run
 _JUDGE = pytest.StashKey[str]()  # what is to tell of the hidden tests, beside their verdicts
 _WORDS = {
     "passed": ("passed", ".", "PASSED"),
@@ -216,6 +218,10 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     files = {item.parent for item in session.items if isinstance(item, ExerciseItem)}
     if session.config.option.collectonly or not files:
         return
+    if session.config.option.judge and not hasattr(session.config, "workerinput"):
+        from exercises.kit.studying import judging
+
+        session.config.stash[_BEGUN] = judging.begin(sorted(file.path for file in files))
     for file in files:
         loading.import_libraries(file.path)
     importlib.import_module("exercises.kit.checking.examples")
@@ -273,7 +279,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         return
     session.config.stash[_ENTRIES] = entries = _entries(reporter)
     if entries and session.config.option.judge:
-        session.config.stash[_JUDGE] = commands.judge(entries)
+        session.config.stash[_JUDGE] = commands.judge(entries, session.config.stash.get(_BEGUN, None))
         if session.exitstatus == pytest.ExitCode.OK and any(each["outcome"] != "passed" for each in entries):
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 from pathlib import Path
 
 from graders.wire.tiers import TIERS
-
-_EXTRA = "it comes with the extra [graders]: pip install -c requirements.lock -e '.[graders]' in the repository"
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -106,6 +103,9 @@ def _parser() -> argparse.ArgumentParser:
 
     judge = commands.add_parser("judge", help="what `pytest exercises/ --judge` asks: a JSON line per exercise")
     judge.add_argument("exercises", nargs="+", metavar="FILE[::EXERCISE]")
+    judge.add_argument(
+        "--stdin", action="store_true", help="load what these need, and read from the standard input what to judge"
+    )
 
     trust = commands.add_parser("trust", help="measure how good the graders are")
     trust.add_argument("lessons", nargs="*", metavar="LESSON")
@@ -200,73 +200,68 @@ def main(arguments: list[str] | None = None) -> int:
     given = _parser().parse_args(arguments)
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-    from graders.errors import Problem
+    from graders.errors import exit_status
 
     try:
-        if given.command == "derive":
-            return _derive(given)
-        if given.command == "grade":
-            return _grade(given)
-        if given.command == "judge":
-            from graders.cohort.judging import judged
-
-            for verdict in judged(given.exercises, seed="one's own"):
-                print(json.dumps(verdict), flush=True)
-        elif given.command == "release":
-            from graders.authoring.release import release
-
-            print(*release(given.directory), sep="\n")
-        elif given.command == "course":
-            from graders.for_nbgrader.course import course
-            from graders.lessons import all_exercises
-            from graders.marks.scoring import Scheme
-
-            scheme = Scheme(given.only, given.points, all_exercises())
-            print(*course(given.directory, only=scheme.only, points=scheme.points), sep="\n")
-        elif given.command == "explain":
-            from graders.followup.explain import explain
-
-            for text in explain(given.directory, given.student, given.exercise, given.places):
-                print(text, end="\n\n", flush=True)
-        elif given.command == "views":
-            from graders.followup import views
-
-            print(*views.write(given.directory, given.roster), sep="\n")
-        elif given.command == "forget":
-            from graders.followup.forget import forget
-
-            print(*forget(given.directory, given.student), sep="\n")
-        elif given.command == "gradescope":
-            from graders.followup.autograder import autograder
-
-            print(*autograder(given.directory), sep="\n")
-        elif given.command == "sample":
-            from graders.bench import samples
-
-            print(samples.sample(given.directory, given.students, given.lessons, given.seed))
-        elif given.command == "trust":
-            from graders.trust.measure import trust
-
-            return trust(given.lessons, given.output)
-        elif given.command == "bench":
-            from graders.bench.costs import bench
-
-            return bench(given.output)
-        elif given.command == "selfcheck":
-            from graders.trust.selfcheck import selfcheck
-
-            return selfcheck(given.tiers, given.markdown)
-    except ModuleNotFoundError as error:
-        if (error.name or "").split(".")[0] in ("graders", "exercises", "solutions"):
-            raise
-        print(f"graders: {error.name} is not installed; {_EXTRA}", file=sys.stderr)
-        return 1
-    except Problem as problem:
-        print(f"graders: {problem}", file=sys.stderr)
-        return problem.status
+        return exit_status(lambda: _run(given))
     except KeyboardInterrupt:
         print("\nstopped; what was finished is kept, the same command goes on from there", file=sys.stderr)
         return 130
+
+
+def _run(given: argparse.Namespace) -> int:
+    if given.command == "derive":
+        return _derive(given)
+    if given.command == "grade":
+        return _grade(given)
+    if given.command == "judge":
+        from graders.cohort import own
+
+        return own.judge(given.exercises, sys.stdin if given.stdin else None)
+    elif given.command == "release":
+        from graders.authoring.release import release
+
+        print(*release(given.directory), sep="\n")
+    elif given.command == "course":
+        from graders.for_nbgrader.course import course
+        from graders.lessons import all_exercises
+        from graders.marks.scoring import Scheme
+
+        scheme = Scheme(given.only, given.points, all_exercises())
+        print(*course(given.directory, only=scheme.only, points=scheme.points), sep="\n")
+    elif given.command == "explain":
+        from graders.followup.explain import explain
+
+        for text in explain(given.directory, given.student, given.exercise, given.places):
+            print(text, end="\n\n", flush=True)
+    elif given.command == "views":
+        from graders.followup import views
+
+        print(*views.write(given.directory, given.roster), sep="\n")
+    elif given.command == "forget":
+        from graders.followup.forget import forget
+
+        print(*forget(given.directory, given.student), sep="\n")
+    elif given.command == "gradescope":
+        from graders.followup.autograder import autograder
+
+        print(*autograder(given.directory), sep="\n")
+    elif given.command == "sample":
+        from graders.bench import samples
+
+        print(samples.sample(given.directory, given.students, given.lessons, given.seed))
+    elif given.command == "trust":
+        from graders.trust.measure import trust
+
+        return trust(given.lessons, given.output)
+    elif given.command == "bench":
+        from graders.bench.costs import bench
+
+        return bench(given.output)
+    elif given.command == "selfcheck":
+        from graders.trust.selfcheck import selfcheck
+
+        return selfcheck(given.tiers, given.markdown)
     return 0
 
 

@@ -1,5 +1,10 @@
 """What a command tells a person in one sentence instead of a traceback."""
 
+import sys
+from collections.abc import Callable
+
+_EXTRA = "it comes with the extra [graders]: pip install -c requirements.lock -e '.[graders]' in the repository"
+
 
 class Problem(ValueError):
     """Something about the call or its files is wrong; the text says what, and what to do."""
@@ -11,3 +16,17 @@ class Stopped(Problem):
     """The machine did not let a command go on; what was finished is kept."""
 
     status = 1
+
+
+def exit_status(command: Callable[[], int]) -> int:
+    """Run a command; return its exit status. What it cannot do for a known reason is told on the standard error."""
+    try:
+        return command()
+    except ModuleNotFoundError as error:
+        if (error.name or "").split(".")[0] in ("graders", "exercises", "solutions"):
+            raise
+        print(f"graders: {error.name} is not installed; {_EXTRA}", file=sys.stderr)
+        return 1
+    except Problem as problem:
+        print(f"graders: {problem}", file=sys.stderr)
+        return problem.status

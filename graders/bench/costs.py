@@ -29,9 +29,10 @@ from rich.console import Console
 from rich.table import Table
 
 from graders import ROOT, lessons
-from graders.bench import stock_nbgrader, watching
+from graders.bench import stock_nbgrader, waiting
 from graders.bench.direct import SEED, Direct, Floor
 from graders.bench.mistaken import half_wrong
+from graders.bench.turns import interleaved, row
 from graders.cohort.judging import Bench
 from graders.cohort.submissions import Submission
 from graders.judge import checks
@@ -45,16 +46,17 @@ def bench(output: Path | None = None) -> int:
     rows = (
         [row for lesson in lessons.names() for row in measure(lesson)]
         + _imports()
-        + watching.rows()
+        + waiting.first_verdicts()
+        + waiting.saves()
         + stock_nbgrader.rows()
     )
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("lesson", "what", "ms", "ratio", "rounds"):
         table.add_column(name, justify="left" if name in ("lesson", "what") else "right")
-    for row in rows:
-        if row["ratio"] == 1:
+    for each in rows:
+        if each["ratio"] == 1:
             table.add_section()
-        table.add_row(row["lesson"], row["what"], f"{row['ms']:.1f}", f"{row['ratio']:.2f}", str(row["rounds"]))
+        table.add_row(each["lesson"], each["what"], f"{each['ms']:.1f}", f"{each['ratio']:.2f}", str(each["rounds"]))
     Console().print(table)
     if output is not None:
         output.mkdir(parents=True, exist_ok=True)
@@ -103,29 +105,12 @@ def measure(lesson: str) -> list[dict[str, Any]]:
         "no pytest, module called directly": without_pytest,
     }
     try:
-        times = _interleaved(what, ROUNDS)
+        times = interleaved(what, ROUNDS)
     finally:
         judges.close()
     times["cold pytest process with the judge"] = [_cold(tests, file) for _ in range(COLD_ROUNDS)]
     base = statistics.median(next(iter(times.values())))
-    return [_row(lesson, name, taken, base) for name, taken in times.items()]
-
-
-def _row(lesson: str, what: str, taken: list[float], base: float) -> dict[str, Any]:
-    middle = statistics.median(taken)
-    return {"lesson": lesson, "what": what, "ms": 1000 * middle, "ratio": middle / base, "rounds": len(taken)}
-
-
-def _interleaved(what: dict[str, Callable[[], None]], rounds: int) -> dict[str, list[float]]:
-    times: dict[str, list[float]] = {name: [] for name in what}
-    for run in what.values():
-        run()
-    for _ in range(rounds):
-        for name, run in what.items():
-            begun = time.perf_counter()
-            run()
-            times[name].append(time.perf_counter() - begun)
-    return times
+    return [row(lesson, name, taken, base) for name, taken in times.items()]
 
 
 def _cold(tests: Path, file: Path) -> float:
@@ -148,7 +133,7 @@ def _imports() -> list[dict[str, Any]]:
 
         imports, student = [sys.executable, "-c", statement], [sys.executable, "-m", "pytest", *arguments]
         name = f"pytest {arguments[0]}, untouched"
-        times = _interleaved({statement: partial(run, imports), name: partial(run, student)}, 5)
+        times = interleaved({statement: partial(run, imports), name: partial(run, student)}, 5)
         base = statistics.median(times[statement])
-        rows += [_row("", what, taken, base) for what, taken in times.items()]
+        rows += [row("", what, taken, base) for what, taken in times.items()]
     return rows

@@ -10,20 +10,17 @@ import importlib
 import importlib.metadata
 import platform
 import time
-from collections.abc import Iterator
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from graders import lessons
-from graders.cohort import submissions, verdicts
+from graders.cohort import verdicts
 from graders.cohort.choosing import lesson_of
 from graders.cohort.spread.power import Power, not_confined
 from graders.cohort.submissions import File, Submission, definition
 from graders.collecting.endings import NOT_STARTED
 from graders.collecting.processes import Zygote
 from graders.collecting.starting import Here, Starts
-from graders.errors import Problem
 from graders.judge import kept
 from graders.lessons.fingerprints import graders_version
 from graders.report import suspicion, written
@@ -40,14 +37,21 @@ class Bench:
     gave up, if it did.
     """
 
-    def __init__(self, seed: str, hidden: tuple[str, ...] = (), power: Power | None = None) -> None:
+    def __init__(
+        self,
+        seed: str,
+        hidden: tuple[str, ...] = (),
+        power: Power | None = None,
+        zygotes: dict[tuple[str, ...], Zygote] | None = None,
+    ) -> None:
+        """hidden: places that workers must not see. zygotes: those that run already, by their libraries."""
         self.seed = seed
         self._starts: Starts = power or Here()
         self._store: kept.Store = power or kept.Folder(kept.default_folder())
         self._deciding = power.deciding if power else not_confined()
         self.hidden = hidden if power else (*hidden, *kept.hidden())
         self._judges: dict[str, Judge] = {}
-        self._zygotes: dict[tuple[str, ...], Zygote] = {}
+        self._zygotes = zygotes or {}
 
     def zygote(self, libraries: tuple[str, ...]) -> Zygote:
         if libraries not in self._zygotes:
@@ -63,11 +67,11 @@ class Bench:
             zygote = self.zygote(lessons.libraries(lesson))
             zygote.begin()
             loaded = lessons.load(lesson)  # while the zygote loads the same libraries
-            zygote.warm()
-            earlier = kept.Kept(self._store, lesson, self.seed, environment(zygote.tier, self.seed, lesson))
+            earlier = kept.Kept(self._store, lesson, self.seed, environment("any", self.seed, lesson))
             self._judges[lesson] = Judge(loaded, self.seed, zygote, earlier)
             gc.collect()
             gc.freeze()  # what stays is not looked through whenever a submission's remains are collected
+            zygote.warm()
         return self._judges[lesson]
 
     def grade(self, found: Submission) -> dict[str, Any]:
@@ -76,9 +80,8 @@ class Bench:
             lessons.libraries(found.lesson or lessons.LIGHT[0])
         )
         if found.lesson and not found.problem:
-            zygote.begin()
-            lessons.load(found.lesson)  # while the zygote loads the same libraries
-        read = [] if found.problem else [_read(zygote, found, file) for file in found.files]
+            self.judge(found.lesson)  # while the zygote loads the same libraries
+        read = [] if found.problem else [plans(zygote, found, file) for file in found.files]
         readable = [one for one in read if one[1] is None and one[0] is not None]
         if not readable:
             lesson, reason = read[0][:2] if read else (found.lesson, found.problem)
@@ -117,34 +120,7 @@ class Bench:
             zygote.close()
 
 
-def judged(named: list[str], seed: str) -> Iterator[dict[str, Any]]:
-    """Yield the verdict on each exercise of one's own files, named as pytest does: FILE, or FILE::EXERCISE.
-
-    Keys: lesson, name, outcome, message, hint. Problem for a file that cannot be judged and for an unknown name.
-    """
-    wanted: dict[Path, set[str]] = {}
-    for each in named:
-        file, _, exercise = each.partition("::")
-        wanted.setdefault(Path(file), set()).update([exercise] if exercise else [])
-    bench = Bench(seed)
-    try:
-        for path, only in wanted.items():
-            found = submissions.with_helpers(path)
-            zygote = bench.zygote(lessons.libraries(path.stem if path.stem in lessons.names() else lessons.LIGHT[0]))
-            lesson, reason, told = _read(zygote, found, found.files[0])
-            if lesson is None or reason is not None:
-                raise Problem(f"{path}: {found.problem or reason}")
-            unknown = only - set(lessons.exercises(lesson))
-            if unknown:
-                raise Problem(f"{lesson} has no exercise {', '.join(sorted(unknown))}")
-            for verdict in bench.judge(lesson).judge(told["lessons"][lesson], only):
-                told_of_it = {"outcome": verdict.outcome, "message": verdict.message, "hint": verdict.hint}
-                yield {"lesson": lesson, "name": verdict.name, **told_of_it}
-    finally:
-        bench.close()
-
-
-def _read(zygote: Zygote, found: Submission, file: File) -> tuple[str | None, str | None, dict[str, Any]]:
+def plans(zygote: Zygote, found: Submission, file: File) -> tuple[str | None, str | None, dict[str, Any]]:
     """Return the lesson of a file, why it cannot be graded (None: it can), and its plans by lesson."""
     lesson = found.lesson
     wanted = [lesson] if lesson else lessons.names()
@@ -160,7 +136,7 @@ def _read(zygote: Zygote, found: Submission, file: File) -> tuple[str | None, st
 def read(bench: Bench, found: Submission, lesson: str) -> list[tuple[str, dict[str, Any]]]:
     """Return the files of a submission that can be read, each with its plan for a lesson."""
     zygote = bench.zygote(lessons.libraries(lesson))
-    told = [(file.path, _read(zygote, found, file)) for file in found.files]
+    told = [(file.path, plans(zygote, found, file)) for file in found.files]
     return [(path, about["lessons"][lesson]) for path, (of, reason, about) in told if of == lesson and reason is None]
 
 

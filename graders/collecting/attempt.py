@@ -132,6 +132,11 @@ class Attempt:
         self._loaded, self._loading, self._not_begun = False, 0, 0
         self._done = told is not None or not submission.defines(asked.name)
 
+    @property
+    def size(self) -> int:
+        """The bytes of all answers."""
+        return sum(len(answer) for answer in self.answers.values() if isinstance(answer, bytes))
+
     def start(self) -> None:
         """Hand the cells and the recorded calls to a fresh worker."""
         if self._done or self._own_error():

@@ -1,9 +1,10 @@
 """The exercises of a submission one after the other in a few workers, each judged as if it were alone.
 
 Whoever comes first in a worker is alone there: nothing of the student's ran before it, so what it answers counts, right or wrong.
-Those that follow in the same worker count as long as they answer byte for byte what is right. At the first other answer, or if
-what came before changed the world (see `world`), the exercise begins anew as the first in a fresh worker. So none can spoil
-another, none is right by what another one left behind, and what is wrong is not computed twice.
+Those that follow in the same worker count as long as they answer what is right: byte for byte, or by an exception of the same
+type, since no check can tell that from the right one (see `wire.alike`). At the first other answer, or if what came before
+changed the world (see `world`), the exercise begins anew as the first in a fresh worker. So none can spoil another, none is right
+by what another one left behind, and what is wrong is computed again only up to its first wrong answer.
 
 What ends its worker, hangs or takes long is not answered here: that exercise is judged with more patience (see `attempt`).
 """
@@ -21,6 +22,7 @@ from graders.collecting.deadlines import Deadline
 from graders.collecting.endings import WorkerEnded
 from graders.collecting.processes import Worker, Zygote
 from graders.wire import schema
+from graders.wire.alike import is_right
 from graders.wire.recipes import Unreadable
 
 WORKERS = 2
@@ -68,18 +70,17 @@ class _Run:
         self._size += len(frame)
         if self._size > self.asked.likely:
             raise WorkerEnded("memory", "its answers are too large")
-        if self.right is not None and frame != self._due():
+        if self.right is not None and not self._is_due(frame, self.right):
             raise _Other
         self._frames.append(frame)
 
-    def _due(self) -> bytes | None:
-        """Return the frame that comes next if all is right."""
-        assert self.right is not None
+    def _is_due(self, frame: bytes, right: Right) -> bool:
+        """Whether a frame is the one that comes next if all is right."""
         at, count = len(self._frames), len(self._cells)
         if at <= count:
-            return self._cells[at] if at < count else b"l{}"
-        answer = self.right(self.asked.calls[at - count - 1])
-        return None if answer is None else b"r" + answer
+            return frame == (self._cells[at] if at < count else b"l{}")
+        answer = right(self.asked.calls[at - count - 1])
+        return answer is not None and frame[:1] == b"r" and is_right(frame[1:], answer)
 
 
 class _Runs:

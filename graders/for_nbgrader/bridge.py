@@ -26,6 +26,7 @@ from nbgrader.utils import compute_checksum, determine_grade, is_grade, is_solut
 from traitlets import Integer, Unicode
 
 from graders.cohort import submissions
+from graders.for_nbgrader import gradebooks
 from graders.for_nbgrader.cells import TEST, Released, rebuilt, released
 from graders.for_nbgrader.feedback import LOST_CELL
 from graders.for_nbgrader.folders import set_aside
@@ -102,7 +103,8 @@ class Reader(NotebookExporter):
 
         def look_convert_and_tell() -> None:
             self.look.at_all()
-            convert()
+            with gradebooks.one_engine():
+                convert()
             if self.look.lost:
                 raise NbGraderException("\n".join(self.look.lost))
 

@@ -1,7 +1,8 @@
 """From bytes to a verdict: the checks run here, on the answers that were collected.
 
-A check is a function of the answers that it gets. So where all of them are the reference's, byte for byte, it passes as it did
-when it was recorded, and is not run again. Else its answers are checked, decoded once, and looked at for a limited time.
+A check is a function of the answers that it gets. So where all of them are the reference's, byte for byte or exceptions of the
+same type, it passes as it did when it was recorded, and is not run again. Else its answers are checked, decoded once, and looked
+at for a limited time.
 Nothing is executed here on what a worker sent, and nothing is written.
 """
 
@@ -23,6 +24,7 @@ from graders.collecting.endings import ERROR, FAILED, NOT_STARTED, PASSED, Worke
 from graders.judge import checks, left_behind
 from graders.judge.proxy import Proxy, Values, describe_call, value_of
 from graders.judge.told import NEEDS_ANOTHER, alike, hint, told
+from graders.wire.alike import is_right
 
 if TYPE_CHECKING:
     from graders.judge.recording import Recording
@@ -162,10 +164,10 @@ class Decider:
     def _as_recorded(
         self, exercise: checks.Exercise, check: checks.Check, case: checks.Case, ask: Callable[[bytes], bytes]
     ) -> bool:
-        """Whether all answers of a case are the reference's."""
+        """Whether no check can tell the answers of a case from the reference's."""
         try:
             calls = self.recording.calls_of(exercise, check, case)
-            return all(ask(call) == self.recording.answer(call) for call in calls)
+            return all(is_right(ask(call), self.recording.answer(call) or b"") for call in calls)
         except WorkerEnded:
             return False
 
@@ -211,8 +213,10 @@ class Decider:
             else:
                 right, theirs = self._apart.right(call), self._apart.slips(name, call)
             if not same(reply, right):
-                those = {sentence for sentence, answer in theirs if same(reply, answer)}
-                likely = those if likely is None else likely & those
+                theirs = [(sentence, answer) for sentence, answer in theirs if likely is None or sentence in likely]
+                likely = {sentence for sentence, answer in theirs if same(reply, answer)}
+                if not likely:
+                    break
         return likely or set()
 
     def _sum_up(self, exercise: checks.Exercise, verdict: ExerciseVerdict) -> None:

@@ -25,6 +25,9 @@ from graders.judge.kept import Kept
 from graders.judge.recording import Ask, Lesson, Recording, in_process
 
 AHEAD = 2
+HELD = (
+    1 << 20
+)  # bytes of answers that failed, after which garbage is collected: an exception and its frames hold one another
 
 
 class Judge(Decider):
@@ -35,7 +38,7 @@ class Judge(Decider):
 
     def __init__(self, lesson: Lesson, seed: str, zygote: Zygote | None, kept: Kept | None = None) -> None:
         torch.set_num_threads(1)
-        self._zygote = zygote
+        self._zygote, self._held = zygote, 0
         recording = Recording(lesson, seed, kept)
         if zygote is None:
             super().__init__(recording, _Here(recording), math.inf)
@@ -74,9 +77,12 @@ class Judge(Decider):
                     begun.append(waiting.popleft())
                     begun[-1].start()
                 verdicts.append(self.decide(exercise, begun[0]))
-                begun.popleft().end()
                 if verdicts[-1].outcome != PASSED:
-                    gc.collect()  # an exception and the frames that it was raised in hold one another, and the answers
+                    self._held += begun[0].size
+                begun.popleft().end()
+                if self._held > HELD:
+                    gc.collect()
+                    self._held = 0
         finally:
             for attempt in begun:
                 attempt.end()

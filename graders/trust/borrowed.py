@@ -44,7 +44,7 @@ _LIST = """
 import json, sys
 sys.argv[:] = ["submission"]
 from graders.worker import zygote
-zygote._preload(LIBRARIES)
+zygote.preload(LIBRARIES)
 print(json.dumps(sorted(sys.modules)))
 """
 

@@ -1,6 +1,6 @@
 """The process that workers are forked from: libraries are loaded once, and no answer is ever in its memory.
 
-Started by `processes.Zygote` with a socket on descriptor 3. Each request is one byte and, for a fork, a descriptor:
+Started by `collecting.starting` with a socket on descriptor 3. Each request is one byte and, for a fork, a descriptor:
 `F` + socket: fork a worker that serves that socket; the answer is its pid in four bytes (0: the fork failed).
 `K` + pid: kill that worker with all that it started; no answer.
 `S` + pid: how that worker ended; the answer is an exit code in four bytes (negative: the signal; 255: not known).
@@ -28,28 +28,50 @@ from exercises.kit import unpacking
 from graders.wire import records, tiers
 from graders.worker import sandbox, worker, world
 
+_OURS = "graders.worker."
 _UNKNOWN = 255
+_MANY = 100  # workers from which on they start sooner by more than it takes to prepare that
 _LARGE_PAGE, _MADV_HUGEPAGE, _MADV_COLLAPSE = 1 << 21, 14, 25
 
 
-def _preload(libraries: list[str]) -> None:
+def preload(libraries: list[str]) -> None:
+    """Import what workers use: torch, the kit, and these modules, but for ours that use others (see `warmup`)."""
+    gc.disable()  # what is imported stays, and to look for garbage meanwhile takes a tenth of the time
+    try:
+        import torch
+
+        torch.set_num_threads(1)  # before the first operation: forking after a threaded one can hang the child
+        if "optimum.quanto" in libraries:
+            unpacking.load_quanto()  # workers could not write what quanto would compile
+        kit = [module.name for module in pkgutil.walk_packages(exercises.kit.__path__, "exercises.kit.")]
+        for library in (*filter(_in_lessons, kit), *libraries):
+            if not library.startswith(_OURS):
+                with contextlib.suppress(ImportError):
+                    importlib.import_module(library)
+    finally:
+        gc.enable()
+
+
+def _in_lessons(module: str) -> bool:
+    """Whether a module of the kit is for lessons; the others are for the student's own pytest, which they import."""
+    return not module.startswith("exercises.kit.studying")
+
+
+def _use(libraries: list[str]) -> None:
+    """Use each part once, so that no worker pays for its first use."""
     import torch
 
-    torch.set_num_threads(1)  # before the first operation: forking after a threaded one can hang the child
     # After a fork torch replaces its thread pool at the next use, without a lock: where that use is in several threads
     # at once, as in from_pretrained, it fails now and then ("pool INTERNAL ASSERT FAILED"). So it is used here first.
     os.register_at_fork(after_in_child=functools.partial(torch.set_num_threads, 1))
-    kit = [module.name for module in pkgutil.walk_packages(exercises.kit.__path__, "exercises.kit.")]
-    if "optimum.quanto" in libraries:
-        unpacking.load_quanto()  # workers could not write what quanto would compile
-    for library in ("IPython.core.inputtransformer2", "matplotlib.pyplot", *kit, *libraries):
-        with contextlib.suppress(ImportError):
-            importlib.import_module(library)
     records.quantized_types()
     worker.answer({}, b"")
     x = torch.ones(8)
     torch.dot(x.to(torch.bfloat16), x.to(torch.bfloat16))
     worker._encode((x, [x.to(torch.float8_e4m3fn)]))
+    for library in libraries:
+        if library.startswith(_OURS):
+            importlib.import_module(library)
     world.remember()
 
 
@@ -59,8 +81,12 @@ def _forget_the_rest(root: str) -> None:
     sys.meta_path[:] = [finder for finder in sys.meta_path if "__editable__" not in getattr(finder, "__module__", "")]
     sys.path_hooks[:] = [hook for hook in sys.path_hooks if "__editable__" not in getattr(hook, "__module__", "")]
     sys.path_importer_cache.clear()
-    for name in ("graders", "graders.worker", "graders.wire", "graders.worker.sandbox"):
-        sys.modules[name].__path__ = []
+    for name in [name for name in sys.modules if name.partition(".")[0] == "graders"]:
+        if name == "graders" or name.startswith(("graders.worker", "graders.wire")):
+            if hasattr(sys.modules[name], "__path__"):
+                sys.modules[name].__path__ = []
+        else:  # of the process that forked this one
+            del sys.modules[name]
     sys.argv[:] = ["submission"]
 
 
@@ -142,11 +168,17 @@ def _become_worker(box: sandbox.Sandbox, connection: socket.socket) -> None:
 
 
 def main(root: str, libraries: list[str], hidden: list[str], scratch: str) -> None:
-    """Preload, enter the best sandbox there is, tell the judge which, and fork on request."""
-    control = socket.socket(fileno=3)
+    """Load libraries, then `serve`."""
     os.closerange(4, sandbox.OPEN_FILES)  # the copy of it that Popen passed on: a worker with it could answer for us
+    preload(libraries)
+    serve(root, libraries, hidden, scratch)
+
+
+def serve(root: str, libraries: list[str], hidden: list[str], scratch: str) -> None:
+    """Enter the best sandbox there is, tell the judge which, and fork on request. The libraries are loaded."""
+    control = socket.socket(fileno=3)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _preload(libraries)
+    _use(libraries)
     _forget_the_rest(root)
     null = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1, 2):
@@ -155,7 +187,6 @@ def main(root: str, libraries: list[str], hidden: list[str], scratch: str) -> No
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000)  # else workers that build models and throw them away collect all the time
-    _collapse()
     if sys.platform.startswith("linux"):
         sandbox.watch.start()
     control.sendall(struct.pack("<b", tiers.rank(box.tier)))
@@ -181,3 +212,5 @@ def main(root: str, libraries: list[str], hidden: list[str], scratch: str) -> No
         connection.close()
         control.sendall(struct.pack("<i", max(pid, 0)))
         _reap(ended)
+        if box.forks == _MANY:
+            _collapse()

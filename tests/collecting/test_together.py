@@ -8,7 +8,7 @@ import pytest
 
 from graders import ROOT
 from graders.cohort.judging import Bench
-from graders.cohort.submissions import Submission
+from graders.cohort.submissions import Submission, definition
 from graders.collecting import processes, together
 from graders.collecting.attempt import Attempt
 
@@ -40,6 +40,21 @@ def begun_with(text: str, name: str, *lines: str) -> str:
 def test_what_is_right_needs_no_worker_of_its_own(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Attempt, "_open", lambda self, calls: pytest.fail(f"{self.name} was judged alone"))
     assert {exercise["outcome"] for exercise in graded(bench, HONEST).values()} == {"passed"}
+
+
+def test_an_error_in_the_words_of_the_student_needs_no_worker_of_its_own(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever raises what is asked for says it in other words, in another line, than the reference."""
+    lost = together._Runs._lose
+    monkeypatch.setattr(together._Runs, "_lose", lambda self, *told: pytest.fail(f"{told[1].name} is judged again"))
+    text = HONEST.replace("raise ValueError(", "raise ValueError('it cannot be'+")
+    assert {exercise["outcome"] for exercise in graded(bench, text).values()} == {"passed"}
+    monkeypatch.setattr(together._Runs, "_lose", lost)
+    wrong = graded(bench, HONEST.replace("raise ValueError(", "raise KeyError("))
+    assert [name for name, exercise in wrong.items() if exercise["outcome"] != "passed"] == [
+        name for name in wrong if "raise ValueError(" in definition(HONEST, name)
+    ]
 
 
 def test_the_verdict_is_that_of_workers_of_their_own(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """What students can ask of pytest besides a check, as pytest's options. `exercises/conftest.py` takes its hooks from here."""
 
 from pathlib import Path
+from subprocess import Popen
 from typing import Any
 
 import pytest
@@ -86,16 +87,22 @@ def _watched(config: pytest.Config) -> list[Path]:
     return found
 
 
-def judge(entries: list[dict[str, Any]]) -> str:
-    """Let the hidden tests look at those entries of the screen that passed; say so in them. Return what else is to tell."""
+def judge(entries: list[dict[str, Any]], begun: Popen[str] | None) -> str:
+    """Let the hidden tests look at those entries of the screen that passed; say so in them. Return what else is to tell.
+
+    begun: the judge, if it was started already (see `judging.begin`).
+    """
     from exercises.kit.studying import judging
 
     green = [entry for entry in entries if entry["outcome"] == "passed"]
     if not green:
+        if begun:
+            begun.terminate()
+            begun.wait()
         return "" if judging.is_there() else judging.ABSENT
     files = {entry["lesson"]: _FOLDER / f"{entry['lesson']}.py" for entry in green}
     try:
-        verdicts = judging.judged([f"{files[entry['lesson']]}::{entry['name']}" for entry in green])
+        verdicts = judging.judged([f"{files[entry['lesson']]}::{entry['name']}" for entry in green], begun=begun)
     except KitError as error:
         return str(error)
     for entry in green:

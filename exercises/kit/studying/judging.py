@@ -25,20 +25,35 @@ def is_there(root: Path = FOLDER.parent) -> bool:
     return (root / "graders" / "judge").is_dir() and (root / "solutions").is_dir()
 
 
-def judged(named: list[str], root: Path = FOLDER.parent) -> dict[tuple[str, str], dict[str, Any]]:
+def begin(files: list[Path], root: Path = FOLDER.parent) -> subprocess.Popen[str] | None:
+    """Start the judge on files before it is known which of their exercises it is to judge: it loads libraries meanwhile.
+
+    None where nothing can be judged.
+    """
+    if not is_there(root) or os.name == "nt":
+        return None
+    command = [sys.executable, "-m", "graders", "judge", "--stdin", *map(str, files)]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, cwd=root, stdin=pipe, stdout=pipe, stderr=pipe, encoding="utf-8", errors="replace")
+
+
+def judged(
+    named: list[str], root: Path = FOLDER.parent, begun: subprocess.Popen[str] | None = None
+) -> dict[tuple[str, str], dict[str, Any]]:
     """Return the judge's verdicts on exercises, named as FILE::EXERCISE with absolute paths, by (lesson, exercise).
 
-    A verdict has the keys outcome, message and hint. KitError, in one sentence, where nothing can be judged.
+    begun: the judge, if it was started on their files (see `begin`). A verdict has the keys outcome, message and hint. KitError,
+    in one sentence, where nothing can be judged.
     """
     if not is_there(root):
         raise KitError(ABSENT)
-    if os.name == "nt":
+    begun = begun or begin([Path(each.partition("::")[0]) for each in named], root)
+    if begun is None:
         raise KitError("The hidden tests need Linux or macOS; on Windows run this in WSL.")
-    command = [sys.executable, "-m", "graders", "judge", *named]
-    ran = subprocess.run(command, cwd=root, capture_output=True, encoding="utf-8", errors="replace")
-    found = [json.loads(line) for line in ran.stdout.splitlines() if line.startswith("{")]
-    if ran.returncode and not found:
-        last = (ran.stderr.strip().splitlines() or ["it said nothing"])[-1]
+    told, wrong = begun.communicate("".join(f"{each}\n" for each in named))
+    found = [json.loads(line) for line in told.splitlines() if line.startswith("{")]
+    if begun.returncode and not found:
+        last = (wrong.strip().splitlines() or ["it said nothing"])[-1]
         raise KitError(f"The hidden tests could not be run: {last.removeprefix('graders: ')}")
     return {(one["lesson"], one["name"]): one for one in found}
 
