@@ -56,7 +56,9 @@ def test_in_a_download_of_sakai_an_empty_folder_is_its_persons_and_a_file_beside
 
 @pytest.mark.parametrize("place", ["{lesson}/{who}/hw.ipynb", "{who}/{lesson}/hw.ipynb"])
 def test_a_notebook_in_which_nothing_is_defined_is_of_the_lesson_of_its_folder(place: str, tmp_path: Path) -> None:
-    files = {place.format(lesson=L3, who=who): notebook(f"x = {who!r}") for who in ("ann", "bob")}
+    places = {who: place.format(lesson=L3, who=who) for who in ("ann", "bob")}
+    files = {place: notebook(f"x = {who!r}") for who, place in places.items()}
+    files |= {place.replace("hw.ipynb", "notes.py"): "x = 1" for place in places.values()}
     assert rows(write(tmp_path, files)) == [("ann", "l3"), ("bob", "l3")]
 
 
