@@ -75,7 +75,8 @@ def graded(
 
 def _memory(process: psutil.Process) -> tuple[float, float]:
     try:
-        judging = [child.memory_info().rss for child in process.children()]
+        known = process.children(recursive=True)
+        judging = [child.memory_info().rss for child in known if "spread.processes" in " ".join(child.cmdline())]
         return process.memory_info().rss / 2**20, max(judging, default=0) / 2**20
     except psutil.Error:  # one of them has just ended
         return 0.0, 0.0

@@ -5,7 +5,6 @@ Loaded by the processes that judge; what is heavy is imported when the first sub
 
 from __future__ import annotations
 
-import contextlib
 import gc
 import importlib
 import importlib.metadata
@@ -19,9 +18,11 @@ from typing import TYPE_CHECKING, Any
 from graders import lessons
 from graders.cohort import submissions, verdicts
 from graders.cohort.choosing import lesson_of
+from graders.cohort.spread.power import Power, not_confined
 from graders.cohort.submissions import File, Submission, definition
 from graders.collecting.endings import NOT_STARTED
 from graders.collecting.processes import Zygote
+from graders.collecting.starting import Here, Starts
 from graders.errors import Problem
 from graders.judge import kept
 from graders.lessons.fingerprints import graders_version
@@ -35,21 +36,22 @@ if TYPE_CHECKING:
 class Bench:
     """The judges of one seed and the zygotes that they share, each made at its first use.
 
-    What the judges record is kept in this user's cache, where workers cannot read it.
+    What the judges record is kept in this user's cache, where workers cannot read it. `power` has the rights that this process
+    gave up, if it did.
     """
 
-    def __init__(self, seed: str, hidden: tuple[str, ...] = ()) -> None:
+    def __init__(self, seed: str, hidden: tuple[str, ...] = (), power: Power | None = None) -> None:
         self.seed = seed
-        self._recordings = kept.default_folder()
-        with contextlib.suppress(OSError):  # workers are kept from a folder that is there when they start
-            self._recordings.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self.hidden = (*hidden, str(self._recordings))
+        self._starts: Starts = power or Here()
+        self._store: kept.Store = power or kept.Folder(kept.default_folder())
+        self._deciding = power.deciding if power else not_confined()
+        self.hidden = hidden if power else (*hidden, *kept.hidden())
         self._judges: dict[str, Judge] = {}
         self._zygotes: dict[tuple[str, ...], Zygote] = {}
 
     def zygote(self, libraries: tuple[str, ...]) -> Zygote:
         if libraries not in self._zygotes:
-            self._zygotes[libraries] = Zygote(libraries, self.hidden)
+            self._zygotes[libraries] = Zygote(libraries, self.hidden, self._starts)
             self._zygotes[libraries].begin()
             importlib.import_module("graders.judge.judge")  # heavy, and meanwhile the zygote loads the same
         return self._zygotes[libraries]
@@ -62,7 +64,7 @@ class Bench:
             zygote.begin()
             loaded = lessons.load(lesson)  # while the zygote loads the same libraries
             zygote.warm()
-            earlier = kept.Kept(self._recordings, lesson, self.seed, environment(zygote.tier, self.seed, lesson))
+            earlier = kept.Kept(self._store, lesson, self.seed, environment(zygote.tier, self.seed, lesson))
             self._judges[lesson] = Judge(loaded, self.seed, zygote, earlier)
             gc.collect()
             gc.freeze()  # what stays is not looked through whenever a submission's remains are collected
@@ -80,18 +82,21 @@ class Bench:
         readable = [one for one in read if one[1] is None and one[0] is not None]
         if not readable:
             lesson, reason = read[0][:2] if read else (found.lesson, found.problem)
-            made_with = environment(zygote.tier, self.seed, lesson)
+            made_with = self._environment(zygote, lesson)
             return record(found, lesson, made_with, reason=reason or "nothing was handed in")
         lesson = readable[0][0]
         assert lesson is not None
         judge = self.judge(lesson)
         exercises = _better([judge.judge(told["lessons"][lesson], found.only) for _, _, told in readable])
-        made_with = environment(judge.zygote.tier, self.seed, lesson)
+        made_with = self._environment(judge.zygote, lesson)
         made = record(found, lesson, made_with, exercises)
         cells = [cell for _, _, told in readable for cell in told["lessons"][lesson]["cells"]]
         suspicious = suspicion.in_cells(cells, lesson)
         made |= {"suspicious": suspicious} if suspicious else {}
         return made | {"written": _written(lesson, [told["lessons"][lesson] for _, _, told in readable])}
+
+    def _environment(self, zygote: Zygote, lesson: str | None) -> dict[str, Any]:
+        return environment(zygote.tier, self.seed, lesson) | {"deciding": self._deciding}
 
     def timed(self, found: Submission) -> tuple[dict[str, Any], float]:
         """Return the verdict, and the seconds that it took; 0 where something was started for it."""

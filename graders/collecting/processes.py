@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import signal
 import socket
 import struct
-import subprocess
-import sys
-import tempfile
 from collections import deque
+from multiprocessing.connection import wait
 from typing import Any
 
-from graders import ROOT
+from graders.collecting import starting
 from graders.collecting.deadlines import Clock, Deadline
 from graders.collecting.endings import WorkerEnded
 from graders.errors import Problem
@@ -25,16 +22,6 @@ CALL_SECONDS = 10.0
 EXERCISE_SECONDS = 20.0
 START_SECONDS = 120.0
 SPARES = 3
-_KEPT_ENVIRONMENT = (
-    "PATH",
-    "LANG",
-    "LC_ALL",
-    "ATEN_CPU_CAPABILITY",
-    "ONEDNN_MAX_CPU_ISA",
-    "GRADERS_MEMORY",
-    "GRADERS_TIER",
-    "LD_LIBRARY_PATH",
-)
 
 
 class Worker:
@@ -127,57 +114,45 @@ class Worker:
 class Zygote:
     """A preloaded process and the workers forked from it, a few of them ahead of need. Restarts itself if it dies."""
 
-    def __init__(self, libraries: tuple[str, ...] = (), hidden: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, libraries: tuple[str, ...] = (), hidden: tuple[str, ...] = (), starts: starting.Starts | None = None
+    ) -> None:
+        """Prepare a zygote; `hidden`: places that workers must not see. `starts`: what starts it, if not this process."""
         self.libraries, self.hidden = libraries, hidden
         self.tier = "process"
         self._reader: Worker | None = None  # a worker that reads files, which it does not execute
         self._spares: deque[Worker] = deque()
-        self._process: subprocess.Popen | None = None
-        self._control: socket.socket | None = None
-        self._scratch = ""
+        self._starts = starts or starting.Here()
+        self._started: starting.Started | None = None
         self._ready = False
 
     @property
     def pid(self) -> int:
         """The number of the zygote's process, 0 before it runs."""
-        return self._process.pid if self._process else 0
+        return self._started.pid if self._started else 0
+
+    @property
+    def scratch(self) -> str:
+        """The folder in which its workers have theirs, "" before it runs."""
+        return self._started.scratch if self._started else ""
 
     def begin(self) -> None:
         """Start the zygote if it does not run, and do not wait until it is ready."""
-        if self._process is not None and self._process.poll() is None:
+        if self._started is not None and not _is_closed(self._started.control):
             return
         self.close()
         if wrong := tiers.wrong_setting():
             raise Problem(wrong)
-        self._scratch = tempfile.mkdtemp(prefix="graders-")
-        here, there = socket.socketpair()
-        root = str(ROOT)
-        hidden = [root, *self.hidden]
-        code = (
-            f"import sys; sys.path.insert(0, {root!r}); from graders.worker.zygote import main; "
-            f"main({root!r}, {list(self.libraries)!r}, {hidden!r}, {self._scratch!r})"
-        )
-        environment = {name: os.environ[name] for name in _KEPT_ENVIRONMENT if name in os.environ}
-        environment |= {
-            "HOME": self._scratch, "TMPDIR": self._scratch, "PYTHONHASHSEED": "0", "OMP_NUM_THREADS": "1",
-            "HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "TOKENIZERS_PARALLELISM": "false",
-            "PYTHONDONTWRITEBYTECODE": "1", "TRANSFORMERS_VERBOSITY": "error", "HF_HUB_DISABLE_PROGRESS_BARS": "1",
-            "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",  # large pages: a fork copies a third less of the page tables
-            "MPLBACKEND": "Agg", "MPLCONFIGDIR": os.path.expanduser("~/.cache/matplotlib"),
-        }  # fmt: skip
-        child = there.fileno()
-        self._process = subprocess.Popen(
-            [sys.executable, "-P", "-c", code],
-            env=environment, cwd=self._scratch, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-            pass_fds=(child,) if child == 3 else (3, child), start_new_session=True,
-            preexec_fn=None if child == 3 else (lambda: os.dup2(child, 3, inheritable=True)),
-        )  # fmt: skip
-        there.close()
-        self._control = here
-        here.settimeout(START_SECONDS)
+        self._started = self._starts.start(self.libraries, self.hidden)
+        self._started.control.settimeout(START_SECONDS)
+
+    @property
+    def _control(self) -> socket.socket:
+        if self._started is None:
+            raise EOFError
+        return self._started.control
 
     def _wait_until_ready(self) -> None:
-        assert self._control is not None
         try:
             self.tier = tiers.of_rank(*struct.unpack("<b", frames.read_exactly(self._control, 1)))
         except BaseException:
@@ -192,11 +167,9 @@ class Zygote:
         self._ready = True
 
     def _ask(self, message: bytes, descriptors: tuple[int, ...] = ()) -> None:
-        assert self._control is not None
         socket.send_fds(self._control, [message], descriptors)
 
     def _answer(self) -> int:
-        assert self._control is not None
         return struct.unpack("<i", frames.read_exactly(self._control, 4))[0]
 
     def _order(self) -> None:
@@ -257,7 +230,7 @@ class Zygote:
 
     def end(self, pid: int) -> None:
         """Have a worker killed; with the zygote it ends anyway."""
-        with contextlib.suppress(OSError, AssertionError):
+        with contextlib.suppress(OSError, EOFError):
             self._ask(b"K" + struct.pack("<i", pid))
 
     def exit_code(self, pid: int) -> int:
@@ -267,7 +240,7 @@ class Zygote:
                 self._collect(self._spares[-1])
             self._ask(b"S" + struct.pack("<i", pid))
             return self._answer()
-        except (OSError, EOFError, AssertionError):
+        except (OSError, EOFError):
             return 255
 
     def close(self) -> None:
@@ -276,16 +249,18 @@ class Zygote:
             spare.kill()
         self._spares.clear()
         self._reader, self._ready = None, False
-        if self._control is not None:
-            self._control.close()
-            self._control = None
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-            self._process = None
-        if self._scratch:
-            shutil.rmtree(self._scratch, ignore_errors=True)
-            self._scratch = ""
+        if self._started is not None:
+            self._started.control.close()
+            self._starts.end(self._started)
+            self._started = None
+
+
+def _is_closed(connection: socket.socket) -> bool:
+    """Whether nobody is at the other end any more."""
+    try:
+        return bool(wait([connection], 0)) and not connection.recv(1, socket.MSG_PEEK)
+    except OSError:
+        return True
 
 
 def refuse_below(tier: str) -> None:

@@ -17,7 +17,7 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 OLD = 60 * 24 * 3600  # seconds after which nobody will ask for a recording again
 _DIGEST = hashlib.sha256().digest_size
@@ -38,53 +38,86 @@ def default_folder() -> Path:
     return Path(cache) / "quantization-exercises" / "recordings"
 
 
+def hidden() -> tuple[str, ...]:
+    """Return that folder, made if need be: workers are kept from a folder that is there when they start."""
+    folder = default_folder()
+    with contextlib.suppress(OSError):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return (str(folder),)
+
+
+class Store(Protocol):
+    """Where files of recordings lie, by name."""
+
+    def read(self, name: str) -> bytes:
+        """Return a file, b"" where there is none that only its owner could have written."""
+        ...
+
+    def write(self, name: str, data: bytes) -> None:
+        """Keep a file, where that is possible."""
+        ...
+
+
+class Folder:
+    """A folder of this user's that is closed to everybody else."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def read(self, name: str) -> bytes:
+        try:
+            if not _is_private(os.lstat(self._path), stat.S_ISDIR):
+                return b""
+            descriptor = os.open(self._path / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+            with os.fdopen(descriptor, "rb") as file:
+                return file.read() if _is_private(os.fstat(descriptor), stat.S_ISREG) else b""
+        except OSError:
+            return b""
+
+    def write(self, name: str, data: bytes) -> None:
+        with contextlib.suppress(OSError):
+            self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if not _is_private(os.lstat(self._path), stat.S_ISDIR):
+                return
+            descriptor, beside = tempfile.mkstemp(dir=self._path)  # only its owner can read it
+            try:
+                with os.fdopen(descriptor, "wb") as file:
+                    file.write(data)
+                os.replace(beside, self._path / name)
+            except OSError:
+                os.unlink(beside)
+            self._forget_old_ones()
+
+    def _forget_old_ones(self) -> None:
+        for path in self._path.iterdir():
+            with contextlib.suppress(OSError):
+                if time.time() - path.lstat().st_mtime > OLD:
+                    path.unlink()
+
+
 class Kept:
     """The recordings of one lesson, made with one seed by one version of everything (`made_with`)."""
 
-    def __init__(self, folder: Path, lesson: str, seed: str, made_with: dict[str, Any]) -> None:
+    def __init__(self, store: Store, lesson: str, seed: str, made_with: dict[str, Any]) -> None:
         told = json.dumps([lesson, made_with], sort_keys=True).encode()
         self._key = hashlib.sha256(b"recordings" + seed.encode() + b"\0" + told).digest()
-        self._folder = folder
+        self._store = store
 
-    def _path(self, exercise: str) -> Path:
-        return self._folder / hmac.new(self._key, exercise.encode(), "sha256").hexdigest()
+    def _name(self, exercise: str) -> str:
+        return hmac.new(self._key, exercise.encode(), "sha256").hexdigest()
 
     def read(self, exercise: str) -> Recorded | None:
         """Return what was recorded of an exercise, None if there is nothing that can be trusted."""
-        try:
-            if not _is_private(os.lstat(self._folder), stat.S_ISDIR):
-                return None
-            descriptor = os.open(self._path(exercise), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-            with os.fdopen(descriptor, "rb") as file:
-                data = file.read() if _is_private(os.fstat(descriptor), stat.S_ISREG) else b""
-        except OSError:
-            return None
+        data = self._store.read(self._name(exercise))
         signature, body = data[:_DIGEST], data[_DIGEST:]
         if not hmac.compare_digest(signature, hmac.digest(self._key, body, "sha256")):
             return None
         return _unpacked(body)
 
     def write(self, exercise: str, recorded: Recorded) -> None:
-        """Keep what was recorded of an exercise, if there is a folder for it."""
+        """Keep what was recorded of an exercise, if there is a place for it."""
         body = _packed(recorded)
-        with contextlib.suppress(OSError):
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            if not _is_private(os.lstat(self._folder), stat.S_ISDIR):
-                return
-            descriptor, beside = tempfile.mkstemp(dir=self._folder)  # only its owner can read it
-            try:
-                with os.fdopen(descriptor, "wb") as file:
-                    file.write(hmac.digest(self._key, body, "sha256") + body)
-                os.replace(beside, self._path(exercise))
-            except OSError:
-                os.unlink(beside)
-            self._forget_old_ones()
-
-    def _forget_old_ones(self) -> None:
-        for path in self._folder.iterdir():
-            with contextlib.suppress(OSError):
-                if time.time() - path.lstat().st_mtime > OLD:
-                    path.unlink()
+        self._store.write(self._name(exercise), hmac.digest(self._key, body, "sha256") + body)
 
 
 def _is_private(found: os.stat_result, kind: Any) -> bool:

@@ -15,8 +15,7 @@ import sys
 import tempfile
 import textwrap
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,8 @@ from graders import ROOT
 from graders.collecting import processes
 from graders.judge.proxy import value_of
 from graders.trust import breaches
+from graders.trust.breaches import deciding
+from graders.trust.breaches.found import Tier, name_of
 from graders.wire import codec, notes, tiers
 from graders.worker import sandbox
 
@@ -31,33 +32,6 @@ MEMORY = 768  # MiB for a worker, so that a check of the limit asks for little
 SECONDS = 40.0
 _ADD_KEY, _KEYCTL = (248, 250) if platform.machine() == "x86_64" else (217, 219)
 _USER_KEYRING, _INVALIDATE = -4, 21
-
-
-@dataclass
-class Tier:
-    """What was found for one tier: its name as a verdict says it, why it could not be tried, and by promise what broke it."""
-
-    name: str
-    absent: str = ""
-    broken: dict[str, list[str]] = field(default_factory=dict)
-
-    def promised(self, promise: str) -> bool:
-        """Whether this tier promises something here: without its filter of system calls it promises less."""
-        tier = self.name.removesuffix(tiers.UNFILTERED)
-        kept = set(breaches.PROMISED[tier])
-        if tier != self.name:
-            kept -= breaches.NEED_THE_FILTER | (breaches.NEED_IT_BESIDE_OTHERS if tier != "namespaces" else set())
-        return promise in map(name_of, kept)
-
-    @property
-    def held(self) -> bool:
-        """Whether everything that it promises is so."""
-        return not any(found and self.promised(promise) for promise, found in self.broken.items())
-
-
-def name_of(promise: Any) -> str:
-    """Return the name of a promise."""
-    return str(promise.__doc__).partition(":")[0]
 
 
 def selfcheck(names: list[str] | None = None, markdown: bool = False) -> int:
@@ -74,13 +48,7 @@ def selfcheck(names: list[str] | None = None, markdown: bool = False) -> int:
     held = True
     for name in names or tiers.TIERS:
         found = check(name)
-        print(f"\n{found.name}{': not available here, ' + found.absent if found.absent else ''}")
-        for promise, broken in found.broken.items():
-            state = "not held" if broken else "held"
-            if broken and found.promised(promise):
-                state = "PROMISED, BUT NOT HELD"
-            told = ": " + "; ".join(broken[:3]) if broken else ""
-            print(f"  {promise:<25}{state}{told}")
+        found.say()
         held = held and found.held
     print("\neverything that is promised is held" if held else "\nnot everything that is promised is held")
     return 0 if held else 1
@@ -95,22 +63,23 @@ def check(name: str, only: tuple[Any, ...] = breaches.ALL) -> Tier:
             if zygote.tier.removesuffix(tiers.UNFILTERED) != name:
                 return Tier(name, f"workers would run as {zygote.tier}")
             found = Tier(zygote.tier)
-            told |= {"scratch": zygote._scratch, "pids": [told["sleeper"], zygote.pid]}
+            told |= {"scratch": zygote.scratch, "pids": [told["sleeper"], zygote.pid]}
             _ask(zygote, _leave_a_note, told)
             for promise in only:
-                found.broken[name_of(promise)] = _broken(zygote, promise, told)
+                found.broken[name_of(promise)] = _broken(lambda *about: _ask(zygote, *about), promise, told)
+            found.deciding = deciding.check(told, hidden, lambda ask, promise: _broken(ask, promise, told))
             return found
         finally:
             zygote.close()
             _taken_away(Path("/dev/shm/note"))
 
 
-def _broken(zygote: processes.Zygote, promise: Any, told: dict[str, Any]) -> list[str]:
-    """Return how a promise was broken, as the worker tells it and as it is seen from outside."""
+def _broken(ask: Callable[..., list[str]], promise: Any, told: dict[str, Any]) -> list[str]:
+    """Return how a promise was broken, as the one who tried tells it (`ask`) and as it is seen from outside."""
     before = _state(told["target"])
     seconds = 3.0 if promise is breaches.time_ else SECONDS
     try:
-        found = _ask(zygote, promise, told, seconds)
+        found = ask(promise, told, seconds)
     except processes.WorkerEnded as ended:
         ends = {breaches.time_: "timeout", breaches.memory: "killed", breaches.processes: "killed"}
         found = [] if ends.get(promise) == ended.outcome else [f"not known, the worker ended: {ended}"]

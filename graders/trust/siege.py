@@ -22,13 +22,22 @@ from graders import ROOT, lessons
 from graders.cohort.judging import Bench
 from graders.cohort.spread.processes import guarded
 from graders.cohort.submissions import Submission
-from graders.collecting import processes
+from graders.collecting import processes, together
 from graders.trust.attacks import Attack, corpus
 from graders.wire import tiers
 
 SEED = "siege"
 SHORT = {"CALL_SECONDS": 3.0, "EXERCISE_SECONDS": 5.0}
+SHORTER = {"CALL_SECONDS": 2.0, "EXERCISE_SECONDS": 3.0}  # where no honest exercise needs the time
 AT_ONCE = 2
+MOST = {
+    "seconds": 25.0,
+    "memory": 1.2,
+}  # that one hostile exercise may cost: its seconds, the memory of an honest submission
+TRIES = 3
+_IN_EARNEST = {name: getattr(processes, name) for name in SHORT}
+_TOGETHER = together.SECONDS
+_NOTHING_DUE = ("everywhere", "at_import")
 _LEFT_BEHIND = "attacked"
 
 
@@ -92,16 +101,61 @@ def as_notebook(text: str) -> bytes:
 
 
 def sieges(names: list[str], say: Callable[[str], None] = lambda text: None) -> dict[str, Any]:
-    """Judge the attacks on several lessons: on the first in both forms, on the others in turn as `.py` and as notebook."""
+    """Judge the attacks on several lessons: on the first in both forms, on the others in turn as `.py` and as notebook.
+
+    `worst` is what one hostile exercise cost at most (see `costs`); what is more than MOST is a problem.
+    """
     forms = [(names[0], False), (names[0], True), *((name, at % 2 == 1) for at, name in enumerate(names[1:]))]
     found = []
     for lesson, notebook in forms:
         say(f"attacks, on {lesson}{' as a notebook' if notebook else ''}")
         found.append(siege(lesson, notebook=notebook))
-    worst = {key: max(one["worst"][key] for one in found) for key in ("seconds", "memory")}
+    say("attacks, what one costs at most")
+    measured = [costs(one["lesson"], one["attacks"]) for one in found[:1] + found[2:]]
     rows = [row for one in found for row in one["attacks"]]
     problems = [f"{one['lesson']}: {problem}" for one in found for problem in one["problems"]]
+    problems += [problem for one in measured for problem in one["problems"]]
+    worst = {key: max(one["worst"][key] for one in measured) for key in MOST}
     return {"isolation": found[0]["isolation"], "attacks": rows, "worst": worst, "problems": problems}
+
+
+def costs(lesson: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Measure the attacks that took most time and most memory of those in one exercise once more, now one at a time.
+
+    Each runs alone, with the limits that hold in earnest, behind an honest submission in the same process, with which it is
+    compared. What the machine does meanwhile only adds, so what is more than MOST is measured up to TRIES times, and the least
+    counts.
+    """
+    rows = [row for row in rows if row["ran"] and row["kind"] in ("in_one", "beside")]
+    names = {max(rows, key=lambda row: row[key])["name"] for key in MOST} if rows else set()
+    worst, problems = dict.fromkeys(MOST, 0.0), []
+    for attack in [attack for attack in corpus() if attack.name in names]:
+        least = dict.fromkeys(MOST, float("inf"))
+        for _ in range(TRIES):
+            least = {key: min(value, least[key]) for key, value in _alone(attack, lesson).items()}
+            if all(least[key] <= MOST[key] for key in MOST):
+                break
+        worst = {key: max(worst[key], least[key]) for key in MOST}
+        problems += [
+            f"attack {attack.name} ({attack.sentence}) on {lesson}: it cost {least[key]:g} {unit}, at most {MOST[key]:g} is allowed"
+            for key, unit in (("seconds", "s"), ("memory", "times the memory of an honest submission"))
+            if least[key] > MOST[key]
+        ]
+    return {"worst": worst, "problems": problems}
+
+
+def _alone(attack: Attack, lesson: str) -> dict[str, float]:
+    """Return what an attack cost a fresh judge: the seconds that it added to an honest submission, and memory as a multiple."""
+    honest = _honest(lesson)
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), _start, (lesson,)) as pool:
+        pool.submit(_judge, lesson, honest, False, {}).result()  # pays for what comes first
+        _, before, _, memory = pool.submit(_judge, lesson, honest, False, {}).result()
+        _, seconds, _, more = pool.submit(_judge, lesson, text_of(attack, lesson, honest), False, {}).result()
+    return {"seconds": round(max(seconds - before, 0.0), 2), "memory": round(more / max(memory, 1), 2)}
+
+
+def _honest(lesson: str) -> str:
+    return (ROOT / "solutions" / f"{lesson}.py").read_text(encoding="utf-8")
 
 
 def siege(
@@ -112,23 +166,19 @@ def siege(
 ) -> dict[str, Any]:
     """Judge the attacks on a lesson; return the isolation tier and a row per attack (`wrong` is "" where it failed).
 
-    `worst` is what one hostile exercise cost at most: seconds of its submission, and memory of the judge, as a multiple of
-    what an honest submission takes.
-
-    The limits on time are shorter than in earnest, so that endless loops end sooner; they are enforced by the same code.
+    The limits on time are shorter than in earnest, so that endless loops end sooner; they are enforced by the same code. What is
+    hostile in every exercise comes first, as it takes longest.
     """
-    honest = (ROOT / "solutions" / f"{lesson}.py").read_text(encoding="utf-8")
+    honest = _honest(lesson)
     context = multiprocessing.get_context("spawn")  # a process per judge, as in earnest: torch's random state is global
     rows: list[dict[str, Any]] = []
     scratch: set[str] = set()
     with ProcessPoolExecutor(AT_ONCE, context, _start, (lesson,)) as pool:
         tier = pool.submit(_tier, lesson).result()
-        honestly = pool.submit(_judge, lesson, honest, notebook).result()[3]
-        tried = [
-            (attack, not attack.harmful or tiers.rank(tier) >= tiers.rank("landlock")) for attack in attacks or corpus()
-        ]
+        ordered = sorted(attacks or corpus(), key=lambda attack: attack.kind not in _NOTHING_DUE)
+        tried = [(attack, not attack.harmful or tiers.rank(tier) >= tiers.rank("landlock")) for attack in ordered]
         judged = [
-            pool.submit(_judge, lesson, text_of(attack, lesson, honest), notebook) if ran else None
+            pool.submit(_judge, lesson, text_of(attack, lesson, honest), notebook, _limits(attack)) if ran else None
             for attack, ran in tried
         ]
         for (attack, ran), future in zip(tried, judged, strict=True):
@@ -140,11 +190,11 @@ def siege(
             each(attack.name)
     problems = [f"attack {row['name']} ({row['sentence']}): {row['wrong']}" for row in rows if row["wrong"]]
     problems += [f"the attacks left something behind: {what}" for what in _left_behind(sorted(scratch))]
-    worst = {
-        "seconds": max((row["seconds"] for row in rows if row["kind"] in ("in_one", "beside")), default=0.0),
-        "memory": round(max((row["memory"] for row in rows), default=0) / max(honestly, 1), 2),
-    }
-    return {"lesson": lesson, "isolation": tier, "attacks": rows, "worst": worst, "problems": problems}
+    return {"lesson": lesson, "isolation": tier, "attacks": rows, "problems": problems}
+
+
+def _limits(attack: Attack) -> dict[str, float]:
+    return SHORTER if attack.kind in _NOTHING_DUE else SHORT
 
 
 _bench: Bench  # of a judging process
@@ -152,8 +202,6 @@ _bench: Bench  # of a judging process
 
 def _start(lesson: str) -> None:
     global _bench
-    for name, value in SHORT.items():
-        setattr(processes, name, value)
     _bench = Bench(SEED)
     _bench.judge(lesson)
     Finalize(None, _bench.close, exitpriority=1)
@@ -163,8 +211,16 @@ def _tier(lesson: str) -> str:
     return _bench.judge(lesson).zygote.tier
 
 
-def _judge(lesson: str, text: str, notebook: bool) -> tuple[dict[str, Any], float, list[str], int]:
-    """Return the verdict on a submission, its seconds, the scratch folders of its workers, and the judge's memory in MiB."""
+def _judge(
+    lesson: str, text: str, notebook: bool, limits: dict[str, float]
+) -> tuple[dict[str, Any], float, list[str], int]:
+    """Return the verdict on a submission, its seconds, the scratch folders of its workers, and the judge's memory in MiB.
+
+    limits: those on time, where they are others than in earnest.
+    """
+    for name, value in (_IN_EARNEST | limits).items():
+        setattr(processes, name, value)
+    together.SECONDS = min(_TOGETHER, processes.CALL_SECONDS)
     begun = time.monotonic()
     with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
@@ -172,7 +228,7 @@ def _judge(lesson: str, text: str, notebook: bool) -> tuple[dict[str, Any], floa
     told = guarded(lambda: _bench.timed(Submission("attack", lesson, name, data)))
     verdict = told.verdict or {"status": "could not grade", "reason": told.fault or told.problem}
     seconds = round(time.monotonic() - begun, 2)
-    return verdict, seconds, [zygote._scratch for zygote in _bench._zygotes.values()], _peak_of_memory()
+    return verdict, seconds, [zygote.scratch for zygote in _bench._zygotes.values()], _peak_of_memory()
 
 
 def _peak_of_memory() -> int:

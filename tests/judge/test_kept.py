@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from graders import ROOT, lessons
-from graders.judge.kept import Kept, Recorded
+from graders.judge.kept import Folder, Kept, Recorded
 from graders.judge.recording import Recording
 
 LESSON, NAME = "l2_data_types", "integer_range"
@@ -30,7 +30,7 @@ print(hashlib.sha256(repr(sorted((name, of.calls, of.by_case, of.answers) for na
 
 
 def kept(folder: Path, seed: str = "seed", **made_with: Any) -> Kept:
-    return Kept(folder, LESSON, seed, {"torch": "2"} | made_with)
+    return Kept(Folder(folder), LESSON, seed, {"torch": "2"} | made_with)
 
 
 def test_what_was_kept_is_what_comes_back(tmp_path: Path) -> None:

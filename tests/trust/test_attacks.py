@@ -12,7 +12,7 @@ from exercises.kit.lessons import lessons as kit_lessons
 from graders import ROOT
 from graders.cohort.judging import Bench
 from graders.cohort.submissions import Submission
-from graders.collecting import attempt
+from graders.collecting import attempt, together
 from graders.collecting.endings import one_line
 from graders.trust import siege
 from graders.trust.attacks import Attack, corpus
@@ -43,7 +43,7 @@ def test_attacks_get_what_is_due() -> None:
 def test_every_attack_gets_what_is_due() -> None:
     found = siege.siege(LESSON)
     assert found["problems"] == []
-    assert [row["name"] for row in found["attacks"]] == [attack.name for attack in corpus()]
+    assert sorted(row["name"] for row in found["attacks"]) == sorted(attack.name for attack in corpus())
 
 
 @pytest.mark.parametrize("name", ["imports_solutions", "reads_files"])
@@ -80,6 +80,59 @@ def test_the_siege_sees_marks_that_are_not_due() -> None:
     text = "def EXERCISE(*args):\n    return 0\n\n\ndef float_properties(dtype):\n    return {}"
     spoils = siege.siege(LESSON, attacks=[Attack("spoils", "another exercise", "in_one", text)])
     assert "float_properties lost points through another exercise" in spoils["problems"][0]
+
+
+ROWS = [
+    {"name": name, "kind": kind, "ran": True, "seconds": seconds, "memory": memory}
+    for name, kind, seconds, memory in (
+        ("loops", "in_one", 9.0, 100),
+        ("holds_memory", "in_one", 1.0, 300),
+        ("sleeps", "in_one", 2.0, 200),
+        ("leaves_modes_on", "everywhere", 99.0, 999),
+    )
+]
+
+
+@pytest.mark.parametrize(
+    ("told", "tries", "problems"),
+    [
+        ([(24.9, 1.2)], {"loops": 1, "holds_memory": 1}, []),
+        ([(40.0, 1.0), (24.0, 1.3), (24.5, 1.1)], {"loops": 2, "holds_memory": 2}, []),
+        (
+            [(25.1, 1.0)],
+            {"loops": 3, "holds_memory": 3},
+            ["it cost 25.1 s, at most 25 is allowed", "it cost 25.1 s, at most 25 is allowed"],
+        ),
+        (
+            [(1.0, 1.21)],
+            {"loops": 3, "holds_memory": 3},
+            ["it cost 1.21 times the memory of an honest submission, at most 1.2 is allowed"] * 2,
+        ),
+    ],
+    ids=["within", "noise", "too long", "too much memory"],
+)
+def test_what_one_attack_costs_is_held_against_the_limits(
+    told: list[tuple[float, float]], tries: dict[str, int], problems: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The slowest and the largest of those in one exercise are measured again, an excess up to three times."""
+    measured: dict[str, int] = {}
+
+    def alone(attack: Attack, lesson: str) -> dict[str, float]:
+        measured[attack.name] = measured.get(attack.name, 0) + 1
+        return dict(zip(("seconds", "memory"), told[(measured[attack.name] - 1) % len(told)], strict=True))
+
+    monkeypatch.setattr(siege, "_alone", alone)
+    found = siege.costs(LESSON, ROWS)
+    assert measured == tries
+    assert [problem.partition(f"on {LESSON}: ")[2] for problem in found["problems"]] == problems
+    assert (max(found["worst"].values()) > 25 or found["worst"]["memory"] > 1.2) == bool(problems)
+
+
+def test_what_an_attack_costs_is_measured_with_the_limits_that_hold_in_earnest(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An endless loop takes the time of an exercise, and no more."""
+    told = siege._alone(named("loops"), LESSON)
+    assert siege.SHORT["EXERCISE_SECONDS"] + together.SECONDS < told["seconds"]
+    assert told["memory"] <= 2
 
 
 def test_a_submission_of_every_kind_is_honest_elsewhere() -> None:

@@ -18,6 +18,7 @@ from graders import ROOT
 from graders.__main__ import main
 from graders.collecting.processes import Zygote
 from graders.trust import breaches, selfcheck
+from graders.trust.breaches import deciding
 from graders.wire import tiers
 from graders.wire.tiers import TIERS, of_rank, rank
 from graders.worker import sandbox, zygote
@@ -95,6 +96,10 @@ def test_what_is_promised_is_held(tier: str) -> None:
     assert found.absent == ""
     assert {promise: broken for promise, broken in found.broken.items() if broken and found.promised(promise)} == {}
     assert len(found.broken) == len(breaches.ALL)
+    whom, broken = found.deciding
+    assert {promise: ways for promise, ways in broken.items() if ways} == {}
+    assert len(broken) == (0 if tier == "process" else len(deciding.PROMISED))
+    assert whom.endswith("not confined" if tier == "process" and "uid 0" in whom else tier)
 
 
 def test_the_checks_have_teeth() -> None:
@@ -112,7 +117,10 @@ def test_an_ordinary_user_gets_the_best_tier_and_what_it_promises(forbidden: boo
     if forbidden:
         assert "namespaces: not available here, workers would run as landlock" in told.stdout
         told = ordinary_user.run(["-m", "graders", "selfcheck", "landlock"], forbidden)
-    assert len(re.findall(r" held$", told.stdout, re.MULTILINE)) == len(breaches.ALL) + 1, told.stdout
+    assert len(re.findall(r" held$", told.stdout, re.MULTILINE)) == len(breaches.ALL) + len(deciding.PROMISED) + 1, (
+        told.stdout
+    )
+    assert f"deciding there: uid {ordinary_user.USER}, {tier}\n" in told.stdout
     assert (told.returncode, tier in told.stdout, "not held" in told.stdout) == (0, True, False), told.stdout
 
 

@@ -23,6 +23,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from typing import Any, NamedTuple
 
 from graders import ROOT
+from graders.cohort.spread.power import separated
 from graders.errors import Problem
 from graders.wire import frames
 
@@ -212,12 +213,13 @@ def guarded(judge: Callable[[], tuple[dict[str, Any], float]]) -> Judged:
 def serve(descriptor: int) -> None:
     """Judge what comes in on a socket, a submission each, and answer with verdicts, until it ends."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # what was begun is cleared away
-    from graders.cohort.judging import Bench
-
     connection = socket.socket(fileno=descriptor)
     os.set_inheritable(descriptor, False)
     seed, hidden = pickle.loads(frames.receive_frame(connection))
-    bench = Bench(seed, hidden)
+    power = separated(hidden, connection)
+    from graders.cohort.judging import Bench
+
+    bench = Bench(seed, hidden, power)
     try:
         while True:
             message = pickle.loads(frames.receive_frame(connection))
@@ -226,7 +228,6 @@ def serve(descriptor: int) -> None:
     except (EOFError, OSError):
         return
     finally:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         bench.close()
 
 

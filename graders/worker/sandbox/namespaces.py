@@ -122,9 +122,12 @@ class Namespaces:
             kernel.check(libc().setns(self._own_pids, _NEWPID), "setns")
         return pid
 
-    def enter(self) -> None:
-        """In the child: a scratch folder, shared memory, a /proc and (as root) a user of its own; then give up every capability."""
-        user = FIRST_USER + self.forks % USERS if self.own_user else 0
+    def enter(self, user: int | None = None) -> None:
+        """In the child: a scratch folder, shared memory, a /proc and (as root) a user of its own; then give up every capability.
+
+        user: which one, if not the next one for a worker.
+        """
+        user = (user or FIRST_USER + self.forks % USERS) if self.own_user else 0
         kernel.check(libc().unshare(_NEWNS | _NEWIPC), "unshare mounts")
         os.close(self._own_pids)
         for folder in ("/dev/shm", self.scratch):
