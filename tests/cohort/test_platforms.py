@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,14 @@ def test_a_notebook_in_which_nothing_is_defined_is_of_the_lesson_of_its_folder(p
     files = {place: notebook(f"x = {who!r}") for who, place in places.items()}
     files |= {place.replace("hw.ipynb", "notes.py"): "x = 1" for place in places.values()}
     assert rows(write(tmp_path, files)) == [("ann", "l3"), ("bob", "l3")]
+
+
+def test_of_two_downloads_of_moodle_the_times_of_the_files_say_which_is_newer(tmp_path: Path) -> None:
+    for name, time in (("first", 2e9), ("second", 1e9)):
+        place = write(tmp_path / name, {f"Jane Doe_1_assignsubmission_file_/{L2}.py": solved(name)})
+        os.utime(next(place.rglob("*.py")), (time, time))
+    (found,) = chosen(tmp_path / "first", tmp_path / "second")
+    assert [file.data for file in found.files] == [solved("first").encode()]
 
 
 def test_a_folder_beside_downloads_is_a_persons_too(tmp_path: Path) -> None:

@@ -132,6 +132,14 @@ def test_a_tensor_for_tinygemm_is_a_small_matrix(size: list[int], scales: list[i
             check(node)
 
 
+def test_the_bytes_of_a_model_are_those_of_its_storages_each_once() -> None:
+    model = toys.mlp([16, 16, 16])
+    count = sum(parameter.numel() for parameter in model.parameters())
+    assert records.stored_bytes(answers.decode(codec.encode(model))) == 4 * count
+    model.layers[0].weight = model.layers[-1].weight
+    assert records.stored_bytes(answers.decode(codec.encode(model))) == 4 * (count - 16 * 16)
+
+
 @pytest.mark.parametrize("size", [(0, 1 << 30), (1 << 30, 0), (1 << 10, 0, 1 << 10)])
 def test_a_tensor_without_elements_has_no_huge_shape(size: tuple[int, ...]) -> None:
     """As nested lists, or summed up, it would take gigabytes: it ended the process that looked at it."""
