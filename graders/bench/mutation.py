@@ -52,7 +52,7 @@ TESTS = {
     "graders/cohort/judging.py": _GRADING,
     "graders/cohort/verdicts.py": _GRADING,
     "graders/cohort/spread": _GRADING,
-    "graders/cohort": [f"tests/cohort/test_{name}.py" for name in ("choosing", "layouts", "handed_in")],
+    "graders/cohort": [f"tests/cohort/test_{name}.py" for name in ("choosing", "layouts", "platforms", "handed_in")],
     "graders/report/feedback.py": _PAGES,
     "graders/for_nbgrader/feedback.py": _PAGES,
     "exercises/kit/checking/screen.py": ["tests/kit/test_screen.py"],

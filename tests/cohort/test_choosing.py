@@ -266,6 +266,18 @@ def test_the_kits_own_files_are_no_work(tmp_path: Path) -> None:
     assert rows(write(tmp_path, kit | {f"ann/quantization-kit/exercises/{L2}.py": solved("a")})) == [("ann", "l2")]
 
 
+@pytest.mark.parametrize("form", ["folder", "archive"])
+def test_what_editors_and_systems_leave_in_folders_is_no_work(form: str, tmp_path: Path) -> None:
+    theirs = {
+        f"{place}/{L2}.ipynb": notebook(solved(place)) for place in (".ipynb_checkpoints", "__MACOSX", "deep/.git")
+    }
+    files = {f"{L2}.ipynb": notebook(solved("a"))} | theirs
+    found = one(
+        tmp_path, {"ann.zip": files} if form == "archive" else {f"ann/{name}": it for name, it in files.items()}
+    )
+    assert (len(found.counted), found.older) == (1, [])
+
+
 def test_helper_files_that_are_imported_belong_to_the_submission(tmp_path: Path) -> None:
     source = "import numpy\nfrom helpers import scale\nimport tools.rounding as rounding\n" + solved("a")
     files = {

@@ -21,6 +21,16 @@ def test_an_install_without_the_extra_is_told_its_name(
     assert told.count("\n") == 1
 
 
+def test_a_path_that_is_not_there_is_wrong_use_and_writes_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a.py").write_text("")
+    paths = [str(tmp_path / name) for name in ("a.py", "b.py")]
+    assert __main__.main(["grade", *paths, "--output", str(tmp_path / "out")]) == 2
+    assert f"there is no file or folder {paths[1]}" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.timeout(180)
 def test_one_exercise_can_be_selected_by_its_name_with_another_seed(tmp_path: Path) -> None:
     file = tmp_path / "a b.py"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -56,8 +57,18 @@ def test_in_a_download_of_sakai_an_empty_folder_is_its_persons_and_a_file_beside
 
 @pytest.mark.parametrize("place", ["{lesson}/{who}/hw.ipynb", "{who}/{lesson}/hw.ipynb"])
 def test_a_notebook_in_which_nothing_is_defined_is_of_the_lesson_of_its_folder(place: str, tmp_path: Path) -> None:
-    files = {place.format(lesson=L3, who=who): notebook(f"x = {who!r}") for who in ("ann", "bob")}
+    places = {who: place.format(lesson=L3, who=who) for who in ("ann", "bob")}
+    files = {place: notebook(f"x = {who!r}") for who, place in places.items()}
+    files |= {place.replace("hw.ipynb", "notes.py"): "x = 1" for place in places.values()}
     assert rows(write(tmp_path, files)) == [("ann", "l3"), ("bob", "l3")]
+
+
+def test_of_two_downloads_of_moodle_the_times_of_the_files_say_which_is_newer(tmp_path: Path) -> None:
+    for name, time in (("first", 2e9), ("second", 1e9)):
+        place = write(tmp_path / name, {f"Jane Doe_1_assignsubmission_file_/{L2}.py": solved(name)})
+        os.utime(next(place.rglob("*.py")), (time, time))
+    (found,) = chosen(tmp_path / "first", tmp_path / "second")
+    assert [file.data for file in found.files] == [solved("first").encode()]
 
 
 def test_a_folder_beside_downloads_is_a_persons_too(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import torch
 from exercises.kit import toys
 from exercises.kit.probes import l3 as probes
 from exercises.kit.toys import quantized_models
-from graders.judge import deciding
+from graders.judge import checks, deciding
 from graders.judge.contract import StudentRaised, recipe
 from graders.judge.proxy import Proxy, describe, describe_call
 from graders.judge.recording import in_process
@@ -122,6 +122,37 @@ def test_a_model_that_differs_in_the_last_bit_is_recognised(factor: float, alike
             parameter.mul_(factor)
     assert deciding.alike(one, b"=" + codec.encode((model, 1)), {}) is alike
     assert not deciding.alike(one, b"=" + codec.encode([model, 1]), {})
+
+
+def test_exceptions_are_alike_by_their_type():
+    space = worker.new_namespace()
+    source = "def f(x):\n    raise (ValueError if x else KeyError)(x)\n"
+    assert loading.run_cell({"source": source, "line": 1, "number": 990, "flags": 0}, space) is None
+    replies = []
+    ask = in_process(space)
+    for given in (1, 2, 0):
+        with pytest.raises(StudentRaised):
+            Proxy(lambda call: replies.append(ask(call)) or replies[-1]).f(given)
+    one, two, other = replies
+    assert deciding.alike(one, two, {})
+    assert not deciding.alike(one, other, {})
+
+
+@pytest.mark.parametrize(
+    ("failed", "score"),
+    [((), 3.0), ((1,), 2.4), ((1, 4), 1.8), ((1, 2, 3, 4), 0.6), ((0,), 0.0), ((0, 1, 2, 3, 4), 0.0)],
+    ids=["none", "one", "two", "all but the main one", "the main one", "all"],
+)
+def test_an_exercise_is_worth_its_points_times_the_share_of_its_checks_that_pass(failed, score):
+    """Without the main check, which is the first one here, it is worth nothing."""
+    known = [checks.Check(f"test_{at}", "", at == 0, False, print, ()) for at in range(5)]
+    ended = [
+        deciding.CheckVerdict(one.name, "failed" if at in failed else "passed", str(at)) for at, one in enumerate(known)
+    ]
+    verdict = deciding.ExerciseVerdict("f", "passed", 0.0, 3, checks=ended)
+    decider = object.__new__(deciding.Decider)
+    decider._sum_up(checks.Exercise("f", 3, object, known), verdict)
+    assert (verdict.score, verdict.message) == (score, str(failed[0]) if failed else "")
 
 
 HALF_WRITTEN = """class Layer:

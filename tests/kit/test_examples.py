@@ -327,6 +327,21 @@ class TestNotStarted:
             == "not started"
         )
 
+    @pytest.mark.parametrize(
+        ("written", "outcome"),
+        [
+            ("def __init__(self, x):\n        STUB\n\n    def f(self):\n        return 1\n", "not started"),
+            ("def f(self):\n        STUB\n\n    def g(self):\n        STUB\n", "not started"),
+            ("def __init__(self, x):\n        self.x = x\n", "wrong"),
+        ],
+        ids=["a method that was given", "no __init__", "begun"],
+    )
+    def test_a_class_is_not_started_while_its_init_is_the_stub_and_without_one_all_methods_are(
+        self, kit, written, outcome
+    ):
+        text = f"class halve:\n    {written.replace('STUB', 'raise NotImplementedError()')}"
+        assert result_of(kit, "halve", text).outcome == outcome
+
     def test_a_definition_that_is_gone(self, kit):
         result = result_of(kit, "halve", "def half(x):\n    return x / 2\n")
         assert (result.outcome, "not defined" in result.message) == ("missing", True)

@@ -41,6 +41,7 @@ def nested() -> dict[str, Any]:
         (torch.ones(3, 2), lambda x: x.t_(), "argument 1 has shape (2, 3) instead of (3, 2)"),
         (torch.ones(3), lambda x: x.requires_grad_(), "argument 1 has requires_grad True instead of False"),
         ([1, 2, 3], lambda x: x.pop(), "argument 1 has 2 items instead of 3"),
+        ([1, 2], lambda x: x.pop(), "argument 1 has 1 item instead of 2"),
         ([1, 2, 3], lambda x: x.reverse(), "argument 1[0] is another value"),
         (nested(), lambda x: x.pop("ids"), "argument 1 has other keys, 2 items instead of 3"),
         (nested(), lambda x: x["deep"][0]["x"].zero_(), "argument 1['deep'][0]['x'] has other values"),

@@ -16,6 +16,7 @@ INT8 = torch.int8
     [
         ((3, -1), (-1, 3), "the values are right, their order is not"),
         ((1, 8, 24), (1, 8, 23), "only [2] is wrong"),
+        (("a", "b"), ("a", "c"), "only [1] is wrong"),
         (((tensor([1.0, 2.0]), 4.0), 1.0), ((tensor([1.0, 2.0]), 4.0), -1.0),
          "only [1] is wrong: the sign is the other way round"),
         (((tensor([1.0, 2.0]), 4.0), 1.0), ((tensor([1.0, 3.0]), 4.0), 1.0), "only [0] is wrong: only [0] is wrong"),

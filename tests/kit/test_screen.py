@@ -18,7 +18,9 @@ from xml.etree import ElementTree
 
 import pytest
 
+from exercises.kit.checking.loading import loaded
 from exercises.kit.checking.screen import wrapped
+from exercises.kit.lessons import KitError
 
 pytestmark = pytest.mark.timeout(240)  # each run imports torch
 
@@ -79,6 +81,21 @@ Next: double, exercises/l1_small.py:3
 )
 def test_long_lines_are_cut_between_words(line: str, pieces: list[str]) -> None:
     assert wrapped(line, 12) == pieces
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("x = 1\nimport nothing_of_this_name\n", "ModuleNotFoundError.*mine.py:2"),
+        ("x = 1\ndef f(:\n", "SyntaxError.*mine.py:2"),
+        ("x = 1\nexec('1 +')\n", "SyntaxError.*mine.py:2"),
+    ],
+    ids=["an exception", "its syntax", "the syntax of other code"],
+)
+def test_a_file_that_cannot_be_loaded_is_told_with_the_line(text: str, told: str, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(text)
+    with pytest.raises(KitError, match=f"mine could not be loaded: {told}"):
+        loaded(tmp_path / "mine.py", "mine", 10)
 
 
 def _forks() -> multiprocessing.context.ForkServerContext:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import resource
 import struct
@@ -20,6 +21,7 @@ from exercises.kit.toys import precisions
 from exercises.kit.unpacking import load_quanto
 from graders.judge import records
 from graders.wire import answers, codec, recipes, schema
+from graders.wire.quantized import check
 from graders.wire.records import QuantizedRecord
 
 
@@ -94,6 +96,48 @@ def test_recipes_are_functions_of_the_kit_itself(name: str) -> None:
 def test_a_recipe_may_be_in_a_module_that_nobody_has_imported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "exercises.kit.probes.l2", raising=False)
     assert recipes.named("exercises.kit.probes.l2:converted_to").__name__ == "converted_to"
+
+
+def test_an_answer_with_as_many_bytes_as_tensors_may_have_fits_in_a_frame() -> None:
+    whole = codec.encode(torch.zeros(schema.MAX_BYTES, dtype=torch.uint8))
+    assert len(whole) <= schema.MAX_FRAME <= schema.MAX_ANSWERS
+    assert answers.decode(whole).numel() == schema.MAX_BYTES
+
+
+@pytest.mark.parametrize(
+    ("size", "scales", "fine"),
+    [
+        ([16, 2048], [16, 1, 2], True),
+        ([16, 4096], [16, 1, 2], False),
+        ([4096, 16], [16, 1, 2], False),
+        ([16, 16, 16], [16, 1, 2], False),
+        ([16, 16], [16, 16, 4], False),
+    ],
+    ids=["small", "columns", "rows", "dimensions", "scales"],
+)
+def test_a_tensor_for_tinygemm_is_a_small_matrix(size: list[int], scales: list[int], fine: bool) -> None:
+    """It is unpacked by a product with a matrix that has the square of its columns."""
+    meta = {"size": str(size), "stride": "(1, 1)"}
+    packed = {"type": "TinyGemmPackedTensor", "qtype": None, "axis": None, "size": size, "meta": meta}
+    packed["inner"] = {"_data": {"value": {"size": [1]}}}
+    whole = {"type": "TinyGemmWeightQBitsTensor", "qtype": "qint4", "axis": 0, "size": size}
+    whole |= {
+        "meta": meta | {"qtype": "qint4"},
+        "inner": {"_data": packed, "_scale_shift": {"value": {"size": scales}}},
+    }
+    for node in [whole] if scales[1] > 1 else [whole, packed]:
+        with (
+            contextlib.nullcontext() if fine else pytest.raises(recipes.Unreadable, match="do not belong to its shape")
+        ):
+            check(node)
+
+
+def test_the_bytes_of_a_model_are_those_of_its_storages_each_once() -> None:
+    model = toys.mlp([16, 16, 16])
+    count = sum(parameter.numel() for parameter in model.parameters())
+    assert records.stored_bytes(answers.decode(codec.encode(model))) == 4 * count
+    model.layers[0].weight = model.layers[-1].weight
+    assert records.stored_bytes(answers.decode(codec.encode(model))) == 4 * (count - 16 * 16)
 
 
 @pytest.mark.parametrize("size", [(0, 1 << 30), (1 << 30, 0), (1 << 10, 0, 1 << 10)])
