@@ -47,8 +47,6 @@ class Roster:
         self._by: dict[str, set[Enrolled]] = defaultdict(set)
         for row in rows[1:]:
             values = [unicodedata.normalize("NFC", value.strip()) for value in row]
-            if not any(values):
-                continue
             if len(values) <= key or not values[key]:
                 raise Problem(f"{path}: a student has no {header[key]}: {', '.join(filter(None, values))}")
             enrolled = Enrolled(values[key], tuple(zip(header, values, strict=False)))

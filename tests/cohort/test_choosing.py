@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import io
 import os
+import random
 import stat
 import zipfile
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import py7zr
 import pytest
 
-from graders.cohort.submissions import Submission
+from graders.cohort.submissions import Submission, read
+from graders.cohort.unpacking import archives
 from graders.cohort.unpacking.archives import listing
-from graders.cohort.unpacking.entries import MAX_BYTES
+from graders.cohort.unpacking.entries import MAX_BYTES, Entry
 from graders.cohort.unpacking.sevenzip import as_tar
 from tests.cohort.handed_in import L2, L3, L4, STUB, chosen, notebook, packed, rows, solved, write
 
@@ -93,11 +96,12 @@ def test_times_of_files_say_nothing_where_the_layout_does_not_keep_them(tmp_path
     assert rows(folder) == [("ann (ann)", "l2"), ("ann (ann.zip)", "l2"), ("bob", "l2")]
 
 
-def test_in_nbgraders_layout_copies_in_folders_below_do_not_count(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", [L2, "hw"])
+def test_in_nbgraders_layout_copies_in_folders_below_do_not_count(name: str, tmp_path: Path) -> None:
     place = f"submitted/ann/{L2}"
-    files = {f"{place}/{L2}.ipynb": notebook(solved("a")), f"{place}/old/{L2}.ipynb": notebook(solved("old"))}
+    files = {f"{place}/{name}.ipynb": notebook(solved("a")), f"{place}/old/{name}.ipynb": notebook(solved("old"))}
     found = one(tmp_path, files)
-    assert (counted(found), found.older) == ([f"{L2}/{L2}.ipynb"], [f"{L2}/old/{L2}.ipynb"])
+    assert (counted(found), found.older) == ([f"{L2}/{name}.ipynb"], [f"{L2}/old/{name}.ipynb"])
 
 
 def test_files_whose_content_tells_the_lesson(tmp_path: Path) -> None:
@@ -215,6 +219,38 @@ def test_a_bomb_is_not_unpacked(tmp_path: Path) -> None:
         for one in chosen(write(tmp_path, {f"{name}": {f"{L2}.py": zeros} for name in ("a.zip", "b.tgz", "c.7z")}))
     }
     assert ["larger than" in str(found[student].problem) for student in "abc"] == [True] * 3
+
+
+def test_a_file_of_two_mebibytes_in_an_archive_counts(tmp_path: Path) -> None:
+    """Only what is packed a thousand times over is no file."""
+    text = solved("a") + "# " + random.Random(0).randbytes(1 << 20).hex()
+    assert one(tmp_path, {"ann.zip": {f"{L2}.py": text}}).problem is None
+
+
+@pytest.mark.parametrize(("small", "large"), [("MAX_STUDENT", "MAX_UNPACKED"), ("MAX_UNPACKED", "MAX_STUDENT")])
+def test_a_tar_archive_has_the_budget_of_who_made_it(
+    small: str, large: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What an instructor names may unpack to more than what a student handed in."""
+    monkeypatch.setattr(archives, small, 1 << 20)
+    monkeypatch.setattr(archives, large, 4 << 20)
+    data = packed({"a.py": b"0" * (2 << 20)}, "gz")
+    of_a_student = partial(archives.opened, Entry(("a.tar.gz",), read_all=lambda limit: data), len(data))
+    of_a_class = partial(listing, write(tmp_path, {"class.tar.gz": data}) / "class.tar.gz")
+    refused, read = (of_a_student, of_a_class) if small == "MAX_STUDENT" else (of_a_class, of_a_student)
+    with pytest.raises(archives.TooMuch, match="larger than 1 MiB unpacked"):
+        list(refused())
+    assert [entry.name for entry in read()] == ["a.py"]
+
+
+def test_one_file_on_the_disk_is_read_if_it_may_be_graded(tmp_path: Path) -> None:
+    write(tmp_path, {"a.py": solved("a"), "a.pdf": "%PDF"})
+    (tmp_path / "link.py").symlink_to(tmp_path / "a.py")
+    right, other, link, gone = (read(tmp_path / name, "ann", L2) for name in ("a.py", "a.pdf", "link.py", "b.py"))
+    assert (right.files[0].data, right.problem) == (solved("a").encode(), None)
+    assert other.problem == "it is neither a .py file nor a notebook (.ipynb)"
+    assert link.problem == "it is a symbolic link; hand in the file itself"
+    assert gone.problem == "it cannot be read (No such file or directory)"
 
 
 def test_an_archive_writes_nothing(tmp_path: Path) -> None:

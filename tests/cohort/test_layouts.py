@@ -140,6 +140,11 @@ LAYOUTS: dict[str, tuple[dict[str, Any], str, set[str]]] = {
         "git",
         {"ann-lee", "bob"},
     ),
+    "git, names that begin alike": (
+        {f"hw2-{who}/{name}": solved(who) for who in ("bea", "bob") for name in (f"{L2}.py", ".git/config")},
+        "git",
+        {"bea", "bob"},
+    ),
     "git, in the folder of the clones": (
         {f"hw-submissions/hw-{who}/{L2}.py": solved(who) for who in ("ann-lee", "ann-kim")},
         "git",
@@ -236,6 +241,11 @@ def test_nearly_equal_names_are_different_people_and_reported(tmp_path: Path) ->
 def test_one_persons_archive_is_named_by_its_name(tmp_path: Path) -> None:
     write(tmp_path, {"Ann Lee.zip": {f"{L2}.py": solved("a"), f"{L3}.ipynb": notebook(solved("b", L3))}})
     assert rows(tmp_path / "Ann Lee.zip") == [("Ann Lee", "l2"), ("Ann Lee", "l3")]
+
+
+def test_a_lesson_beside_the_folders_of_several_does_not_make_all_of_it_one_persons(tmp_path: Path) -> None:
+    files = {f"{L2}.py": solved("c"), f"ann/{L2}.py": solved("a"), f"bob/{L2}.py": solved("b")}
+    assert rows(write(tmp_path / "cy", files)) == [("ann", "l2"), ("bob", "l2"), ("cy", "l2")]
 
 
 def test_files_and_folders_named_directly(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from exercises.kit.probes import l3 as probes
 from exercises.kit.toys import quantized_models
 from graders.judge import deciding
 from graders.judge.contract import StudentRaised, recipe
-from graders.judge.proxy import Proxy, describe_call
+from graders.judge.proxy import Proxy, describe, describe_call
 from graders.judge.recording import in_process
 from graders.judge.told import told
 from graders.wire import codec
@@ -37,6 +37,11 @@ def test_arguments_behind_those_of_a_probe_keep_their_names():
     assert told == "caption_image(model, 1, 2), with part='vision', model is the kit's mlp"
 
 
+@pytest.mark.parametrize(("given", "shown"), [("x" * 40, "x" * 40), ("x" * 41, "x" * 37 + "...")])
+def test_long_text_in_a_call_is_cut(given, shown):
+    assert describe_call("caption_image", (given,), {}, caption_image) == f"caption_image({shown!r})"
+
+
 def test_a_probe_without_arguments_of_its_own_changes_nothing():
     told = describe_call("half_in_place", (MODEL,), {}, lambda model: model, probes.what_comes_back)
     assert told == "half_in_place(model), model is the kit's mlp"
@@ -48,6 +53,26 @@ def test_a_model_made_of_another_is_named_with_it_and_without_numbers():
     )
     told = describe_call("stored_bytes", (model,), {}, lambda model: 0)
     assert told == "stored_bytes(model), model is the kit's with_quanto(mlp, 'qint4', frozen='*.0')"
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (torch.tensor([1.5, -2.0]), "float32 of shape (2,), values from -2 to 1.5"),
+        (torch.ones(2, 3).t(), "float32 of shape (3, 2), not contiguous, values from 1 to 1"),
+        (torch.tensor([1, 300], dtype=torch.int16), "int16 of shape (2,), values from 1 to 300"),
+        (torch.tensor([float("nan"), 2.0]), "float32 of shape (2,), with nan, values from 2 to 2"),
+        (torch.tensor([float("-inf")], dtype=torch.float16), "float16 of shape (1,), with inf"),
+        (torch.ones(2, dtype=torch.complex64), "complex64 of shape (2,)"),
+        (torch.empty(0), "float32 of shape (0,)"),
+        (torch.empty(2, device="meta"), "float32 of shape (2,) on the meta device"),
+        ({"a": 1, "b": 2}, "a dict with 2 keys"),
+        ([0] * 7, "a list of 7"),
+        (1j, "a complex"),
+    ],
+)
+def test_a_hidden_input_is_described_as_it_is(value, words):
+    assert describe(value) == words
 
 
 @pytest.mark.parametrize(("line", "place"), [(1, "line 2 of its cell"), (7, "line 8 of the file")])

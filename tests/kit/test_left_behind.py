@@ -72,9 +72,11 @@ def test_a_change_is_told(value: Any, change: Callable, note: str | None) -> Non
         (nested(), lambda x: [dict(x), list(x["deep"])]),
         (toys.mlp().eval(), lambda m: m(torch.ones(1, 16))),
         (toys.mlp(), lambda m: m.load_state_dict({k: v.clone() for k, v in m.state_dict().items()})),
+        (nested(), lambda x: x.update(name="".join(["", "a"]))),
+        ([0.5], lambda x: x.__setitem__(0, float("0.5"))),
         (object(), print),
     ],
-    ids=["nan", "meta", "copies", "a forward pass", "the same values", "no data"],
+    ids=["nan", "meta", "copies", "a forward pass", "the same values", "equal text", "an equal number", "no data"],
 )
 def test_what_stays_is_not_told(value: Any, change: Callable) -> None:
     assert told(change, value) == []

@@ -18,6 +18,8 @@ from xml.etree import ElementTree
 
 import pytest
 
+from exercises.kit.checking.screen import wrapped
+
 pytestmark = pytest.mark.timeout(240)  # each run imports torch
 
 EXERCISES = Path(__file__).resolve().parents[2] / "exercises"
@@ -62,6 +64,21 @@ l2_more   ───────────────────────�
 5 not started
 Next: double, exercises/l1_small.py:3
 """
+
+
+@pytest.mark.parametrize(
+    ("line", "pieces"),
+    [
+        ("  one two three", ["  one two", "      three"]),
+        ("one two three four", ["one two", "three four"]),
+        ("  got    1 2 3 4 5", ["  got    1 2", "         3 4", "         5"]),
+        ("  a_word_that_is_long", ["  a_word_that_is_long"]),
+        ("", [""]),
+    ],
+    ids=["set in", "at the margin", "below a label", "a longer word", "nothing"],
+)
+def test_long_lines_are_cut_between_words(line: str, pieces: list[str]) -> None:
+    assert wrapped(line, 12) == pieces
 
 
 def _forks() -> multiprocessing.context.ForkServerContext:

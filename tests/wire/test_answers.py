@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import resource
 import struct
+import sys
 import time
 
 import hypothesis.strategies as st
@@ -48,11 +49,51 @@ def test_an_answer_has_a_limited_tree() -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("[" * 201 + "]" * 201, "nested too deeply"),
+        ('{"a":' * 201 + "0" + "}" * 201, "nested too deeply"),
+        ("[" + "0," * 300 + "0]", "too many parts"),
+        ("[" + "[]," * 300 + "0]", "too many parts"),
+        ("[" + "1" * (schema.MAX_DIGITS + 1) + "]", "number is too long"),
+        ('["\\\\",' + "1" * (schema.MAX_DIGITS + 1) + "]", "number is too long"),
+    ],
+    ids=["lists", "dicts", "values", "empty lists", "digits", "digits behind a string"],
+)
+def test_what_is_too_much_is_refused_before_anything_is_built(
+    text: str, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(json, "loads", lambda *args, **kwargs: pytest.fail("it was built"))
+    with pytest.raises(recipes.Unreadable, match=told):
+        schema.parsed(text.encode(), nodes=250)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[" * 199 + "]" * 199,
+        '"' + "[{,1" * 300 + '\\""',
+        "[" + "0," * 200 + "1]",
+        '"' + "1" * 5000 + '"',
+        "[" + "1" * 4300 + "]",
+    ],
+    ids=["lists", "text", "values", "digits in text", "digits"],
+)
+def test_what_is_within_the_limits_is_read(text: str) -> None:
+    assert schema.parsed(text.encode(), nodes=250) == json.loads(text)
+
+
+@pytest.mark.parametrize(
     "name", ["exercises.kit.checking.examples:os.getcwd", "exercises.kit.toys:torch.hub.load", "os:getcwd"]
 )
 def test_recipes_are_functions_of_the_kit_itself(name: str) -> None:
     with pytest.raises(recipes.Unreadable):
         recipes.cook(name, [], {})
+
+
+def test_a_recipe_may_be_in_a_module_that_nobody_has_imported(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "exercises.kit.probes.l2", raising=False)
+    assert recipes.named("exercises.kit.probes.l2:converted_to").__name__ == "converted_to"
 
 
 @pytest.mark.parametrize("size", [(0, 1 << 30), (1 << 30, 0), (1 << 10, 0, 1 << 10)])
