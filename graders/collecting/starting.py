@@ -86,7 +86,7 @@ class Here:
         process = self._processes.pop(started.pid)
         process.kill()
         process.wait()
-        shutil.rmtree(started.scratch, ignore_errors=True)
+        remove(started.scratch)
 
 
 class Forks(Here):
@@ -125,4 +125,12 @@ class Forks(Here):
             return
         os.kill(started.pid, signal.SIGKILL)
         os.waitpid(started.pid, 0)
-        shutil.rmtree(started.scratch, ignore_errors=True)
+        remove(started.scratch)
+
+
+def remove(folder: str) -> None:
+    """Remove a scratch folder, however deep the folders are that a submission made in it."""
+    try:
+        shutil.rmtree(folder, ignore_errors=True)
+    except RecursionError:
+        subprocess.run(["rm", "-rf", "--", folder], stderr=subprocess.DEVNULL, check=False)

@@ -27,8 +27,7 @@ from graders.trust.attacks import Attack, corpus
 from graders.wire import tiers
 
 SEED = "siege"
-SHORT = {"CALL_SECONDS": 3.0, "EXERCISE_SECONDS": 5.0}
-SHORTER = {"CALL_SECONDS": 2.0, "EXERCISE_SECONDS": 3.0}  # where no honest exercise needs the time
+SHORT = {"CALL_SECONDS": 2.0, "EXERCISE_SECONDS": 3.0}  # no honest exercise needs half of it on a quiet machine
 AT_ONCE = 2
 MOST = {
     "seconds": 25.0,
@@ -178,7 +177,7 @@ def siege(
         ordered = sorted(attacks or corpus(), key=lambda attack: attack.kind not in _NOTHING_DUE)
         tried = [(attack, not attack.harmful or tiers.rank(tier) >= tiers.rank("landlock")) for attack in ordered]
         judged = [
-            pool.submit(_judge, lesson, text_of(attack, lesson, honest), notebook, _limits(attack)) if ran else None
+            pool.submit(_judge, lesson, text_of(attack, lesson, honest), notebook, SHORT) if ran else None
             for attack, ran in tried
         ]
         for (attack, ran), future in zip(tried, judged, strict=True):
@@ -191,10 +190,6 @@ def siege(
     problems = [f"attack {row['name']} ({row['sentence']}): {row['wrong']}" for row in rows if row["wrong"]]
     problems += [f"the attacks left something behind: {what}" for what in _left_behind(sorted(scratch))]
     return {"lesson": lesson, "isolation": tier, "attacks": rows, "problems": problems}
-
-
-def _limits(attack: Attack) -> dict[str, float]:
-    return SHORTER if attack.kind in _NOTHING_DUE else SHORT
 
 
 _bench: Bench  # of a judging process

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from graders import ROOT
+from graders.collecting import starting
 from graders.collecting.deadlines import Deadline
 from graders.collecting.endings import WorkerEnded
 from graders.collecting.processes import Zygote
@@ -293,6 +294,14 @@ def test_the_zygote_is_started_again_when_it_dies() -> None:
         assert zygote.pid not in (0, first)
     finally:
         zygote.close()
+
+
+def test_folders_that_lie_too_deep_for_python_are_removed(tmp_path: Path) -> None:
+    """A worker made them; where it shares the disk, they would stay, and end whoever clears away."""
+    code = "import os, sys; os.chdir(sys.argv[1])\nfor _ in range(3000): os.mkdir('deep'); os.chdir('deep')"
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True)
+    starting.remove(str(tmp_path))
+    assert not tmp_path.exists()
 
 
 def test_a_file_that_breaks_the_parser_costs_nothing_else(zygote: Zygote) -> None:

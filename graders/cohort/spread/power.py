@@ -11,7 +11,6 @@ import contextlib
 import json
 import os
 import re
-import shutil
 import signal
 import socket
 import sys
@@ -21,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from graders import ROOT, lessons
-from graders.collecting.starting import Here, Started
+from graders.collecting.starting import Here, Started, remove
 from graders.judge import kept
 from graders.wire import frames
 
@@ -166,5 +165,5 @@ def separated(hidden: tuple[str, ...], connection: socket.socket) -> Power:
         os.kill(decider, signal.SIGKILL)
         os.waitpid(decider, 0)
         keeper.close()
-        shutil.rmtree(scratch, ignore_errors=True)
+        remove(scratch)
     sys.exit()
