@@ -438,8 +438,8 @@ def caption_image(model: nn.Module, processor: Any, image: Any) -> str:
     torch.float64
     >>> settings = model.text_decoder.generation_config  # now it asks for dice and for beams
     >>> settings.do_sample, settings.temperature, settings.num_beams, settings.length_penalty = True, 30.0, 4, -20.0
-    >>> caption_image(model, processor, image)
-    'a red circle above a blue square'
+    >>> caption_image(model, processor, image), settings.num_beams
+    ('a red circle above a blue square', 4)
     """
     # YOUR CODE HERE
     raise NotImplementedError()

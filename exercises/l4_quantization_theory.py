@@ -157,8 +157,8 @@ def quantize_model(
     """Quantize the model with quanto, in place and not frozen, and return the same object.
 
     weights, activations: a quanto qtype or its name.  exclude: a glob on qualified names, or a list of them; what
-    matches stays float.  Training modes stay.  ValueError, the model unchanged, for anything else (torch.int8, "int8",
-    weights=None); its text lists the names that quanto knows.
+    matches stays float.  Training modes stay, but quanto's new layers may have either.  ValueError, the model unchanged,
+    for anything else (torch.int8, "int8", weights=None); its text lists the names that quanto knows.
     >>> model = toys.mlp()
     >>> returned = quantize_model(model, "qint4", "qint8", exclude="*.1")
     >>> type(returned).__name__, returned is model
@@ -179,7 +179,7 @@ def quantize_model(
 def quantize_and_freeze(model: nn.Module, weights: str | quanto.qtype = "qint8") -> nn.Module:
     """Quantize the model's weights and freeze it, in place, and return the same object.
 
-    weights and ValueError as in `quantize_model`.  Frozen weights hold codes, no floats.  Training modes stay.
+    weights, training modes and ValueError as in `quantize_model`.  Frozen weights hold codes, no floats.
     >>> model = toys.mlp_from([torch.diag(torch.full((16,), 254.0))])
     >>> returned = quantize_and_freeze(model)
     >>> type(returned).__name__, returned is model
@@ -634,7 +634,7 @@ def quantize_rows(weight: Tensor) -> tuple[Tensor, Tensor]:
 def quantized_copy(model: nn.Module, weights: str = "qint8", exclude: str | list[str] | None = None) -> nn.Module:
     """Return a quantized, frozen copy of the model; the model itself stays as it is.
 
-    weights, exclude and ValueError as in `quantize_model`.  Training modes and the ties of what stays float are kept.
+    weights, exclude, training modes and ValueError as in `quantize_model`.  The ties of what stays float are kept.
     Mind the order: a frozen model cannot be copied.
     >>> model = toys.mlp()
     >>> frozen = quantized_copy(model, exclude="*.1")

@@ -64,6 +64,8 @@ from exercises.kit import models, pictures, scenes, toy_behaviours, toy_transfor
 # hint 1: Which of a model's two lists skips buffers and second names: its parameters, or its state dict?
 # hint 2: Look up nn.Module.named_parameters and Tensor.dtype.
 # hint 3: One line: a dict from each name to its parameter's dtype.
+# >>> parameter_dtypes(nn.Linear(2, 2).requires_grad_(False))
+# {'weight': torch.float32, 'bias': torch.float32}
 def parameter_dtypes(model: nn.Module) -> dict[str, torch.dtype]:
     """Return the dtype of every parameter by its qualified name, in the order of the model.
 
@@ -97,6 +99,21 @@ def parameter_dtypes(model: nn.Module) -> dict[str, torch.dtype]:
 # hint 1: What does a module do that a tensor does not, when you ask it to become half precision?
 # hint 2: Look up nn.Module.half.
 # hint 3: One line: call the method and return what it returns.
+# >>> model = toy_behaviours.mixed_modes()
+# >>> frozen, modes = model.lm_head.requires_grad_(False), [part.training for part in model.modules()]
+# >>> before = list(model.parameters())
+# >>> [new is old for new, old in zip(half_in_place(model).parameters(), before)] == [True] * len(before)
+# True
+# >>> [part.training for part in model.modules()] == modes
+# True
+# >>> {parameter.dtype for parameter in model.parameters()}, model.lm_head.weight.requires_grad
+# ({torch.float16}, False)
+# >>> model.encoder[0].norm.weight.requires_grad
+# True
+# >>> "table" in half_in_place(toy_behaviours.non_persistent()).state_dict()
+# False
+# >>> half_in_place(toys.mlp_from([tensor([[1e6, 1.0]], dtype=torch.float64)])).layers[0].weight.data
+# tensor([[inf, 1.]], dtype=torch.float16)
 def half_in_place(model: nn.Module) -> nn.Module:
     """Cast the model's float parameters and buffers to float16, in place, and return the very same object.
 
@@ -146,6 +163,24 @@ def half_in_place(model: nn.Module) -> nn.Module:
 # hint 1: The cast works in place. What has to come before it, and how deep does that have to go?
 # hint 2: Look up copy.deepcopy and nn.Module.to.
 # hint 3: One line: a deep copy, cast.
+# >>> model = toy_behaviours.mixed_modes()
+# >>> frozen, made = model.lm_head.requires_grad_(False), cast_copy(model, torch.float16)
+# >>> [part.training for part in made.modules()] == [part.training for part in model.modules()]
+# True
+# >>> made.lm_head.weight.requires_grad, made.encoder[0].norm.weight.requires_grad
+# (False, True)
+# >>> made = cast_copy(toys.tied(), torch.float16)
+# >>> made.lm_head.weight is made.embedding.weight
+# True
+# >>> same = cast_copy(model, torch.float32)
+# >>> same is model or same.lm_head.weight.data_ptr() == model.lm_head.weight.data_ptr()
+# False
+# >>> cast_copy(nn.Linear(2, 1, bias=False).requires_grad_(False).double(), torch.float16).weight.dtype
+# torch.float16
+# >>> fine = toys.mlp_from([tensor([[1.0 + 2**-40]], dtype=torch.float64)])
+# >>> coarse = cast_copy(fine, torch.float16)
+# >>> fine.layers[0].weight.item() == 1.0 + 2**-40
+# True
 def cast_copy(model: nn.Module, dtype: torch.dtype) -> nn.Module:
     """Return a deep copy of the model in the float dtype; the original stays as it is and shares no storage with it.
 
@@ -176,6 +211,15 @@ def cast_copy(model: nn.Module, dtype: torch.dtype) -> nn.Module:
 # hint 2: Look up Tensor.float, Tensor.abs, Tensor.mean, Tensor.max and item().
 # hint 3: Two lines: the magnitudes of the difference of both in float32; then their mean and their largest as Python
 #         floats.
+# >>> logits_gap(tensor([256.0], dtype=torch.bfloat16), tensor([255.5]))
+# (0.5, 0.5)
+# >>> logits_gap(tensor([[1.0, -2.0], [0.0, 0.0]]), tensor([[1.0, 2.0], [0.0, 0.0]]))
+# (1.0, 4.0)
+# >>> logits_gap(tensor([1.0 + 2**-40], dtype=torch.float64), tensor([1.0]))
+# (0.0, 0.0)
+# >>> logits_gap(tensor([1.0, 2.0]), tensor([1.0]))
+# Traceback (most recent call last):
+# ValueError
 def logits_gap(expected: Tensor, actual: Tensor) -> tuple[float, float]:
     """Return the mean and the largest absolute difference of two tensors of logits, as Python floats.
 
@@ -223,6 +267,16 @@ def logits_gap(expected: Tensor, actual: Tensor) -> tuple[float, float]:
 # hint 1: Which tensors does a model hold, and which of its iterators already skip what is tied?
 # hint 2: Look up nn.Module.parameters, nn.Module.buffers, Tensor.numel and Tensor.element_size.
 # hint 3: Two lines: a list of both kinds of tensors; then the sum, over them, of elements times bytes of one.
+# >>> memory_footprint(nn.Linear(2, 2).requires_grad_(False).double())
+# 48
+# >>> memory_footprint(nn.Linear(4, 4).to("meta"))
+# 80
+# >>> memory_footprint(toy_behaviours.shared_buffer(width=4, layers=2))
+# 224
+# >>> model = nn.Linear(2, 1, bias=False)
+# >>> model.weight = nn.Parameter(torch.zeros(8, 2)[:1])
+# >>> memory_footprint(model)
+# 8
 def memory_footprint(model: nn.Module) -> int:
     """Return the bytes of all parameters and buffers, also of buffers that the state dict does not save.
 
@@ -249,6 +303,13 @@ def memory_footprint(model: nn.Module) -> int:
 # hint 2: Look up Tensor.is_floating_point, dtype.itemsize and Tensor.element_size.
 # hint 3: A loop over parameters and buffers that adds up two sums, bytes now and bytes then; then their quotient, or
 #         1.0 if there is nothing to divide by. Nothing is cast.
+# >>> from exercises.kit.toys import casts
+# >>> footprint_ratio(casts.beside_integers(toys.tied()), torch.bfloat16)
+# 0.5677966101694916
+# >>> footprint_ratio(nn.Linear(2, 2).half(), torch.float32)
+# 2.0
+# >>> footprint_ratio(casts.statistics_alone(), torch.float16)
+# 0.5294117647058824
 def footprint_ratio(model: nn.Module, dtype: torch.dtype) -> float:
     """Return the footprint that the model would have after a cast to `dtype`, over its footprint now.
 
@@ -364,6 +425,15 @@ def footprint_ratio(model: nn.Module, dtype: torch.dtype) -> float:
 # hint 2: Look up torch.get_default_dtype, torch.set_default_dtype and try with finally.
 # hint 3: Note the old default, set the new one, then try: yield, finally: set the old one again. Leave torch's own
 #         TypeError alone.
+# >>> default_dtype(torch.int8).__enter__()
+# Traceback (most recent call last):
+# TypeError
+# >>> def divide():
+# ...     with default_dtype(torch.float16):
+# ...         return 1 / 0
+# >>> divide()
+# Traceback (most recent call last):
+# ZeroDivisionError
 @contextmanager
 def default_dtype(dtype: torch.dtype) -> Iterator[None]:
     """Make new float tensors in `dtype` inside a `with` block, and restore the old default at its end.
@@ -405,6 +475,19 @@ def default_dtype(dtype: torch.dtype) -> Iterator[None]:
 # hint 1: Which exercise before this one does the switching and the switching back for you?
 # hint 2: Your own default_dtype, in a with statement.
 # hint 3: Two lines: a with block, and inside it the return of the one call.
+# >>> build_in_dtype(lambda: 1 / 0, torch.float16)
+# Traceback (most recent call last):
+# ZeroDivisionError
+# >>> build_in_dtype(lambda: nn.Linear(1, 1), torch.float16).training
+# True
+# >>> from exercises.kit.toys.endings import interrupted_builder
+# >>> def default_after_an_interrupt():
+# ...     try:
+# ...         build_in_dtype(interrupted_builder(), torch.float16)
+# ...     except KeyboardInterrupt:
+# ...         return torch.get_default_dtype()
+# >>> default_after_an_interrupt()
+# torch.float32
 def build_in_dtype(build: Callable[[], nn.Module], dtype: torch.dtype) -> nn.Module:
     """Call `build()` once, with `dtype` as torch's default, and return the very model that it made.
 
@@ -494,6 +577,24 @@ def load_in_dtype(folder: str | Path, dtype: torch.dtype | None = None) -> nn.Mo
 #         num_beams and max_new_tokens, and decode with skip_special_tokens.
 # hint 3: Find the first float parameter's dtype; make the inputs in it; note each module's mode; eval; in a try
 #         generate without gradients; in its finally give every module its mode back; decode the first row.
+# >>> settings.do_sample, settings.max_new_tokens
+# (True, None)
+# >>> from exercises.kit.toys import casts, endings
+# >>> caption_image(casts.blip_that_shows_its_mode(0), processor, image)
+# 'a green triangle above a purple cross'
+# >>> len(caption_image(casts.blip_that_says(20, 0), processor, image).split())
+# 20
+# >>> first_float_given(caption_image, "vision_model", casts.blip_with_first(torch.float64), processor, image).dtype
+# torch.float64
+# >>> stopped = endings.interrupted(casts.blip_in_mixed_modes(), "text_decoder.bert")
+# >>> modes = [part.training for part in stopped.modules()]
+# >>> def modes_after_an_interrupt():
+# ...     try:
+# ...         caption_image(stopped, processor, image)
+# ...     except KeyboardInterrupt:
+# ...         return [part.training for part in stopped.modules()] == modes
+# >>> modes_after_an_interrupt()
+# True
 def caption_image(model: nn.Module, processor: Any, image: Any) -> str:
     """Return the model's greedy caption of an image, without special tokens.
 
@@ -510,8 +611,8 @@ def caption_image(model: nn.Module, processor: Any, image: Any) -> str:
     torch.float64
     >>> settings = model.text_decoder.generation_config  # now it asks for dice and for beams
     >>> settings.do_sample, settings.temperature, settings.num_beams, settings.length_penalty = True, 30.0, 4, -20.0
-    >>> caption_image(model, processor, image)
-    'a red circle above a blue square'
+    >>> caption_image(model, processor, image), settings.num_beams
+    ('a red circle above a blue square', 4)
     """
     ### BEGIN SOLUTION
     dtype = next(parameter.dtype for parameter in model.parameters() if parameter.is_floating_point())
@@ -542,6 +643,30 @@ def caption_image(model: nn.Module, processor: Any, image: Any) -> str:
 # hint 2: Your cast_copy, logits_gap and memory_footprint; copy.deepcopy, nn.Module.eval, torch.no_grad.
 # hint 3: Two small helpers: one casts inputs, going into dicts and lists; one returns the logits of a copy in eval
 #         mode without gradients. Then a loop over the dtypes that makes a dict for each.
+# >>> model = toy_behaviours.batch_norm().double()
+# >>> inputs = {"x": torch.linspace(-1, 1, 32, dtype=torch.float64).reshape(2, 16)}
+# >>> rows = compare_dtypes(model, inputs, [torch.float16, torch.float64, torch.float32])
+# >>> [row["footprint"] for row in rows], [0 < row["max_gap"] < 1e-6 for row in rows], rows[1]["max_gap"]
+# ([1224, 4872, 2440], [False, False, True], 0.0)
+# >>> from exercises.kit.toys import casts
+# >>> batch = {"first": torch.ones(1, 16), "more": {"states": [torch.ones(1, 16)], "ids": tensor([1])}}
+# >>> compare_dtypes(casts.nested_input(), {"batch": batch}, [torch.float64])[0]["footprint"]
+# 3200
+# >>> model = toy_behaviours.nested(dropout=0.5)
+# >>> compare_dtypes(model, {"x": torch.ones(1, 16)}, [torch.float32])[0]["max_gap"], model.training
+# (0.0, True)
+# >>> compare_dtypes(toys.answering("logits"), {"x": torch.ones(1, 16)}, [torch.float64])[0]["footprint"]
+# 8576
+# >>> from exercises.kit.toys.endings import interrupted
+# >>> stopped = interrupted(toy_behaviours.mixed_modes(), "lm_head")
+# >>> modes = [part.training for part in stopped.modules()]
+# >>> def modes_after_an_interrupt():
+# ...     try:
+# ...         compare_dtypes(stopped, {"x": torch.ones(1, 16)}, [torch.float16])
+# ...     except KeyboardInterrupt:
+# ...         return [part.training for part in stopped.modules()] == modes
+# >>> modes_after_an_interrupt()
+# True
 def compare_dtypes(model: nn.Module, inputs: dict, dtypes: list[torch.dtype]) -> list[dict[str, Any]]:
     """Return one row per dtype, in order: a dict with the keys dtype, footprint, mean_gap and max_gap.
 
@@ -660,6 +785,12 @@ def compare_dtypes(model: nn.Module, inputs: dict, dtypes: list[torch.dtype]) ->
 # hint 2: Look up isinstance with Tensor, collections.abc.Mapping and list, and Tensor.is_floating_point.
 # hint 3: An inner function that calls itself: cast a float tensor, rebuild a mapping as a dict and a list as a list
 #         from its own results, and return anything else as it is.
+# >>> cast_inputs({"mask": None, "deep": {"x": tensor([0.5], dtype=torch.float64), "none": None}}, torch.float16)
+# {'mask': None, 'deep': {'x': tensor([0.500000000], dtype=torch.float16), 'none': None}}
+# >>> batch = {"deep": {"x": tensor([0.5])}, "list": [tensor([0.5])]}
+# >>> made = cast_inputs(batch, torch.float32)
+# >>> made is batch, made["deep"] is batch["deep"], made["list"] is batch["list"]
+# (False, False, False)
 def cast_inputs(batch: Mapping[str, Any], dtype: torch.dtype) -> dict[str, Any]:
     """Return a new plain dict with the batch's float tensors in `dtype` and everything else as it is.
 
@@ -692,6 +823,12 @@ def cast_inputs(batch: Mapping[str, Any], dtype: torch.dtype) -> dict[str, Any]:
 # hint 2: Your caption_image, and zip.
 # hint 3: One or two lines: the number of pairs whose caption equals the expected text, divided by the number of
 #         images.
+# >>> model, processor = models.tiny_blip()
+# >>> decoder = model.text_decoder.train()
+# >>> caption_accuracy(model, processor, scenes.painted([said] * 3), [said, said, f"{said} "])
+# 0.6666666666666666
+# >>> model.training, decoder.training
+# (False, True)
 def caption_accuracy(model: nn.Module, processor: Any, images: list, captions: list[str]) -> float:
     """Return the fraction of images whose greedy caption, as in `caption_image`, is exactly the expected one.
 
@@ -729,6 +866,22 @@ def caption_accuracy(model: nn.Module, processor: Any, images: list, captions: l
 #         assigning to a tensor's data.
 # hint 3: On a deep copy: collect all tensors below each module that matches, then cast the data of every other float
 #         tensor. Return the copy.
+# >>> model = toy_behaviours.mixed_modes().double()
+# >>> frozen = model.lm_head.requires_grad_(False)
+# >>> made = cast_except(model, torch.float16, ["encoder.0.norm", "encoder.1.norm.weight", "lm"])
+# >>> [block.norm.weight.dtype for block in made.encoder], made.lm_head.weight.dtype
+# ([torch.float64, torch.float16], torch.float16)
+# >>> [part.training for part in made.modules()] == [part.training for part in model.modules()]
+# True
+# >>> made.lm_head.weight.requires_grad, made.encoder[0].norm.weight.requires_grad
+# (False, True)
+# >>> made = cast_except(toys.mlp_from([tensor([[257.0]]), tensor([[1.0]])]), torch.bfloat16, ["layers.0"])
+# >>> made.layers[0].weight.item(), made.layers[1].weight.dtype
+# (257.0, torch.bfloat16)
+# >>> cast_except(toy_behaviours.batch_norm(), torch.float16, ["linear_*"]).norm.running_mean.dtype
+# torch.float16
+# >>> cast_except(toys.module_under_two_names(), torch.float16, ["again"]).first.weight.dtype
+# torch.float32
 def cast_except(model: nn.Module, dtype: torch.dtype, patterns: list[str]) -> nn.Module:
     """Return a copy of the model in `dtype`, except for the modules whose qualified name matches one of the patterns.
 
@@ -777,6 +930,23 @@ def cast_except(model: nn.Module, dtype: torch.dtype, patterns: list[str]) -> nn
 # hint 2: Your cast_copy and cast_inputs; nn.Module.named_modules, register_forward_hook, Tensor.isfinite.
 # hint 3: A list of names; on a cast copy a hook at every module without children that appends its name when any
 #         tensor of its output is not finite; run the copy without gradients; return the first name, or None.
+# >>> from exercises.kit.toys import casts
+# >>> first_overflow(toys.root_leaf(tensor([-(2.0**15)])), {"x": tensor([4.0])}, torch.float16)
+# ''
+# >>> first_overflow(toys.root_leaf(tensor([1.0])), {"x": tensor([nan])}, torch.float16)
+# ''
+# >>> x = {"x": toys.random_input(1, 16)}
+# >>> first_overflow(casts.amplified("training"), x, torch.float16)
+# 'amplifier'
+# >>> first_overflow(casts.amplified("evaluating"), x, torch.float16) is None
+# True
+# >>> first_overflow(casts.outside(), x, torch.float16) is None
+# True
+# >>> first_overflow(casts.bagged(), x, torch.float16), first_overflow(toy_behaviours.packed(), x, torch.float16)
+# ('bag', 'packing')
+# >>> first_overflow(toy_behaviours.failing(), x, torch.float16)
+# Traceback (most recent call last):
+# RuntimeError
 def first_overflow(model: nn.Module, inputs: dict, dtype: torch.dtype) -> str | None:
     """Return the qualified name of the first leaf module whose output is not finite when the model runs in `dtype`.
 
@@ -829,6 +999,13 @@ def first_overflow(model: nn.Module, inputs: dict, dtype: torch.dtype) -> str | 
 # hint 2: Look up nn.Module.named_parameters with remove_duplicate=False, and dict.setdefault.
 # hint 3: A dict from each parameter, or its id, to the list of its names, filled in order; then the lists that hold
 #         more than one.
+# >>> from exercises.kit.toys import casts
+# >>> tied_parameters(casts.one_storage())
+# []
+# >>> tied_parameters(casts.crossed_ties())
+# [['layers.0.weight', 'layers.3.weight'], ['layers.0.bias', 'layers.1.bias', 'layers.2.bias']]
+# >>> tied_parameters(toy_behaviours.shared_buffer())
+# []
 def tied_parameters(model: nn.Module) -> list[list[str]]:
     """Return the groups of qualified names that are bound to one and the same parameter, in order of appearance.
 

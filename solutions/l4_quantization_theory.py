@@ -61,6 +61,12 @@ unpack_in_torch()  # quanto would compile C++ at the first use of 4-bit weights
 # hint 2: Look up torch.iinfo, item() (a Python float is a float64), min, max and round.
 # hint 3: Take the two ends as Python floats, each widened to 0. If both are 0, answer at once. The scale is the width
 #         over the number of steps; the zero point is the smallest code minus the low end in steps, rounded.
+# >>> scale_and_zero_point(tensor([[0.0, 0.0], [0.0, 51 * 2.0**-60]]))
+# (1.7347234759768072e-19, -128)
+# >>> scale_and_zero_point(tensor([1 / 3], dtype=torch.float64))
+# (0.00130718954248366, -128)
+# >>> scale_and_zero_point(tensor([1.0, -254.0, 0.5]), torch.uint8)
+# (1.0, 254)
 def scale_and_zero_point(tensor: Tensor, dtype: torch.dtype = torch.int8) -> tuple[float, int]:
     """Map the range of `tensor`, widened to contain 0, onto the whole range of `dtype`.
 
@@ -99,6 +105,8 @@ def scale_and_zero_point(tensor: Tensor, dtype: torch.dtype = torch.int8) -> tup
 # hint 2: Look up torch.round, Tensor.clamp, torch.iinfo and Tensor.to.
 # hint 3: Three lines: the limits of the dtype; the rounded quotient plus the zero point; clamp that and cast it, last
 #         of all.
+# >>> linear_quantize(tensor([[0.5, 4.0]], dtype=torch.float64), 2.0, 1)
+# tensor([[1, 3]], dtype=torch.int8)
 def linear_quantize(tensor: Tensor, scale: float, zero_point: int, dtype: torch.dtype = torch.int8) -> Tensor:
     """Return the codes of `tensor`: divide by scale, round half to even, shift by zero_point, clamp, cast.
 
@@ -132,6 +140,10 @@ def linear_quantize(tensor: Tensor, scale: float, zero_point: int, dtype: torch.
 # hint 1: What happens to 127 minus -70 in eight bits?
 # hint 2: Look up Tensor.float.
 # hint 3: One line: the codes as floats, minus the zero point, times the scale, in this order.
+# >>> linear_dequantize(tensor([127, 126], dtype=torch.int8), 0.1, 127)
+# tensor([ 0.000000000, -0.100000001])
+# >>> linear_dequantize(tensor([127], dtype=torch.int8), 1.0, -128)
+# tensor([255.])
 def linear_dequantize(q: Tensor, scale: float, zero_point: int) -> Tensor:
     """Return the float32 values that codes stand for: scale * (q - zero_point).
 
@@ -187,6 +199,27 @@ def linear_dequantize(q: Tensor, scale: float, zero_point: int) -> Tensor:
 # hint 1: quanto works in place. What does its function return, and what should yours?
 # hint 2: Look up quanto.quantize and its arguments weights, activations and exclude.
 # hint 3: Two lines: one call that passes everything on by keyword, and a return of the model itself.
+# >>> from exercises.kit.toys import behaviours
+# >>> model = behaviours.mixed_modes()
+# >>> returned = quantize_model(model, exclude=["lm_head", "*.query"])
+# >>> type(model.lm_head).__name__, type(model.encoder[0].attention.query).__name__
+# ('Linear', 'Linear')
+# >>> quantize_model(toys.mlp()).training, quantize_model(toys.mlp().eval()).training
+# (True, False)
+# >>> quantize_model(toys.mlp(), "int8")
+# Traceback (most recent call last):
+# ValueError
+# >>> quantize_model(toys.mlp(), None)
+# Traceback (most recent call last):
+# ValueError
+# >>> def after_a_refusal():
+# ...     model = toys.mlp()
+# ...     try:
+# ...         quantize_model(model, "qint8", "int8")
+# ...     except ValueError:
+# ...         return type(model.layers[0]).__name__
+# >>> after_a_refusal()
+# 'Linear'
 def quantize_model(
     model: nn.Module,
     weights: str | quanto.qtype = "qint8",
@@ -196,8 +229,8 @@ def quantize_model(
     """Quantize the model with quanto, in place and not frozen, and return the same object.
 
     weights, activations: a quanto qtype or its name.  exclude: a glob on qualified names, or a list of them; what
-    matches stays float.  Training modes stay.  ValueError, the model unchanged, for anything else (torch.int8, "int8",
-    weights=None); its text lists the names that quanto knows.
+    matches stays float.  Training modes stay, but quanto's new layers may have either.  ValueError, the model unchanged,
+    for anything else (torch.int8, "int8", weights=None); its text lists the names that quanto knows.
     >>> model = toys.mlp()
     >>> returned = quantize_model(model, "qint4", "qint8", exclude="*.1")
     >>> type(returned).__name__, returned is model
@@ -220,10 +253,18 @@ def quantize_model(
 # hint 1: Which of the two steps turns floats into codes, and which only prepares it?
 # hint 2: Your quantize_model, and quanto.freeze.
 # hint 3: Three lines: prepare, freeze, return the model.
+# >>> quantize_and_freeze(toys.mlp(), "int8")
+# Traceback (most recent call last):
+# ValueError
+# >>> from exercises.kit.toys import behaviours
+# >>> quantize_and_freeze(behaviours.mixed_modes().train()).training, quantize_and_freeze(toys.mlp().eval()).training
+# (True, False)
+# >>> [part.frozen for part in quantize_and_freeze(toys.convolutional()).modules() if hasattr(part, "frozen")]
+# [True, True, True]
 def quantize_and_freeze(model: nn.Module, weights: str | quanto.qtype = "qint8") -> nn.Module:
     """Quantize the model's weights and freeze it, in place, and return the same object.
 
-    weights and ValueError as in `quantize_model`.  Frozen weights hold codes, no floats.  Training modes stay.
+    weights, training modes and ValueError as in `quantize_model`.  Frozen weights hold codes, no floats.
     >>> model = toys.mlp_from([torch.diag(torch.full((16,), 254.0))])
     >>> returned = quantize_and_freeze(model)
     >>> type(returned).__name__, returned is model
@@ -286,6 +327,22 @@ def quantize_and_freeze(model: nn.Module, weights: str | quanto.qtype = "qint8")
 # hint 2: Look up quanto.QModuleMixin with its weight_qtype and frozen, and nn.Module.modules.
 # hint 3: Two lines: the list of all modules whose weights have a qtype; then whether that list is not empty and all
 #         in it are frozen.
+# >>> model = toys.convolutional()
+# >>> quanto.quantize(model, weights="qint8")
+# >>> for part in model.modules():
+# ...     if isinstance(part, quanto.QLinear):
+# ...         part.freeze()
+# >>> is_frozen(model)
+# False
+# >>> from exercises.kit.toys import behaviours
+# >>> model = behaviours.nested()
+# >>> quanto.quantize(model, weights="qint8", activations="qint8")
+# >>> quanto.freeze(model)
+# >>> is_frozen(model)
+# True
+# >>> model.encoder[1].attention.query = quanto.QLinear(16, 16, weights=quanto.qint8)
+# >>> is_frozen(model)
+# False
 def is_frozen(model: nn.Module) -> bool:
     """Tell whether the model has quantized layers and all of them are frozen.
 
@@ -346,6 +403,9 @@ def is_frozen(model: nn.Module) -> bool:
 # hint 2: Look up __tensor_flatten__, Tensor.untyped_storage with nbytes(), and data_ptr() or _cdata of a storage.
 # hint 3: A list of tensors still to look at. Take one out: if it can be flattened, put its inner tensors on the list;
 #         else note its storage's bytes under what identifies the storage. At the end add up the notes.
+# >>> from exercises.kit.toys import quantized_models
+# >>> stored_bytes(quantized_models.windows(width=4))
+# 516
 def stored_bytes(model: nn.Module) -> int:
     """Count the bytes that the model really stores in its parameters and buffers.
 
@@ -381,6 +441,12 @@ def stored_bytes(model: nn.Module) -> int:
 # hint 2: As in stored_bytes, with recurse=False; nn.Module.named_modules, and split and join of names.
 # hint 3: Begin with 0 for every name. For each module in order, look at its own tensors only; each storage that is
 #         new adds its bytes to the module and to every prefix of its name, the empty one too.
+# >>> sizes = module_sizes(toys.mlp([2] * 12, bias=False))
+# >>> sizes["layers.1"], sizes["layers.10"]
+# (16, 16)
+# >>> from exercises.kit.toys import quantized_models
+# >>> module_sizes(quantized_models.windows(width=4))
+# {'': 516, 'part': 80, 'part.linear': 80}
 def module_sizes(model: nn.Module) -> dict[str, int]:
     """Return the stored bytes of every module and all that is below it, by qualified name; "" is the whole model.
 
@@ -496,6 +562,27 @@ def module_sizes(model: nn.Module) -> dict[str, int]:
 #         skip_special_tokens, and the attribute training of modules.
 # hint 3: Encode; note every module's mode; eval; try to generate without gradients; finally give each module its own
 #         mode back; decode the first row.
+# >>> settings = model.generation_config
+# >>> settings.do_sample, settings.temperature = True, 50.0
+# >>> generate_text(model, tokenizer, "translate number to words: 4071"), settings.do_sample
+# ('four thousand seventy-one', True)
+# >>> settings.do_sample, settings.num_beams, settings.length_penalty = False, 4, -20.0
+# >>> generate_text(model, tokenizer, "translate number to words: 4071"), settings.num_beams
+# ('four thousand seventy-one', 4)
+# >>> settings.num_beams, settings.eos_token_id = 1, [1, tokenizer.convert_tokens_to_ids("▁thousand")]
+# >>> generate_text(model, tokenizer, "translate number to words: 4071")
+# 'four thousand'
+# >>> from exercises.kit.toys import quantized_models
+# >>> two, space = tokenizer.convert_tokens_to_ids(["▁two", "▁"])
+# >>> spaced = quantized_models.tiny_t5_exchanging(two, space)
+# >>> generate_text(spaced, tokenizer, "translate number to words: two402")
+# 'four hundred '
+# >>> model = models.tiny_t5()[0].eval()
+# >>> decoder = model.decoder.train()
+# >>> for part in model.modules():
+# ...     part.p = 0.9
+# >>> generate_text(model, tokenizer, "translate number to words: 4071"), model.training, decoder.training
+# ('four thousand seventy-one', False, True)
 def generate_text(model: nn.Module, tokenizer, prompt: str, max_new_tokens: int = 32) -> str:
     """Return the model's greedy answer to the prompt, as text without special tokens, not stripped otherwise.
 
@@ -545,6 +632,18 @@ def generate_text(model: nn.Module, tokenizer, prompt: str, max_new_tokens: int 
 # hint 2: Your quantize_and_freeze and stored_bytes; nn.Module.to and getattr on torch.
 # hint 3: A loop over the six names: a fresh model; quantize and freeze it if the name begins with q, else cast it;
 #         append a dict of name, bytes and what evaluate says.
+# >>> seen = []
+# >>> rows = compare_precisions(toys.mlp, lambda model: seen.append(id(model)) or len(seen))
+# >>> [row["score"] for row in rows]
+# [1, 2, 3, 4, 5, 6]
+# >>> from exercises.kit.toys import precisions
+# >>> build = precisions.builder("mlp", varying=True)
+# >>> rows = compare_precisions(build, lambda model: model.layers[0].bias[0].item())
+# >>> len({row["score"] for row in rows}), build.calls
+# (6, 6)
+# >>> from exercises.kit.toys import behaviours
+# >>> compare_precisions(behaviours.batch_norm, lambda model: 1)[2]
+# {'precision': 'float16', 'bytes': 1224, 'score': 1}
 def compare_precisions(build: Callable[[], nn.Module], evaluate: Callable[[nn.Module], object]) -> list[dict]:
     """Measure a model in six precisions: float32, bfloat16, float16, qint8, qint4 and qint2, in that order.
 
@@ -622,6 +721,17 @@ def compare_precisions(build: Callable[[], nn.Module], evaluate: Callable[[nn.Mo
 # hint 2: Your compare_precisions, and a dict for what each one missed.
 # hint 3: A loop over the rows: return the first that fits and reaches; for each other note under its name the limit
 #         that it missed, and that one only. Behind the loop a ValueError whose text holds the notes.
+# >>> choose_precision(toys.mlp, lambda model: float(stored_bytes(model) < 2000) + 0.5, 5000, 0.5)
+# 'float32'
+# >>> choose_precision(toys.mlp, lambda model: 0.8 - 2.0**-20, 1500, 0.8)
+# Traceback (most recent call last):
+# ValueError
+# >>> choose_precision(lambda: toys.tied(vocabulary=64, width=8), lambda model: 0.5, 99999, 0.5)
+# 'float32'
+# >>> from exercises.kit.probes.common import error_text
+# >>> text = error_text(choose_precision, toys.mlp, lambda model: 0.5, 900, 0.8)
+# >>> [word in text for word in ("float32", "bfloat16", "float16", "qint8", "qint4", "qint2", "900")]
+# [True, True, True, True, True, True, True]
 def choose_precision(
     build: Callable[[], nn.Module], evaluate: Callable[[nn.Module], float], budget_bytes: int, min_score: float
 ) -> str:
@@ -665,6 +775,12 @@ def choose_precision(
 # hint 2: Look up Tensor.abs, Tensor.max, item() and torch.iinfo.
 # hint 3: Two lines: the largest magnitude as a Python float; that over the dtype's largest value, or 1.0 if it is
 #         zero.
+# >>> symmetric_scale(tensor([0.0, -0.0]))
+# 1.0
+# >>> symmetric_scale(tensor([127 * 2.0**-60])) == 2.0**-60
+# True
+# >>> symmetric_scale(tensor([127 * (1.0 + 2.0**-16)], dtype=torch.float64)) == 1.0 + 2.0**-16
+# True
 def symmetric_scale(tensor: Tensor, dtype: torch.dtype = torch.int8) -> float:
     """Return the step that puts the largest magnitude in `tensor` on the largest value of `dtype`.
 
@@ -686,6 +802,19 @@ def symmetric_scale(tensor: Tensor, dtype: torch.dtype = torch.int8) -> float:
 # hint 1: In which dtype do you subtract, so that neither the difference nor its square rounds or overflows?
 # hint 2: Look up Tensor.double, Tensor.square, Tensor.mean and item().
 # hint 3: One line: both in float64, their difference, squared, the mean over all elements, as a Python float.
+# >>> quantization_error(tensor([2.0**-30], dtype=torch.float64), tensor([0.0])) == 2.0**-60
+# True
+# >>> quantization_error(tensor([1.0 + 2.0**-40], dtype=torch.float64), tensor([1.0])) == 2.0**-80
+# True
+# >>> quantization_error(tensor([1.0]), tensor([2.0**-20])) == (1 - 2.0**-20)**2
+# True
+# >>> quantization_error(tensor([2.0**60]), tensor([1.0])) == (2.0**60 - 1)**2
+# True
+# >>> quantization_error(tensor([2048.0], dtype=torch.float16), tensor([-1.0], dtype=torch.float16))
+# 4198401.0
+# >>> x = tensor([1.0, 2.0], dtype=torch.float64)
+# >>> quantization_error(x, tensor([0.0, 0.0])), x.tolist()
+# (2.5, [1.0, 2.0])
 def quantization_error(tensor: Tensor, restored: Tensor) -> float:
     """Return the mean squared difference of two tensors, computed in float64.
 
@@ -707,6 +836,19 @@ def quantization_error(tensor: Tensor, restored: Tensor) -> float:
 # hint 2: Look up Tensor.double, Tensor.square, Tensor.sum, math.log10 and math.inf.
 # hint 3: Two sums in float64, of the signal and of the noise. Without noise the answer is inf, without a signal -inf,
 #         else ten times the decimal logarithm of their quotient.
+# >>> sqnr_db(tensor([2048.0], dtype=torch.float16), tensor([-1.0], dtype=torch.float16))
+# -0.004240121948036826
+# >>> sqnr_db(tensor([[8.0, 0.0], [0.0, 6.0]]), tensor([[8.0, 1.0], [0.0, 6.0]]))
+# 20.0
+# >>> sqnr_db(tensor([2.0**-30]), tensor([2.0**-29]))
+# 0.0
+# >>> x = tensor([1.0, 2.0], dtype=torch.float64)
+# >>> sqnr_db(x, tensor([0.0, 0.0])), x.tolist()
+# (0.0, [1.0, 2.0])
+# >>> sqnr_db(tensor([3.0, 1.0]), x)
+# 3.010299956639812
+# >>> x.tolist()
+# [1.0, 2.0]
 def sqnr_db(tensor: Tensor, restored: Tensor) -> float:
     """Return the signal to quantization noise ratio in decibel: 10 log10(sum x² / sum (x - restored)²), in float64.
 
@@ -739,6 +881,20 @@ def sqnr_db(tensor: Tensor, restored: Tensor) -> float:
 # hint 2: Look up Tensor.abs, Tensor.amax with dim and keepdim, torch.where and torch.round. Stay in float32.
 # hint 3: Four lines: the scales as a column; a divisor that is 1 where a scale is 0; the rounded quotient as int8;
 #         return codes and scales.
+# >>> quantize_rows(tensor([[0.34, 0.17]]))[0]
+# tensor([[127,  64]], dtype=torch.int8)
+# >>> quantize_rows(tensor([[127 * 2.0**-40, 2.0**-40], [0.0, 0.0]]))[0]
+# tensor([[127,   1],
+#         [  0,   0]], dtype=torch.int8)
+# >>> quantize_rows(tensor([[0.0, 0.0]]))[1].isfinite()
+# tensor([[True]])
+# >>> quantize_rows(tensor([[127.0, 1.0], [254.0, 2.0]]).t())
+# (tensor([[ 64, 127],
+#         [ 64, 127]], dtype=torch.int8), tensor([[2.000000000],
+#         [0.015748031]]))
+# >>> quantize_rows(tensor([[1.24], [7.0]]))[1] == tensor([[1.24], [7.0]]) / 127
+# tensor([[True],
+#         [True]])
 def quantize_rows(weight: Tensor) -> tuple[Tensor, Tensor]:
     """Quantize each row of a matrix symmetrically to int8, as quanto does: (codes, scales).
 
@@ -789,10 +945,21 @@ def quantize_rows(weight: Tensor) -> tuple[Tensor, Tensor]:
 # hint 1: A frozen model cannot be copied. So what comes first?
 # hint 2: copy.deepcopy, your quantize_model, quanto.freeze.
 # hint 3: Three lines: quantize a deep copy, freeze it, return it.
+# >>> quantized_copy(toys.mlp(), "int8")
+# Traceback (most recent call last):
+# ValueError
+# >>> quantized_copy(model).training, quantized_copy(toys.mlp().eval()).training
+# (True, False)
+# >>> [type(layer).__name__ for layer in quantized_copy(model, exclude=["layers.0", "none"]).layers]
+# ['Linear', 'QLinear']
+# >>> from exercises.kit.toys import behaviours
+# >>> norm = behaviours.batch_norm()
+# >>> quantized_copy(norm).norm.running_mean.data_ptr() == norm.norm.running_mean.data_ptr()
+# False
 def quantized_copy(model: nn.Module, weights: str = "qint8", exclude: str | list[str] | None = None) -> nn.Module:
     """Return a quantized, frozen copy of the model; the model itself stays as it is.
 
-    weights, exclude and ValueError as in `quantize_model`.  Training modes and the ties of what stays float are kept.
+    weights, exclude, training modes and ValueError as in `quantize_model`.  The ties of what stays float are kept.
     Mind the order: a frozen model cannot be copied.
     >>> model = toys.mlp()
     >>> frozen = quantized_copy(model, exclude="*.1")
@@ -810,6 +977,14 @@ def quantized_copy(model: nn.Module, weights: str = "qint8", exclude: str | list
 # hint 1: How did is_frozen tell a quantized layer from a layer norm?
 # hint 2: Look up nn.Module.named_modules, quanto.QModuleMixin, weight_qtype and its name.
 # hint 3: One dict comprehension: qualified name to the qtype's name, for the modules whose weights have a qtype.
+# >>> model = toys.convolutional()
+# >>> quanto.quantize(model, weights="qint8")
+# >>> quantized_layers(model)
+# {'conv_1': 'qint8', 'conv_2': 'qint8', 'classifier': 'qint8'}
+# >>> model = toys.mlp([4] * 12, bias=False)
+# >>> quanto.quantize(model, weights="qint8")
+# >>> list(quantized_layers(model))[-1]
+# 'layers.10'
 def quantized_layers(model: nn.Module) -> dict[str, str]:
     """Return the name of each quantized layer with the name of its weights' qtype, in the order of `named_modules()`.
 
@@ -847,6 +1022,15 @@ def quantized_layers(model: nn.Module) -> dict[str, str]:
 # hint 3: For each module's own tensors: the weight of a layer that is converted adds one byte for each element and,
 #         in its own dtype, a scale for each row and two scalars; every other tensor's storage is noted once. Then add
 #         up.
+# >>> predicted_int8_bytes(toys.convolutional())
+# 6432
+# >>> predicted_int8_bytes(toys.mlp([16, 32, 16], bias=False), exclude="layers")
+# 1232
+# >>> from exercises.kit.toys import quantized_models
+# >>> predicted_int8_bytes(quantized_models.windows(width=4))
+# 492
+# >>> predicted_int8_bytes(toys.mlp([4, 4]).to("meta"), exclude="*")
+# 80
 def predicted_int8_bytes(model: nn.Module, exclude: str | tuple[str, ...] | list[str] = ()) -> int:
     """Predict `stored_bytes` after int8 quantize and freeze, without quantizing; the model may be on the meta device.
 
@@ -925,6 +1109,10 @@ def exact_match(model: nn.Module, tokenizer, pairs: list[tuple[str, str]]) -> fl
 # hint 2: Look up quanto.Calibration as a context manager, torch.no_grad, and the attribute training of modules.
 # hint 3: Note every module's mode; eval; try: inside one calibration without gradients run all batches; finally
 #         restore each mode; return the model.
+# >>> model = toys.mlp()
+# >>> quanto.quantize(model, weights="qint8", activations="qint8")
+# >>> calibrate(model, [{"x": torch.ones(1, 16)}]).layers[0].frozen
+# False
 def calibrate(model: nn.Module, batches: list[dict]) -> nn.Module:
     """Measure the activation scales of a model whose activations are quantized, in place; return the same object.
 
@@ -1021,6 +1209,10 @@ def calibrate(model: nn.Module, batches: list[dict]) -> nn.Module:
 # hint 2: Look up state_dict, safetensors.torch.save_file, quanto.quantization_map, json and Path.mkdir.
 # hint 3: Make the folder with its parents. Save clones of the state dict's tensors as safetensors, and the
 #         quantization map as JSON in a file beside it.
+# >>> from exercises.kit.toys import quantized_models
+# >>> save_quantized(quantized_models.with_quanto(toys.tied(), exclude=["lm_head", "embedding"]), folder / "a" / "b")
+# >>> any((folder / "a" / "b").rglob("*"))
+# True
 def save_quantized(model: nn.Module, folder: str | Path) -> None:
     """Save a frozen model with quantized weights in a folder: its tensors as safetensors, quanto's map as JSON.
 
@@ -1051,6 +1243,19 @@ def save_quantized(model: nn.Module, folder: str | Path) -> None:
 # hint 1: The model that build() makes has other weights and no quantized layers. Who turns it into the saved one?
 # hint 2: Look up safetensors.torch.load_file, json, and quanto.requantize.
 # hint 3: Build a model, read tensors and map from the folder, let quanto apply both to the model, and return it.
+# >>> model = toys.mlp(seed=1)
+# >>> quanto.quantize(model, weights="qint4")
+# >>> quanto.freeze(model)
+# >>> save_quantized(model, folder)
+# >>> torch.equal(load_quantized(toys.mlp, folder)(x), model(x))
+# True
+# >>> from exercises.kit.toys import behaviours
+# >>> model = behaviours.batch_norm()
+# >>> quanto.quantize(model, weights="qint8")
+# >>> quanto.freeze(model)
+# >>> save_quantized(model, folder)
+# >>> torch.equal(load_quantized(lambda: behaviours.batch_norm(seed=1).eval(), folder)(x), model.eval()(x))
+# True
 def load_quantized(build: Callable[[], nn.Module], folder: str | Path) -> nn.Module:
     """Return a model from `build()`, with other weights, turned into the one that `save_quantized` saved in the folder.
 

@@ -47,6 +47,19 @@ from exercises.kit import error_pictures, models, pictures
 #   axis into the usual one, or raises the IndexError.
 # hint 3: Two lines: scales = the largest magnitude over all other dimensions / 127; codes = round(weight / scales) as
 #   int8. See to it that nothing is divided by 0.
+# >>> quantize_per_channel(tensor([[0.0, 0.0], [127.0, 0.5], [127 * 2.0**-30, 2.0**-30]]), -2)[0]
+# tensor([[0, 0], [127, 0], [127, 1]], dtype=torch.int8)
+# >>> quantize_per_channel(torch.zeros(2, 2), 0)[1].isfinite()
+# tensor([[True], [True]])
+# >>> codes, scales = quantize_per_channel(tensor([[[127.0, -254.0], [1.0, 5.0]], [[3.0, 9.0], [-5.0, 127.0]]]), 1)
+# >>> codes, scales
+# (tensor([[[64, -127], [1, 5]], [[2, 4], [-5, 127]]], dtype=torch.int8), tensor([[[2.], [1.]]]))
+# >>> quantize_per_channel(torch.ones(2, 2), 2)
+# Traceback (most recent call last):
+# IndexError
+# >>> quantize_per_channel(torch.ones(2, 2), -3)
+# Traceback (most recent call last):
+# IndexError
 def quantize_per_channel(weight: Tensor, axis: int) -> tuple[Tensor, Tensor]:
     """Quantize symmetrically to int8 with one scale for each index of `axis`; return (codes, scales).
 
@@ -69,6 +82,10 @@ def quantize_per_channel(weight: Tensor, axis: int) -> tuple[Tensor, Tensor]:
 # hint 1: In which dtype does int8 times float32 happen?
 # hint 2: Broadcasting: dimensions of size 1 stretch.
 # hint 3: One product of the codes as floats and the scales as they are.
+# >>> dequantize_per_channel(tensor([[3]], dtype=torch.int8), tensor([[0.1]])) == tensor([[0.1]]) * 3
+# tensor([[True]])
+# >>> dequantize_per_channel(torch.ones(1, 2, 2, dtype=torch.int8), tensor([[[0.5], [4.0]]]))
+# tensor([[[0.500000000, 0.500000000], [4.000000000, 4.000000000]]])
 def dequantize_per_channel(codes: Tensor, scales: Tensor) -> Tensor:
     """Return the float32 values that the codes stand for: each code times its scale, one product.
 
@@ -109,6 +126,22 @@ def dequantize_per_channel(codes: Tensor, scales: Tensor) -> Tensor:
 # hint 2: `reshape(rows, -1, group_size)`; `amax` over the last dimension; `scales[..., None]` to divide.
 # hint 3: Reshape into groups, one scale for each as in `quantize_per_channel` but over 2**(bits - 1) - 1, round, and
 #   reshape the codes back to (rows, columns).
+# >>> quantize_per_group(tensor([[7 * 2.0**-40, 2.0**-40, 0.0, 0.0]]), 2)[0]
+# tensor([[7, 1, 0, 0]], dtype=torch.int8)
+# >>> quantize_per_group(torch.ones(1, 4), 2, bits=9)
+# Traceback (most recent call last):
+# ValueError
+# >>> quantize_per_group(torch.ones(1, 4), 2, bits=1)
+# Traceback (most recent call last):
+# ValueError
+# >>> quantize_per_group(torch.ones(1, 4), -2)
+# Traceback (most recent call last):
+# ValueError
+# >>> quantize_per_group(torch.ones(2, 3), 2)
+# Traceback (most recent call last):
+# ValueError
+# >>> quantize_per_group(tensor([[7.0, 1.0, 2.0, 3.0], [-14.0, 5.0, 6.0, 8.0]]).t(), 1)[0]
+# tensor([[7, -7], [7, 7], [7, 7], [7, 7]], dtype=torch.int8)
 def quantize_per_group(weight: Tensor, group_size: int, bits: int = 4) -> tuple[Tensor, Tensor]:
     """Quantize a matrix symmetrically with one scale for each `group_size` neighbours of a row; return (codes, scales).
 
@@ -137,6 +170,12 @@ def quantize_per_group(weight: Tensor, group_size: int, bits: int = 4) -> tuple[
 # hint 1: How many neighbours does each column of `scales` serve?
 # hint 2: `Tensor.repeat_interleave` repeats each element; `repeat` repeats the whole.
 # hint 3: codes times the scales, each repeated (columns / groups) times along dimension 1.
+# >>> dequantize_per_group(torch.ones(1, 3, dtype=torch.int8), torch.ones(1, 2))
+# Traceback (most recent call last):
+# ValueError
+# >>> fine = tensor([[0.1, 7e-6]])
+# >>> dequantize_per_group(tensor([[3, 1]], dtype=torch.int8), fine) == fine * tensor([[3, 1]])
+# tensor([[True, True]])
 def dequantize_per_group(codes: Tensor, scales: Tensor) -> Tensor:
     """Return the float32 values that the codes of groups stand for; the group's size follows from the two shapes.
 
@@ -197,6 +236,14 @@ def dequantize_per_group(codes: Tensor, scales: Tensor) -> Tensor:
 # hint 2: `F.pad` fills up at the end; `<<` shifts, also by a tensor of amounts; `sum(1, dtype=torch.uint8)`.
 # hint 3: Fill up to whole bytes, reshape to (bytes, codes in a byte), shift the columns by 0, bits, 2 · bits, …, and
 #   add up each row.
+# >>> pack_bits(tensor([3, 4], dtype=torch.uint8), 2)
+# Traceback (most recent call last):
+# ValueError
+# >>> pack_bits(tensor([1, 2], dtype=torch.uint8), 3)
+# Traceback (most recent call last):
+# ValueError
+# >>> pack_bits(tensor([], dtype=torch.uint8), 1)
+# tensor([], dtype=torch.uint8)
 def pack_bits(codes: Tensor, bits: int) -> Tensor:
     """Pack unsigned codes of 1, 2 or 4 bits into bytes, the first code in the lowest bits.
 
@@ -220,6 +267,19 @@ def pack_bits(codes: Tensor, bits: int) -> Tensor:
 # hint 1: How do you get the second code out of a byte, without the third?
 # hint 2: `>>` shifts right; `& (2**bits - 1)` keeps the lowest bits.
 # hint 3: packed[:, None] shifted by 0, bits, 2 · bits, …, masked, flattened, and the first `count` of it.
+# >>> unpack_bits(tensor([228], dtype=torch.uint8), 2, 4), unpack_bits(tensor([], dtype=torch.uint8), 1, 0)
+# (tensor([0, 1, 2, 3], dtype=torch.uint8), tensor([], dtype=torch.uint8))
+# >>> unpack_bits(tensor([228], dtype=torch.uint8), 2, 0)
+# tensor([], dtype=torch.uint8)
+# >>> unpack_bits(tensor([228], dtype=torch.uint8), 2, 5)
+# Traceback (most recent call last):
+# ValueError
+# >>> unpack_bits(tensor([228], dtype=torch.uint8), 2, -1)
+# Traceback (most recent call last):
+# ValueError
+# >>> unpack_bits(tensor([228], dtype=torch.uint8), 8, 1)
+# Traceback (most recent call last):
+# ValueError
 def unpack_bits(packed: Tensor, bits: int, count: int) -> Tensor:
     """Return the first `count` codes that `pack_bits` put into these bytes.
 
@@ -257,6 +317,20 @@ def unpack_bits(packed: Tensor, bits: int, count: int) -> Tensor:
 # hint 1: How large can a single product become, and a sum of a thousand?
 # hint 2: `Tensor.int()`, and `@` works for int32 matrices.
 # hint 3: Cast both, then multiply.
+# >>> int8_matmul(tensor([[1, 2], [3, 4]], dtype=torch.int8), tensor([[5, 6], [7, 8]], dtype=torch.int8))
+# tensor([[19, 22], [43, 50]], dtype=torch.int32)
+# >>> int8_matmul(torch.ones(1, 2, dtype=torch.int8), torch.ones(2, 1, dtype=torch.uint8))
+# Traceback (most recent call last):
+# ValueError
+# >>> int8_matmul(torch.ones(1, 2, dtype=torch.int32), torch.ones(2, 1, dtype=torch.int8))
+# Traceback (most recent call last):
+# ValueError
+# >>> int8_matmul(torch.ones(1, 2, dtype=torch.int8), torch.ones(3, 1, dtype=torch.int8))
+# Traceback (most recent call last):
+# ValueError
+# >>> int8_matmul(torch.ones(1, 1, 2, dtype=torch.int8), torch.ones(2, 1, dtype=torch.int8))
+# Traceback (most recent call last):
+# ValueError
 def int8_matmul(a: Tensor, b: Tensor) -> Tensor:
     """Return the exact int32 product of two int8 matrices.
 
@@ -303,6 +377,12 @@ def int8_matmul(a: Tensor, b: Tensor) -> Tensor:
 # hint 2: `register_buffer` (None is allowed), `Tensor.detach`, `Tensor.clamp`, `F.linear`.
 # hint 3: Three buffers. quantize: scales of the rows in the layer's dtype, then codes: divide, round, clamp to
 #   -127..127, cast. forward: F.linear(x, codes as x's dtype) * scales, plus the bias, all cast to the dtype of x.
+# >>> layer.quantize(tensor([[0.0, 0.0, 0.0], [127.0, 1.0, 2.0]]))
+# >>> layer.int8_weights, layer.scales[1], layer.bias, layer.scales.isfinite()
+# (tensor([[0, 0, 0], [127, 1, 2]], dtype=torch.int8), tensor(1.), tensor([0., 1000.]), tensor([True, True]))
+# >>> layer.quantize(nn.Parameter(torch.ones(2, 3)))
+# >>> layer.scales.requires_grad, layer.scales.shape == (2,)
+# (False, True)
 class W8A16Linear(nn.Module):
     """A linear layer with int8 weights and a scale for each output; dtype: float32 or bfloat16.
 
@@ -377,6 +457,17 @@ class W8A16Linear(nn.Module):
 #   before you change anything.
 # hint 3: For each (name, module) that is a Linear and that no glob matches: make its stand-in once (keep a dict), and
 #   set it on the parent under the last part of the name.
+# >>> model = nn.Sequential(nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2)), nn.Linear(2, 2))
+# >>> replaced = replace_linear_layers(model, lambda linear: nn.Identity(), ["0", "?.1"])
+# >>> [type(layer).__name__ for layer in [*model[0], model[1]]]
+# ['Identity', 'Linear', 'Identity']
+# >>> from exercises.kit.toys import layers
+# >>> doubled = nn.Sequential(layers.Doubled(2, 2))
+# >>> type(replace_linear_layers(doubled, lambda linear: nn.Identity())[0]).__name__
+# 'Identity'
+# >>> replace_linear_layers(nn.Linear(2, 2), lambda linear: nn.Identity())
+# Traceback (most recent call last):
+# ValueError
 def replace_linear_layers(
     model: nn.Module, make: Callable[[nn.Linear], nn.Module], exclude: str | list[str] | tuple[str, ...] = ()
 ) -> nn.Module:
@@ -415,6 +506,10 @@ def replace_linear_layers(
 # hint 2: `copy.deepcopy`; your `replace_linear_layers` with a function of your own as `make`.
 # hint 3: An inner function that builds a W8A16Linear of the same sizes, bias and dtype, quantizes the weight, and
 #   takes a clone of the bias; then replace_linear_layers on a deep copy.
+# >>> model = nn.Sequential(nn.Linear(1, 1, bias=False))
+# >>> _ = model[0].weight.data.fill_(254.0)
+# >>> quantize_with_own_layers(model)[0].int8_weights
+# tensor([[127]], dtype=torch.int8)
 def quantize_with_own_layers(model: nn.Module, exclude: str | list[str] | tuple[str, ...] = ()) -> nn.Module:
     """Return a deep copy of the model in which a quantized `W8A16Linear` stands for every `nn.Linear`.
 
@@ -494,6 +589,19 @@ def quantize_with_own_layers(model: nn.Module, exclude: str | list[str] | tuple[
 # hint 2: `register_buffer`, `torch.inf`, `Tensor.aminmax`, `torch.minimum`.
 # hint 3: min starts at inf, max at -inf; forward takes the smaller and the larger one and returns x;
 #   scale_and_zero_point refuses min > max, widens by 0, divides by 255 and solves for the zero point.
+# >>> zeros = MinMaxObserver()
+# >>> _ = zeros(torch.zeros(2))
+# >>> zeros.scale_and_zero_point()
+# (1.0, 0)
+# >>> x = tensor([-1.0, 105.0], requires_grad=True)
+# >>> watching = MinMaxObserver()
+# >>> _ = watching(x)
+# >>> watching.min.requires_grad, watching.scale_and_zero_point()[1]
+# (False, -126)
+# >>> with torch.no_grad():
+# ...     _ = x.fill_(7.0)
+# >>> watching.min, watching.max
+# (tensor(-1.), tensor(105.))
 class MinMaxObserver(nn.Module):
     """Note the smallest and largest value of all batches so far, in the 0-dim float32 buffers `min` and `max`.
 
@@ -572,6 +680,13 @@ class MinMaxObserver(nn.Module):
 # hint 2: `y.detach()` has a value and no gradient; `x - x.detach()` has the value 0 and the gradient 1.
 # hint 3: q = round(x / scale) + zero_point; a mask where q is inside the range; y from the clamped q; the result
 #   y.detach() + mask * (x - x.detach()).
+# >>> fake_quantize(tensor([200.0, -3.0]), 1.0, 0, torch.uint8)
+# tensor([200.,   0.])
+# >>> step = tensor(0.5, requires_grad=True)
+# >>> y = tensor([0.75, 100.0, -100.0], requires_grad=True)
+# >>> fake_quantize(y, step, 100).sum().backward()
+# >>> y.grad, step.grad is None
+# (tensor([1., 0., 1.]), True)
 def fake_quantize(x: Tensor, scale: float | Tensor, zero_point: int, dtype: torch.dtype = torch.int8) -> Tensor:
     """Quantize x to `dtype` and back in float32, with the straight-through gradient.
 
@@ -613,6 +728,13 @@ def fake_quantize(x: Tensor, scale: float | Tensor, zero_point: int, dtype: torc
 # hint 2: `aminmax(dim=2)` after a reshape into groups, as in `quantize_per_group`.
 # hint 3: scales = (maximum - minimum) / (2**bits - 1); codes = round((groups - minimum) / scales), where a scale of 0
 #   is replaced before you divide.
+# >>> affine_per_group(tensor([[0.0, 2.0, 1.75, 3.0]]), 4, bits=2)
+# (tensor([[0, 2, 2, 3]], dtype=torch.uint8), tensor([[1.]]), tensor([[0.]]))
+# >>> affine_per_group(torch.ones(1, 2), 2)[1].isfinite()
+# tensor([[True]])
+# >>> affine_per_group(torch.ones(2, 3), 2)
+# Traceback (most recent call last):
+# ValueError
 def affine_per_group(tensor: Tensor, group_size: int, bits: int = 4) -> tuple[Tensor, Tensor, Tensor]:
     """Quantize groups of a matrix between their minimum and maximum; return (codes, scales, minimums).
 
@@ -647,6 +769,14 @@ def affine_per_group(tensor: Tensor, group_size: int, bits: int = 4) -> tuple[Te
 # hint 1: Which four bits does -1 have in two's complement? And in int8?
 # hint 2: `& 15` keeps the lowest four bits.
 # hint 3: codes & 15 as uint8, then `pack_bits` with 4 bits.
+# >>> pack_int4(tensor([8], dtype=torch.int8))
+# Traceback (most recent call last):
+# ValueError
+# >>> pack_int4(tensor([-9], dtype=torch.int8))
+# Traceback (most recent call last):
+# ValueError
+# >>> pack_int4(tensor([], dtype=torch.int8))
+# tensor([], dtype=torch.uint8)
 def pack_int4(codes: Tensor) -> Tensor:
     """Pack signed 4-bit codes, two to a byte in two's complement, the first in the low half.
 
@@ -665,6 +795,14 @@ def pack_int4(codes: Tensor) -> Tensor:
 # hint 1: Which of the codes 0 to 15 stand for negative numbers?
 # hint 2: `torch.where`, or `(code ^ 8) - 8`.
 # hint 3: `unpack_bits` with 4 bits, cast to int8, and 16 less where the code is 8 or more.
+# >>> unpack_int4(tensor([120], dtype=torch.uint8), 2), unpack_int4(tensor([120], dtype=torch.uint8), 0)
+# (tensor([-8,  7], dtype=torch.int8), tensor([], dtype=torch.int8))
+# >>> unpack_int4(tensor([120], dtype=torch.uint8), 3)
+# Traceback (most recent call last):
+# ValueError
+# >>> unpack_int4(tensor([120], dtype=torch.uint8), -1)
+# Traceback (most recent call last):
+# ValueError
 def unpack_int4(packed: Tensor, count: int) -> Tensor:
     """Return the first `count` signed codes that `pack_int4` put into these bytes.
 
@@ -693,6 +831,15 @@ def unpack_int4(packed: Tensor, count: int) -> Tensor:
 # hint 2: `sum(dim, keepdim=True, dtype=torch.int32)`; sums of int8 belong into int32.
 # hint 3: int8_matmul, minus zero_b times the row sums of a, minus zero_a times the column sums of b, plus K · zero_a
 #   · zero_b.
+# >>> many = torch.full((1, 300), 127, dtype=torch.int8)
+# >>> matmul_with_zero_points(many, -128, many.t(), -128), matmul_with_zero_points(many, 0, many.t(), 1)
+# (tensor([[19507500]], dtype=torch.int32), tensor([[4800600]], dtype=torch.int32))
+# >>> a, b = torch.full((1, 1041), 127, dtype=torch.int8), torch.full((1041, 1), 127, dtype=torch.int8)
+# >>> matmul_with_zero_points(a, 0, b, 0)
+# tensor([[16790289]], dtype=torch.int32)
+# >>> matmul_with_zero_points(many[0], 0, many.t(), 0)
+# Traceback (most recent call last):
+# ValueError
 def matmul_with_zero_points(a: Tensor, zero_a: int, b: Tensor, zero_b: int) -> Tensor:
     """Return the exact int32 product of a - zero_a and b - zero_b, for two int8 matrices of codes.
 
@@ -715,6 +862,8 @@ def matmul_with_zero_points(a: Tensor, zero_a: int, b: Tensor, zero_b: int) -> T
 # hint 1: What scale do the sums have, and how many steps of scale_out is one unit of it?
 # hint 2: `Tensor.double`, `torch.round`, `Tensor.clamp`.
 # hint 3: round(sums in float64 · scale_a · scale_b / scale_out) + zero_point, clamped, as int8.
+# >>> requantize(tensor([[16777217], [-16777217]], dtype=torch.int32), 2.0**-25, 1.0, 1.0)
+# tensor([[1], [-1]], dtype=torch.int8)
 def requantize(accumulator: Tensor, scale_a: float, scale_b: float, scale_out: float, zero_point: int = 0) -> Tensor:
     """Turn int32 sums into int8 codes of another scale, of the same shape.
 
@@ -741,6 +890,12 @@ def requantize(accumulator: Tensor, scale_a: float, scale_b: float, scale_out: f
 # hint 2: `math.frexp`.
 # hint 3: m = round(fraction · 2**31); if that is 2**31, take 2**30 and the next exponent; the shift is minus the
 #   exponent.
+# >>> fixed_point_multiplier(0.0)
+# Traceback (most recent call last):
+# ValueError
+# >>> fixed_point_multiplier(1.0)
+# Traceback (most recent call last):
+# ValueError
 def fixed_point_multiplier(real: float) -> tuple[int, int]:
     """Return the integers (m, shift) with real = m * 2**(-31 - shift), m rounded to nearest, 2**30 <= m < 2**31.
 
@@ -773,6 +928,13 @@ def fixed_point_multiplier(real: float) -> tuple[int, int]:
 # hint 1: How do you know, from the buffers alone, that no batch has been seen?
 # hint 2: What `MinMaxObserver` has in its buffers before the first batch.
 # hint 3: Keep momentum; in forward set both ends at the first batch, else add momentum times the difference to each.
+# >>> observer = MovingAverageObserver().eval()
+# >>> x = tensor([-100.0, 100.0], requires_grad=True)
+# >>> observer(x) is x, observer.min.requires_grad
+# (True, False)
+# >>> _ = observer(tensor([-200.0, 300.0]))
+# >>> observer.min, observer.max
+# (tensor(-101.), tensor(102.))
 class MovingAverageObserver(MinMaxObserver):
     """As `MinMaxObserver`, but batches after the first move `min` and `max` only by `momentum` of the way to their own.
 
@@ -817,6 +979,17 @@ class MovingAverageObserver(MinMaxObserver):
 # hint 1: Of what is the percentile taken, and what is it divided by?
 # hint 2: `Tensor.quantile` wants a fraction, and takes float64.
 # hint 3: Magnitudes in float64, flattened; quantile of percentile / 100; over 2**(bits - 1) - 1; 1.0 instead of 0.
+# >>> percentile_scale(tensor([1.0]), 100.5)
+# Traceback (most recent call last):
+# ValueError
+# >>> percentile_scale(tensor([1.0]), 0)
+# Traceback (most recent call last):
+# ValueError
+# >>> percentile_scale(tensor([1.0, nan]), 50)
+# Traceback (most recent call last):
+# ValueError
+# >>> percentile_scale(tensor([1 / 3], dtype=torch.float64), 100, bits=2)
+# 0.3333333333333333
 def percentile_scale(tensor: Tensor, percentile: float, bits: int = 8) -> float:
     """Return the symmetric scale that maps a percentile of all magnitudes to the largest code of `bits` bits.
 
@@ -841,6 +1014,15 @@ def percentile_scale(tensor: Tensor, percentile: float, bits: int = 8) -> float:
 # hint 2: `min(candidates, key=error)` with an inner function.
 # hint 3: An inner function that rounds, clamps, multiplies back and sums the squared differences in float64; the
 #   candidate for which it is least; 1.0 for zeros.
+# >>> mse_scale(torch.zeros(3)), mse_scale(tensor([-8.0, 7.0, 7.0, 7.0]), bits=4, steps=8)
+# (1.0, 1.1428571428571428)
+# >>> mse_scale(tensor([1.0, inf]))
+# Traceback (most recent call last):
+# ValueError
+# >>> mse_scale(tensor([70000.0 * 7]), bits=4, steps=1)
+# 70000.0
+# >>> mse_scale(tensor([-8.0, 7.0, -7.0, 6.0]), bits=4, steps=80)
+# 1.1428571428571428
 def mse_scale(tensor: Tensor, bits: int = 8, steps: int = 100) -> float:
     """Return the symmetric scale of least squared error among `steps` candidates.
 
@@ -893,6 +1075,14 @@ def mse_scale(tensor: Tensor, bits: int = 8, steps: int = 100) -> float:
 #   the gradient 1.
 # hint 3: forward: F.linear(x, rounded + (weight - weight.detach()), bias). convert: a W8A16Linear of the same sizes
 #   that quantizes the weight and takes a clone of the bias.
+# >>> layer = QATLinear(1, 2)
+# >>> _ = layer.weight.data.copy_(tensor([[0.0], [127.0]])), layer.bias.data.fill_(3.0)
+# >>> converted = layer.convert()
+# >>> layer(tensor([2.0])).detach(), converted.bias, sorted(name for name, _ in layer.named_parameters())
+# (tensor([  3., 257.]), tensor([3., 3.]), ['bias', 'weight'])
+# >>> _ = layer.bias.data.fill_(4.0), layer.weight.data.fill_(254.0)
+# >>> converted.bias, layer(tensor([[1.0]])).detach()
+# (tensor([3., 3.]), tensor([[258., 258.]]))
 class QATLinear(nn.Module):
     """A linear layer that trains with its weight rounded to int8 rows.
 
@@ -950,6 +1140,19 @@ class QATLinear(nn.Module):
 #   convolution.
 # hint 3: factor = gamma / sqrt(var + eps); new weight = weight · factor of its row; new bias = (bias - mean) · factor
 #   + beta. Missing parts count as 1 and 0.
+# >>> linear, norm = nn.Linear(2, 2), nn.BatchNorm1d(2, eps=0.75, affine=False)
+# >>> _ = linear.weight.data.copy_(tensor([[2.0, 4.0], [6.0, 8.0]])), linear.bias.data.fill_(6.0)
+# >>> _ = norm.running_mean.fill_(2.0), norm.running_var.copy_(tensor([3.25, 0.25]))
+# >>> folded = fold_batch_norm(linear, norm)
+# >>> folded.weight.tolist(), folded.bias.tolist()
+# ([[1.0, 2.0], [6.0, 8.0]], [2.0, 4.0])
+# >>> strange = nn.Conv2d(2, 2, 3, padding=1, padding_mode="reflect", dilation=2)
+# >>> folded = fold_batch_norm(strange, nn.BatchNorm2d(2))
+# >>> folded.padding_mode, folded.dilation
+# ('reflect', (2, 2))
+# >>> fold_batch_norm(linear, nn.BatchNorm1d(2, track_running_stats=False))
+# Traceback (most recent call last):
+# ValueError
 def fold_batch_norm(layer: nn.Linear | nn.Conv2d, bn: nn.BatchNorm1d | nn.BatchNorm2d) -> nn.Module:
     """Return a new layer of the same class that equals `bn(layer(x))` in eval mode, whatever mode `bn` is in.
 

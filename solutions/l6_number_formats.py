@@ -58,6 +58,12 @@ from torch import Tensor
 # hint 2: torch.finfo(dtype).max, tensor.abs().max(), torch.where for zeros; a division of a 0-dim tensor stays
 # 0-dim.
 # hint 3: amax; a scale from it, 1.0 where amax is 0; the tensor divided by the scale and cast.
+# >>> float8_quantize(tensor([448 * 2.0**-60]))[0], float8_quantize(tensor([448 * 2.0**-60]))[1] == 2.0**-60
+# (tensor([448.], dtype=torch.float8_e4m3fn), tensor(True))
+# >>> float8_quantize(tensor([[448.0, 1.0], [2.0, 0.125]]).t())
+# (tensor([[448.000000000, 2.000000000], [1.000000000, 0.125000000]], dtype=torch.float8_e4m3fn), tensor(1.))
+# >>> float8_quantize(tensor([448.0, 1.0625 + 2**-12]))[0]
+# tensor([448.000000000,   1.125000000], dtype=torch.float8_e4m3fn)
 def float8_quantize(tensor: Tensor, dtype: torch.dtype = torch.float8_e4m3fn) -> tuple[Tensor, Tensor]:
     """Divide a tensor by one scale, so that its largest magnitude becomes the largest number of `dtype`, and cast it.
 
@@ -101,6 +107,10 @@ def float8_quantize(tensor: Tensor, dtype: torch.dtype = torch.float8_e4m3fn) ->
 # rounding. Which mantissa does a power of two have?
 # hint 3: View as (row tile, row, column tile, column); amax over the second and fourth axis, at least 1e-4, over
 # 448; perhaps up to a power of two; divide with the scales put back on those axes; reshape.
+# >>> large = tensor([[448 * 2.0**20 * (1 + 2**-23), 672.0]])
+# >>> values, scales = tile_quantize(large, (1, 1), power_of_two=True)
+# >>> values, scales
+# (tensor([[224., 320.]], dtype=torch.float8_e4m3fn), tensor([[2097152.,       2.]]))
 def tile_quantize(tensor: Tensor, tile: tuple[int, int], power_of_two: bool = False) -> tuple[Tensor, Tensor]:
     """Quantize a matrix to float8_e4m3fn with one scale for each tile of (rows, columns).
 
@@ -186,6 +196,11 @@ E2M1 = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0)  # magnitudes, in the order of t
 # clamp takes care of infinities.
 # hint 3: The magnitude, at most 6; the step for each value by torch.where; divide, round, multiply, and put the sign
 # back.
+# >>> round_to_e2m1(tensor([0.25 + 2**-12, 5.0 - 2**-12]))
+# tensor([0.500000000, 4.000000000])
+# >>> round_to_e2m1(tensor([1.0, nan]))
+# Traceback (most recent call last):
+# ValueError
 def round_to_e2m1(tensor: Tensor) -> Tensor:
     """Round to the nearest number of E2M1: 0, 0.5, 1, 1.5, 2, 3, 4, 6 and their negatives.  Returns float32, same shape.
 
@@ -215,6 +230,9 @@ def round_to_e2m1(tensor: Tensor) -> Tensor:
 # hint 1: Sixteen codes, sixteen numbers: where would you write them down?
 # hint 2: Indexing a tensor with a tensor of int64; a uint8 index is taken for a mask.
 # hint 3: Refuse what is above 15; a tensor of the eight magnitudes and their negatives, indexed with the codes.
+# >>> decode_e2m1(tensor([[1, 16], [2, 3]], dtype=torch.uint8))
+# Traceback (most recent call last):
+# ValueError
 def decode_e2m1(codes: Tensor) -> Tensor:
     """Return the float32 numbers that codes of E2M1 stand for: 0 to 7 the magnitudes in order, 8 to 15 their negatives.
 
@@ -258,6 +276,10 @@ def decode_e2m1(codes: Tensor) -> Tensor:
 # hint 2: math.frexp of a Python float is exact; its exponent is one more than the floor of the logarithm. min and
 # max clamp.
 # hint 3: amax as a Python float; -127 for zero; the exponent of frexp, less one, less emax, clamped to -127..127.
+# >>> shared_exponent(tensor([2.0**100]), -100), shared_exponent(tensor([2.0**-126]), 8)
+# (127, -127)
+# >>> shared_exponent(tensor([[8.0, 1.0], [2.0, 1.0]]), 0), shared_exponent(tensor([2.0**-140]), -20)
+# (3, -120)
 def shared_exponent(block: Tensor, emax: int) -> int:
     """Return the exponent that a block shares: floor(log2(amax)) - emax, exact, then clamped to -127..127.
 
@@ -288,6 +310,12 @@ def shared_exponent(block: Tensor, emax: int) -> int:
 # cast to float8.
 # hint 3: Blocks; exponents from their amax as in shared_exponent, but for all blocks at once; elements = blocks
 # times 2**-e, rounded to the element; exponents + 127 as uint8, elements flattened again.
+# >>> x = torch.zeros(4, 32)
+# >>> x[:, 0] = tensor([2.0**20 * (1 - 2**-24), 2.0**-100, 4.0, 2.0**-127])
+# >>> x[2, 1:4] = tensor([2.5, 3.5, 5.0])
+# >>> exponents, elements = mx_quantize(x)
+# >>> exponents.flatten(), elements[:, 0], elements[2, 1:4]
+# (tensor([144,  25, 127,   0], dtype=torch.uint8), tensor([6., 4., 4., 1.]), tensor([2., 4., 4.]))
 def mx_quantize(tensor: Tensor, element: str = "e2m1") -> tuple[Tensor, Tensor]:
     """Quantize blocks of 32 neighbours of the last axis to an MX format: elements that share a power of two.
 
@@ -334,6 +362,8 @@ def mx_quantize(tensor: Tensor, element: str = "e2m1") -> tuple[Tensor, Tensor]:
 # hint 1: In which dtype is 126 - 127 still -1?
 # hint 2: Tensor.int(), unsqueeze, torch.ldexp(x, e) is x times 2**e.
 # hint 3: Elements in blocks of 32, times two to the power of (exponent - 127) of their block, flattened.
+# >>> mx_dequantize(tensor([0], dtype=torch.uint8), torch.full((32,), 15 / 256))[0] == 15 * 2.0**-135
+# tensor(True)
 def mx_dequantize(exponents: Tensor, elements: Tensor) -> Tensor:
     """Return the float32 values that an MX tensor stands for: element * 2**(exponent - 127), exact.
 
@@ -365,6 +395,10 @@ def mx_dequantize(exponents: Tensor, elements: Tensor) -> Tensor:
 # torch.ldexp.
 # hint 3: Codes (..., G, 32) from the bytes; decoded; times two to the power of (scale - 127); the last two axes
 # flattened, cast to bfloat16.
+# >>> unpack_mxfp4(blocks.reshape(2, 1, 1, 16), torch.zeros(2, 1, 1, dtype=torch.uint8)).shape == (2, 1, 32)
+# True
+# >>> (unpack_mxfp4(blocks, tensor([0, 1], dtype=torch.uint8))[:2].double() * 2.0**127)
+# tensor([0.500000000, 1.000000000], dtype=torch.float64)
 def unpack_mxfp4(blocks: Tensor, scales: Tensor) -> Tensor:
     """Return the bfloat16 weights in a pair of tensors of gpt-oss's checkpoint.
 
@@ -414,6 +448,16 @@ def unpack_mxfp4(blocks: Tensor, scales: Tensor) -> Tensor:
 # hint 2: unflatten to blocks of 16, amax, clamp, a cast to torch.float8_e4m3fn and .float() back; round_to_e2m1.
 # hint 3: g; the scale of each block relative to g, clamped and cast; x divided by g times the cast scale, rounded;
 # flattened.
+# >>> x = torch.zeros(2, 32)
+# >>> x[0, :2], x[0, 16:19], x[1, 0], x[1, 16] = tensor([5376.0, 900.0]), tensor([19.3, 2.0, 4.03]), 1.0, 0.01
+# >>> elements, scales, g = nvfp4_quantize(x)
+# >>> scales, g
+# (tensor([[448.000000000, 1.625000000], [0.085937500, 0.015625000]], dtype=torch.float8_e4m3fn), tensor(2.))
+# >>> elements[0, :2], elements[0, 16:19], elements[1, [0, 16]]
+# (tensor([6., 1.]), tensor([6.000000000, 0.500000000, 1.000000000]), tensor([6.000000000, 0.500000000]))
+# >>> nothing = nvfp4_quantize(torch.zeros(16))
+# >>> nothing[0].any(), nothing[1].float().isfinite(), nothing[2].isfinite()
+# (tensor(False), tensor([True]), tensor(True))
 def nvfp4_quantize(tensor: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Quantize to NVFP4: E2M1 elements, an e4m3 scale for 16 neighbours of the last axis, a scale g for the tensor.
 
@@ -456,6 +500,8 @@ def nvfp4_quantize(tensor: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 # hint 1: How many levels come from each of the two lists, and which one is in neither?
 # hint 2: statistics.NormalDist().inv_cdf(p) is the quantile; sorted.
 # hint 3: Eight positive quantiles, seven negative ones and 0 in one sorted list, as a tensor, divided by the last.
+# >>> [round(level, 5) for level in levels[[1, 2, 8, 14]].tolist()]
+# [-0.69619, -0.52507, 0.07958, 0.72296]
 def nf4_codebook() -> Tensor:
     """Return the 16 levels of NF4: ascending, float32, from -1 to 1.
 
@@ -483,6 +529,8 @@ def nf4_codebook() -> Tensor:
 # hint 2: reshape(-1, block_size); a new last axis of 16 distances, argmin; torch.where against dividing by zero.
 # hint 3: Blocks and their absmax; divide, by 1 where absmax is 0; for each value the index of the nearest level,
 # flattened, as uint8.
+# >>> nf4_quantize(tensor([-4.0, 2.0, 2.0**-40, 2.0**-41]), 2)[0]
+# tensor([ 0, 12, 15, 12], dtype=torch.uint8)
 def nf4_quantize(tensor: Tensor, block_size: int = 64) -> tuple[Tensor, Tensor]:
     """Return the NF4 codes of a tensor, flattened in reading order into blocks that may cross rows, and their absmax.
 
@@ -547,6 +595,15 @@ def nf4_dequantize(codes: Tensor, absmax: Tensor, shape: tuple[int, ...]) -> Ten
 # hint 1: What would you count if the block lay before you as bytes?
 # hint 2: A dict from a name to the values and the bits of a block; ', '.join of its keys for the message.
 # hint 3: A table of (values, bits); ValueError with all names for a name that is not in it; bits / values.
+# >>> [bits_per_weight(name) for name in ("q4_0", "q4_k", "mxfp8", "nvfp4", "nf4", "int4-group32")]
+# [4.5, 4.5, 8.25, 4.5, 4.5, 4.5]
+# >>> bits_per_weight("Q8_0")
+# Traceback (most recent call last):
+# ValueError
+# >>> from exercises.kit.probes.common import error_text
+# >>> text = error_text(bits_per_weight, "fp3")
+# >>> [name in text for name in ("q8_0", "q4_0", "q4_k", "mxfp8", "mxfp4", "nvfp4", "nf4-double", "int4-group32")]
+# [True, True, True, True, True, True, True, True]
 def bits_per_weight(format: str) -> float:
     """Return how many bits a weight takes in a format of the table above, with everything that its block stores.
 
@@ -611,6 +668,12 @@ def bits_per_weight(format: str) -> float:
 # hint 2: Comparing with a new last axis gives eight booleans for each value; any and argmax over it.
 # hint 3: A mask of matches; ValueError unless each value has one; the place of the match, plus 8 where the value is
 # negative, as uint8.
+# >>> encode_e2m1(tensor([[5.0, 1.0], [1.0, 2.0]]))
+# Traceback (most recent call last):
+# ValueError
+# >>> encode_e2m1(tensor([1.0, 1.0000001]))
+# Traceback (most recent call last):
+# ValueError
 def encode_e2m1(values: Tensor) -> Tensor:
     """Return the codes of numbers of E2M1: uint8, same shape, 0 to 7 for the magnitudes in order, 8 more if negative.
 
@@ -643,6 +706,9 @@ def encode_e2m1(values: Tensor) -> Tensor:
 # hint 1: At MX's own exponent, which amax is clipped, and what does one exponent more do to it?
 # hint 2: torch.frexp and torch.ldexp are exact; a comparison gives the booleans to add.
 # hint 3: MX's exponents; one more where amax / 2**e exceeds 6; elements and bytes as in mx_quantize.
+# >>> x[:, 0] = tensor([6 * 2.0**20 * (1 + 2**-23), 6 * 2.0**-100, 6.0, 2.0**-127])
+# >>> mx_quantize_no_clip(x)[0].flatten()
+# tensor([148,  27, 127,   0], dtype=torch.uint8)
 def mx_quantize_no_clip(tensor: Tensor) -> tuple[Tensor, Tensor]:
     """Quantize to MX with E2M1 elements, with the smallest exponent e >= -127 at which nothing clips: amax <= 6 * 2**e.
 
@@ -680,6 +746,10 @@ def mx_quantize_no_clip(tensor: Tensor) -> tuple[Tensor, Tensor]:
 # hint 2: round_to_e2m1(block / scale); the sum of squares of block - scale * elements; min with a key keeps the
 # first of two that are equal.
 # hint 3: 1.0 for zeros; for amax / 6, then amax / 4: elements and scale; the pair with the smaller error.
+# >>> four_over_six(torch.zeros(2)), four_over_six(tensor([9.0, 4.0, -6.0, 10.0]))[0]
+# ((tensor([0., 0.]), 1.0), tensor([ 6.,  2., -4.,  6.]))
+# >>> four_over_six(tensor([-6.0, 4.5, -7.0]))[0]
+# tensor([-6.,  4., -6.])
 def four_over_six(block: Tensor) -> tuple[Tensor, float]:
     """Quantize a block with amax on 6 or on 4, whichever has the smaller sum of (x - scale * element)**2; if equal, 6.
 
@@ -732,6 +802,8 @@ def four_over_six(block: Tensor) -> tuple[Tensor, float]:
 # hint 2: mean, reshape(-1, block_size), abs().amax(1); torch.round; torch.where against dividing by zero.
 # hint 3: The mean; rests in blocks; a scale for each block, largest magnitude / 127; rests / scale, rounded, as
 # int8; the three together.
+# >>> double_quantize(tensor([2.0, 1.0, 0.3, 0.0]), 4)[0]
+# tensor([127,  19, -57, -89], dtype=torch.int8)
 def double_quantize(absmax: Tensor, block_size: int = 256) -> tuple[Tensor, Tensor, Tensor]:
     """Quantize scales: subtract their mean, then int8 codes with one scale for each `block_size` of them.
 
@@ -771,6 +843,9 @@ def double_quantize(absmax: Tensor, block_size: int = 256) -> tuple[Tensor, Tens
 # magnitude, and what is left of it.
 # hint 3: Blocks of 32, d in float32; x times 1 / d (0 for zeros); rounded by magnitude and sign; two bytes of d and
 # 32 of codes, concatenated.
+# >>> x[32:34] = tensor([61.0, 40.1])
+# >>> pack_q8_0(x)[1, :4]
+# tensor([175,  55, 127,  83], dtype=torch.uint8)
 def pack_q8_0(row: Tensor) -> Tensor:
     """Return the Q8_0 blocks of a row as GGUF stores them: uint8 (blocks, 34).
 
@@ -807,6 +882,11 @@ def pack_q8_0(row: Tensor) -> Tensor:
 # for the two halves of each run.
 # hint 3: d and dmin; eight scales and eight minimums, each from a first and a second half; codes (n, 8, 32); d *
 # scale * code - dmin * minimum, flattened to 256.
+# >>> two = torch.zeros(2, 144, dtype=torch.uint8)
+# >>> two[:, 0], two[:, 1], two[:, [4, 8]], two[:, 16] = tensor([1, 0]).byte(), tensor([0x3C, 0x40]).byte(), 63, 15
+# >>> two[:, 2], two[:, 3] = 3, 0x3C
+# >>> unpack_q4_k(two)[:, :2]
+# tensor([[882.738281250, -63.184570312], [1826.815429688, -63.184570312]])
 def unpack_q4_k(blocks: Tensor) -> Tensor:
     """Return the float32 weights in Q4_K blocks of a GGUF file: uint8 (n, 144), contiguous -> (n, 256).
 
@@ -861,6 +941,8 @@ def unpack_q4_k(blocks: Tensor) -> Tensor:
 # hint 1: Which number stands for the size of the weights here, if not the largest?
 # hint 2: abs().mean().item(), torch.round, clamp(-1, 1).
 # hint 3: gamma as a float; the weight over gamma + 1e-5, rounded, clamped, as int8; and gamma.
+# >>> ternary_quantize(tensor([[1.0, 0.1], [4.0, 3.9]]))[0]
+# tensor([[0, 0], [1, 1]], dtype=torch.int8)
 def ternary_quantize(weight: Tensor) -> tuple[Tensor, float]:
     """Return the codes -1, 0 and 1 of BitNet b1.58, int8 in the weight's shape, and its scale gamma, a Python float.
 

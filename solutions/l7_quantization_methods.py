@@ -58,6 +58,36 @@ unpack_in_torch()  # quanto would compile C++ at the first use of 4-bit weights
 # hint 3: Note every module's mode, call eval. Without gradients: for each batch drop the last logits and the first
 #   labels unless the model is an encoder-decoder, keep labels that are not -100, add the summed losses in float64
 #   and their number. Put the modes back in `finally`. No tokens: ValueError; else exp of the quotient.
+# >>> decoder = parts.says([[0.0, 0.0], [0.0, 2.0]], encoder_decoder=True)
+# >>> round(perplexity(decoder, [{"input_ids": tensor([[0, 1]]), "labels": tensor([[1, -100]])}]), 4)
+# 2.0
+# >>> half = parts.says([[0.0, 0.0], [0.0, 5.0]]).half()
+# >>> round(perplexity(half, [{"input_ids": tensor([[1, 1]]), "labels": tensor([[1, 0]])}]), 2)
+# 149.41
+# >>> model = parts.speaker()
+# >>> frozen = model.dropout.eval(), model.head.eval()
+# >>> score = perplexity(model, [{"input_ids": tensor([[1, 2]]), "labels": tensor([[1, 2]])}])
+# >>> model.counts, [part.training for part in model.modules()]
+# ({'calls': 1, 'trained': 0, 'recorded': 0}, [True, True, False, False])
+# >>> perplexity(model, [{"input_ids": tensor([[1, 2]]), "labels": tensor([[1, -100]])}])
+# Traceback (most recent call last):
+# ValueError
+# >>> def modes_after_an_exception():
+# ...     try:
+# ...         perplexity(model, [{"labels": tensor([[1, 2]])}])
+# ...     except TypeError:
+# ...         return [part.training for part in model.modules()]
+# >>> modes_after_an_exception()
+# [True, True, False, False]
+# >>> from exercises.kit.toys.endings import interrupted
+# >>> stopped = interrupted(parts.speaker(), "head")
+# >>> def mode_after_an_interrupt():
+# ...     try:
+# ...         perplexity(stopped, [batch])
+# ...     except KeyboardInterrupt:
+# ...         return stopped.training
+# >>> mode_after_an_interrupt()
+# True
 def perplexity(model: nn.Module, batches: list[dict]) -> float:
     """Return exp(total negative log-likelihood / number of label tokens) of a language model on the batches.
 
@@ -156,6 +186,12 @@ def perplexity(model: nn.Module, batches: list[dict]) -> float:
 #   alone.
 # hint 3: Both ranges, each raised to 1e-5 where smaller; the quotient of a to the power alpha and w to the power 1
 #   - alpha; raised to 1e-5 as well.
+# >>> (1000 * smooth_scales(tensor([0.0]), tensor([[0.25]]))).round()
+# tensor([6.])
+# >>> smooth_scales(tensor([4.0]), tensor([[0.0]])).round()
+# tensor([632.])
+# >>> (1e5 * smooth_scales(tensor([0.0]), tensor([[1e10]]))).round()
+# tensor([1.])
 def smooth_scales(activation_max: Tensor, weight: Tensor, alpha: float = 0.5) -> Tensor:
     """Return SmoothQuant's divisors of the input channels: s_j = a_j^alpha / w_j^(1 - alpha), float32 of shape (in,).
 
@@ -182,6 +218,9 @@ def smooth_scales(activation_max: Tensor, weight: Tensor, alpha: float = 0.5) ->
 #   weight. Multiplying a matrix by a vector goes along the last axis.
 # hint 3: a from the largest magnitudes over the tokens; s from `smooth_scales`; a copy of the layer whose weight is
 #   multiplied by s; both returned.
+# >>> new, s = smooth(parts.linear([[1.0, -4.0], [-1.0, 0.5]]), tensor([[4.0, 16.0]]), alpha=1.0)
+# >>> s.tolist(), new.weight.tolist(), new.bias
+# ([4.0, 16.0], [[4.0, -64.0], [-4.0, 8.0]], None)
 def smooth(linear: nn.Linear, inputs: Tensor, alpha: float = 0.5) -> tuple[nn.Linear, Tensor]:
     """Return a new layer and s of `smooth_scales`, so that new(x / s) equals linear(x).
 
@@ -280,6 +319,9 @@ def smooth(linear: nn.Linear, inputs: Tensor, alpha: float = 0.5) -> tuple[nn.Li
 # hint 2: `torch.cat` along dim 0 and dim 1 (or `torch.kron`), in a loop until there are n rows.
 # hint 3: Begin with a single 1; as long as there are fewer than n rows, set two copies side by side, and below them
 #   a copy and a negated copy; at the end divide by the root of n.
+# >>> hadamard(0)
+# Traceback (most recent call last):
+# ValueError
 def hadamard(n: int) -> Tensor:
     """Return Sylvester's Hadamard matrix of n rows, its entries ±1/√n, so that H Hᵀ = I; float32.
 
@@ -341,6 +383,11 @@ def fast_hadamard(x: Tensor) -> Tensor:
 # hint 2: `copy.deepcopy`, `hadamard`, `.to(dtype)`, and `copy_` within `torch.no_grad()`.
 # hint 3: A copy of the layer whose weight is the old one times H of in_features, H cast to the layer's dtype.
 #   `hadamard` refuses the other sizes itself.
+# >>> rotate(parts.linear([[1.0, 2.0]] * 3).double()).weight.dtype
+# torch.float64
+# >>> rotate(parts.linear([[1.0] * 6]))
+# Traceback (most recent call last):
+# ValueError
 def rotate(linear: nn.Linear) -> nn.Linear:
     """Return a new layer with weight W H, so that new(fast_hadamard(x)) equals linear(x).
 
@@ -407,6 +454,11 @@ def rotate(linear: nn.Linear) -> nn.Linear:
 #   `torch.cat`.
 # hint 3: All tokens of all batches below each other in float64, those of empty batches left out; if there are none,
 #   ValueError; the transpose times the matrix, over the number of rows.
+# >>> input_hessian([tensor([[2.0, 0.0], [0.0, 0.0]])]).round(decimals=4)
+# tensor([[2., 0.], [0., 0.]], dtype=torch.float64)
+# >>> input_hessian([torch.zeros(0, 2)])
+# Traceback (most recent call last):
+# ValueError
 def input_hessian(batches: list[Tensor]) -> Tensor:
     """Return the sum of xᵀ x over all tokens of all batches, divided by the number of tokens: float64 (in, in).
 
@@ -442,6 +494,27 @@ def input_hessian(batches: list[Tensor]) -> Tensor:
 # hint 3: Copies in float64; scales of the rows; dead inputs; damping. Then for each column: codes, the error over
 #   the factor's diagonal number, and from columns i to the last that error times the factor's row i is taken.
 #   Beware of a division by 0 for a row of zeros.
+# >>> gptq_quantize_layer(tensor([[0.0, 0.0, 0.0], [3.0, 1.4, -0.6]]), correlated, 3, damp=0.0)[0]
+# tensor([[0, 0, 0], [3, 1, -1]], dtype=torch.int8)
+# >>> faint = torch.diag(tensor([1e-8, 1.0, 1.0], dtype=torch.float64))
+# >>> gptq_quantize_layer(tensor([[3.0, 1.0, 0.0]]), faint, 3, damp=0.0)[0]
+# tensor([[3, 1, 0]], dtype=torch.int8)
+# >>> weight = tensor([[-2.5, -2.2, -2.9, 1.6], [-2.0, -2.8, 2.9, 2.9]])
+# >>> hessian = tensor([[16, -9, 5, -6], [-9, 10, 0, -2], [5, 0, 11, -8], [-6, -2, -8, 22]])
+# >>> gptq_quantize_layer(weight, hessian.double(), 3, damp=0.25)[0]
+# tensor([[-3, -3, -3, 2], [-2, -3, 3, 3]], dtype=torch.int8)
+# >>> weight = tensor([[0.5, -2.6, 2.1, 2.8], [0.3, -0.5, -0.1, 2.0]])
+# >>> hessian = tensor([[14, 0, -6, -2], [0, 11, 3, -1], [-6, 3, 18, -11], [-2, -1, -11, 12]])
+# >>> gptq_quantize_layer(weight, hessian.double(), 3, damp=0.25)[0]
+# tensor([[1, -3, 3, 3], [0, -1, 0, 3]], dtype=torch.int8)
+# >>> weight = tensor([[0.7, 2.5, -1.3, -2.5], [2.1, 2.9, -2.1, 0.4]])
+# >>> hessian = tensor([[13, 0, -1, 2], [0, 23, -5, 0], [-1, -5, 18, 13], [2, 0, 13, 11]])
+# >>> gptq_quantize_layer(weight, hessian.double(), 3)[0]
+# tensor([[1, 3, -1, -3], [2, 3, -2, 0]], dtype=torch.int8)
+# >>> dead = 0.01 * correlated
+# >>> dead[2, 2] = 0.0
+# >>> gptq_quantize_layer(tensor([[0.4, 0.4, 3.0]]), dead, 3, damp=0.5)[0]
+# tensor([[0, 0, 0]], dtype=torch.int8)
 def gptq_quantize_layer(weight: Tensor, hessian: Tensor, bits: int, damp: float = 0.01) -> tuple[Tensor, Tensor]:
     """Quantize a weight with GPTQ: int8 codes of its shape, and a float64 scale for each row, of shape (rows, 1).
 
@@ -524,6 +597,16 @@ def gptq_quantize_layer(weight: Tensor, hessian: Tensor, bits: int, damp: float 
 # hint 2: `Tensor.T` before, and again after.
 # hint 3: Keys turned, rounded in groups, turned back; values rounded in groups as they are. The errors come from
 #   `groups.affine` by itself.
+# >>> constant, rising = torch.full((4, 2), 5.0), tensor([[0.0, 1.0, 2.0, 30.0], [5.0, 5.0, 5.0, 5.0]])
+# >>> quantize_kv(constant, rising, bits=2, group_size=4)
+# (tensor([[5., 5.], [5., 5.], [5., 5.], [5., 5.]]), tensor([[0., 0., 0., 30.], [5., 5., 5., 5.]]))
+# >>> quantize_kv(tensor([[0.0], [1.0], [90.0], [91.0]]), torch.zeros(1, 2), bits=1, group_size=2)[0].T
+# tensor([[ 0.,  1., 90., 91.]])
+# >>> quantize_kv(tensor([[0.0], [1.0], [5.0], [15.0]]), torch.zeros(1, 4), bits=4, group_size=4)[0].T
+# tensor([[ 0.,  1.,  5., 15.]])
+# >>> quantize_kv(keys[:3], values, group_size=4)
+# Traceback (most recent call last):
+# ValueError
 def quantize_kv(keys: Tensor, values: Tensor, bits: int = 2, group_size: int = 32) -> tuple[Tensor, Tensor]:
     """Return keys and values as they come back from a cache of few bits, float32 of the same shapes.
 
@@ -586,6 +669,16 @@ def quantize_kv(keys: Tensor, values: Tensor, bits: int = 2, group_size: int = 3
 #   `isinstance(module, nn.Linear)`.
 # hint 3: Build one model, note its layers' names and its score. For each name: build, quantize this layer alone,
 #   freeze, evaluate; the first score less this one goes under the name.
+# >>> from exercises.kit.toys import behaviours
+# >>> wide = precisions.builder("mlp", widths=[16] * 13)
+# >>> def described(model):
+# ...     kinds = [type(layer).__name__ == "QLinear" and layer.frozen for layer in model.layers]
+# ...     active = any(getattr(layer, "activation_qtype", None) for layer in model.layers)
+# ...     return float(sum(kinds)) + 100 * active
+# >>> set(layer_sensitivity(wide, described, "qint8").values())
+# {-1.0}
+# >>> list(layer_sensitivity(behaviours.nested, lambda model: 1.0))[:3]
+# ['encoder.0.attention.query', 'encoder.0.attention.output', 'encoder.1.attention.query']
 def layer_sensitivity(
     build: Callable[[], nn.Module], evaluate: Callable[[nn.Module], float], weights: str | quanto.qtype = "qint4"
 ) -> dict[str, float]:
@@ -644,6 +737,12 @@ def layer_sensitivity(
 #   divide row by row.
 # hint 3: Copies of both layers; the two ranges; s, 1 where either is 0; the first one's weight rows and its bias
 #   (if any) over s; the second one's columns times s.
+# >>> first = parts.linear([[0.0, 0.0], [8.0, 4.0], [2.0, 2.0]], [3.0, 8.0, 5.0])
+# >>> new_first, new_second = equalize(first, parts.linear([[5.0, 2.0, 0.0]], [7.0]))
+# >>> new_first.weight.tolist(), new_first.bias.tolist()
+# ([[0.0, 0.0], [4.0, 2.0], [2.0, 2.0]], [3.0, 4.0, 5.0])
+# >>> new_second.weight.tolist(), new_second.bias.tolist()
+# ([[5.0, 4.0, 0.0]], [7.0])
 def equalize(first: nn.Linear, second: nn.Linear) -> tuple[nn.Linear, nn.Linear]:
     """Return new layers with equal ranges, so that new_second(relu(new_first(x))) equals second(relu(first(x))).
 
@@ -710,6 +809,22 @@ def equalize(first: nn.Linear, second: nn.Linear) -> tuple[nn.Linear, nn.Linear]
 # hint 3: The mean magnitudes, at least 1e-4. For i from 0 to grid - 1 make s, normalise it by the root of its
 #   largest times its smallest; compute the layer with rounded weight · s on inputs / s; keep the s whose output
 #   differs least from the float layer's.
+# >>> x = tensor([[-24.0, 1.0, 7.0, 0.0], [24.0, -1.0, -1.0, 8.0], [-12.0, -3.0, 8.0, -6.0]])
+# >>> weight = tensor([[-2.5, 1.0, 1.5, 2.1], [1.3, -2.0, 2.4, -1.3]])
+# >>> awq_scales(weight, x, bits=3, group_size=2, grid=4).round(decimals=3)
+# tensor([1., 1., 1., 1.])
+# >>> x = tensor([[-24.0, -1.0, 2.0, 6.0], [0.0, -4.0, -7.0, 1.0], [-20.0, 4.0, -1.0, -4.0]])
+# >>> weight = tensor([[-2.5, -2.2, -2.9, 1.6], [-2.0, -2.8, 2.9, 2.9]])
+# >>> awq_scales(weight, x, bits=3, group_size=2, grid=4).round(decimals=3)
+# tensor([1.486999989, 0.672999978, 0.708999991, 0.742999971])
+# >>> x = tensor([[20.0, 2.0, 4.0, 0.0], [-20.0, -3.0, 1.0, 0.0], [8.0, 0.0, 8.0, 0.0]])
+# >>> weight = tensor([[0.1, 0.9, -0.7, -1.3], [-3.0, -2.9, 2.4, -1.4]])
+# >>> awq_scales(weight, x, bits=3, group_size=2, grid=4).round(decimals=3)
+# tensor([20.000000000,  6.454999924, 10.407999992,  0.050000001])
+# >>> x = tensor([[-32.0, 7.0, 0.0, -8.0], [-12.0, -5.0, 0.0, 1.0], [20.0, 4.0, -8.0, 0.0]])
+# >>> weight = tensor([[-0.6, -0.4, -1.3, -0.9], [-0.3, 0.7, 0.2, -2.0]])
+# >>> awq_scales(weight, x, bits=3, group_size=2, grid=4).round(decimals=3)
+# tensor([1.297000051, 0.916999996, 0.771000028, 0.794000030])
 def awq_scales(weight: Tensor, inputs: Tensor, bits: int = 4, group_size: int = 16, grid: int = 20) -> Tensor:
     """Return AWQ's factors of the weight's columns, float32 (in,): of the candidates, the one of least output error.
 

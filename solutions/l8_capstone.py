@@ -47,6 +47,14 @@ unpack_in_torch()  # quanto would compile C++ at the first use of 4-bit weights
 # hint 2: Nothing but arithmetic; comparisons with 0 for the three arguments, of which one may be 0 itself.
 # hint 3: Refuse weights and bandwidth that are not above 0, and a negative cache; then bytes per second over bytes
 #   per token.
+# >>> round(decode_bound(3e9, 0, 10e9), 4)
+# 3.3333
+# >>> decode_bound(1e9, -1, 1e9)
+# Traceback (most recent call last):
+# ValueError
+# >>> decode_bound(1e9, 1e9, 0)
+# Traceback (most recent call last):
+# ValueError
 def decode_bound(weight_bytes: float, cache_bytes: float, bandwidth: float) -> float:
     """Return the tokens per second that memory allows one sequence: bandwidth / (weights + cache), in bytes (per second).
 
@@ -87,6 +95,20 @@ def decode_bound(weight_bytes: float, cache_bytes: float, bandwidth: float) -> f
 # hint 1: One weight is read once and used for every sequence. When do its uses take as long as its reading?
 # hint 2: Nothing but arithmetic: set b / (8 · bandwidth) equal to 2 · batch / peak.
 # hint 3: Refuse what is not above 0; then solve that equation for the batch.
+# >>> round(compute_bound_batch(1e12, 3e12, 16), 4)
+# 0.3333
+# >>> compute_bound_batch(1e12, 0, 16)
+# Traceback (most recent call last):
+# ValueError
+# >>> compute_bound_batch(0, 1e12, 16)
+# Traceback (most recent call last):
+# ValueError
+# >>> compute_bound_batch(-1e12, 1e12, 16)
+# Traceback (most recent call last):
+# ValueError
+# >>> compute_bound_batch(1e12, 1e12, -4)
+# Traceback (most recent call last):
+# ValueError
 def compute_bound_batch(peak_flops: float, bandwidth: float, bits_per_weight: float) -> float:
     """Return the batch at which a linear layer takes as long to compute as to read: peak · bits / (16 · bandwidth).
 
@@ -123,6 +145,8 @@ def compute_bound_batch(peak_flops: float, bandwidth: float, bits_per_weight: fl
 # hint 3: Begin with cost 0 and no bytes. For each layer, extend every plan by every precision, drop what is over
 #   the budget, and keep the smallest of each total. In the end: nothing left is the ValueError; else the plan of
 #   the least total.
+# >>> plan_mixed_precision({"a": {"x": 0}, "b": {"y": 1}}, {"a": {"x": 2}, "b": {"y": 3}}, 5)
+# {'b': 'y', 'a': 'x'}
 def plan_mixed_precision(
     costs: dict[str, dict[str, int]], sizes: dict[str, dict[str, int]], budget_bytes: int
 ) -> dict[str, str]:
@@ -175,6 +199,26 @@ def plan_mixed_precision(
 # hint 2: `named_modules()` and `isinstance`, `quanto.quantize(model, weights=..., include=...)`, `quanto.freeze`.
 # hint 3: Build once; collect the names of its Linears; check every name and precision, float32 too, before anything
 #   is changed; quantize each layer that is not float32; freeze.
+# >>> apply_plan(build, {"layers.?": "qint8"})
+# Traceback (most recent call last):
+# ValueError
+# >>> apply_plan(build, {"layers.0": "qfloat8"})
+# Traceback (most recent call last):
+# ValueError
+# >>> apply_plan(build, {"0": "qint8"})
+# Traceback (most recent call last):
+# ValueError
+# >>> [type(layer).__name__ for layer in apply_plan(build, {"layers.0": "qint8"}).layers]
+# ['QLinear', 'Linear', 'Linear']
+# >>> apply_plan(build, {"layers.0": "qint8"}).layers[0].activation_qtype is None
+# True
+# >>> from exercises.kit.toys import behaviours
+# >>> apply_plan(behaviours.nested, {"encoder.0.norm": "float32"})
+# Traceback (most recent call last):
+# ValueError
+# >>> wide = precisions.builder("mlp", widths=[16] * 13)
+# >>> [type(layer).__name__ for layer in apply_plan(wide, {"layers.1": "qint8"}).layers].count("QLinear")
+# 1
 def apply_plan(build: Callable[[], nn.Module], plan: dict[str, str]) -> nn.Module:
     """Return a model from `build()`, called once, with each Linear in the precision that the plan gives it, frozen.
 
@@ -396,6 +440,8 @@ def smallest_model(
 #   order of equal rows.
 # hint 3: Sort by bytes, the better score first; go through and keep a row only if its score is above that of the
 #   last one kept.
+# >>> pareto_front([{"bytes": 1, "score": -1.0}])
+# [{'bytes': 1, 'score': -1.0}]
 def pareto_front(rows: list[dict]) -> list[dict]:
     """Return the rows that no other row beats, whole, by ascending bytes.
 

@@ -49,7 +49,7 @@ def check_agreement(lesson: Lesson) -> None:
 def check_examples(lesson: Lesson, solution: ModuleType, exercises: Iterable[Exercise]) -> None:
     """Raise LessonError for an example of some of a lesson's exercises that the solution does not give."""
     for each in exercises:
-        asked = kit.Exercise(lesson.name, each.name, each.core, each.summary, each.docstring)
+        asked = kit.Exercise(lesson.name, each.name, each.core, each.summary, each.examples)
         told = examples.run(asked, vars(solution))
         if told.outcome != "passed":
             where = f"{lesson.path.name}:{line_of(lesson, each.name)}"

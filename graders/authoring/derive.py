@@ -5,7 +5,8 @@ Files written, relative to the root of the repository:
 - `exercises/<lesson>.py` and `exercises/<lesson>.ipynb`, the stub and the notebook (see `graders.authoring.notebooks`);
 - `exercises/kit/lessons.json`, from which examples are read even when a student's docstrings are gone:
   `{"lessons": [{"name", "title", "exercises": [{"name", "core": bool, "summary": the docstring's first line,
-  "examples": the whole docstring, "stub": its cell, "steps": hints on request}]}]}`, lessons and exercises in order;
+  "examples": the whole docstring and further examples, "stub": its cell, "steps": hints on request}]}]}`, lessons and
+  exercises in order;
 - `exercises/kit/hints.json`, the wrong values that slips give on the examples (see `graders.authoring.hints`):
   `{lesson: {exercise: [{"example": index, "value": fingerprint, "hint": sentence}]}}`.
 
@@ -111,7 +112,7 @@ def lessons_table(lessons: list[Lesson]) -> dict[str, Any]:
 def _rows(lesson: Lesson) -> list[dict[str, Any]]:
     stubs = {cell.id: cell.source for cell in student_notebook(lesson).cells}
     return [
-        {"name": each.name, "core": each.core, "summary": each.summary, "examples": each.docstring}
+        {"name": each.name, "core": each.core, "summary": each.summary, "examples": each.examples}
         | {"stub": stubs[each.name], "steps": each.steps}
         for each in lesson.exercises
     ]

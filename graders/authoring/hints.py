@@ -31,8 +31,8 @@ from graders.judge.contract import slips_of
 def hints(lesson: Lesson, only: Collection[str] | None = None) -> dict[str, list[dict[str, Any]]]:
     """Return the hints of a lesson's exercises, or of some: name -> list of {example, value, hint}, by examples and slips.
 
-    `example` counts all statements that `doctest.DocTestParser` finds in the docstring, set-up included. A value that
-    the right answer gives too, or two slips with different sentences, tells nothing and is left out; but of two slips
+    `example` counts all statements that `doctest.DocTestParser` finds in docstring and further examples, set-up included.
+    A value that the right answer gives too, or two slips with different sentences, tells nothing and is left out; but of two slips
     of which one is wrong in an earlier example, which is where its hint is shown, the other one is meant. A lesson
     without `graders/lessons/<lesson>/slips.py` has no hints.
     """
@@ -83,7 +83,7 @@ def _answers(exercise: Exercise, function: Callable, names: dict[str, Any]) -> l
 
     None for what cannot be reached.
     """
-    examples = doctest.DocTestParser().get_examples(exercise.docstring)
+    examples = doctest.DocTestParser().get_examples(exercise.examples)
     watch = Watch(function, says_in_place(exercise.docstring))
     space = {**names, "tensor": torch.tensor, "inf": math.inf, "nan": math.nan, exercise.name: watch.watched()}
     found: list[tuple[str, str] | None] = [None] * len(examples)

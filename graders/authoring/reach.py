@@ -11,7 +11,7 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
-from graders.authoring.source import DEFINITION, Lesson
+from graders.authoring.source import DEFINITION, Exercise, Lesson
 
 _OTHERS = re.compile(r"\b(solutions|graders\.lessons)(?:\.|\s+import\s+)(\w+)")
 
@@ -29,11 +29,11 @@ def reached(lesson: Lesson, root: Path) -> dict[str, bytes]:
     slips = root / "graders" / "lessons" / lesson.name / "slips.py"
     solutions, wrong = _parts(lesson.path), _parts(slips) if slips.is_file() else []
     others = _other_lessons(lesson, root, "\n".join(part.text for part in [*solutions, *wrong]))
-    return {one.name: others + _text(one.name, solutions, wrong) for one in lesson.exercises}
+    return {one.name: others + _text(one, solutions, wrong) for one in lesson.exercises}
 
 
-def _text(name: str, solutions: list[_Part], slips: list[_Part]) -> bytes:
-    parts = [*solutions, *slips]
+def _text(exercise: Exercise, solutions: list[_Part], slips: list[_Part]) -> bytes:
+    name, parts = exercise.name, [_Part(frozenset(), exercise.further), *solutions, *slips]
     roots = [part for part in solutions if name in part.names] + [part for part in slips if part.exercise == name]
     found = [part for part in parts if not part.names or any(part is root for root in roots)]
     words: set[str] = set()

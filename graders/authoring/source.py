@@ -37,6 +37,12 @@ class Exercise:
     docstring: str  # the whole docstring, without its indentation
     cell: int  # index of its cell in the lesson's notebook
     steps: tuple[str, ...] = ()  # hints on request: a question, what to look up, the shape of the answer
+    further: str = ""  # examples that the public check tries after the docstring's
+
+    @property
+    def examples(self) -> str:
+        """The docstring, and the further examples behind it."""
+        return f"{self.docstring}\n\n{self.further}" if self.further else self.docstring
 
 
 @dataclass(frozen=True)
@@ -76,19 +82,31 @@ def _lesson(path: Path, notebook: NotebookNode) -> Lesson:
     if not cells or cells[0].cell_type != "markdown" or not cells[0].source.startswith("# "):
         raise LessonError("the first cell is no markdown with a title ('# Title')")
     title = cells[0].source.splitlines()[0][2:].strip()
-    steps = {index: _cut_steps(cell) for index, cell in enumerate(cells) if is_exercise(cell)}
+    heads = {index: _cut_head(cell) for index, cell in enumerate(cells) if is_exercise(cell)}
     for cell in cells:
         _check_cell(cell)
-    exercises = tuple(replace(exercise(cells[index], index), steps=given) for index, given in steps.items())
+    exercises = tuple(
+        replace(exercise(cells[index], index), steps=steps, further=further)
+        for index, (steps, further) in heads.items()
+    )
     _check_order(cells, exercises)
     return Lesson(path.stem, title, path, notebook, exercises)
 
 
-def _cut_steps(cell: NotebookNode) -> tuple[str, ...]:
-    """Take the hints on request out of an exercise's cell: comments `# hint 1: ...` at its top, lines after the first too."""
+def _cut_head(cell: NotebookNode) -> tuple[tuple[str, ...], str]:
+    """Take the comments at the top out of an exercise's cell: hints on request, and further examples.
+
+    Hints begin with `# hint 1: ...`, lines after the first too; examples with `# >>> ...`, and go on to the code.
+    """
     lines = cell.source.split("\n")
     count = next((at for at, line in enumerate(lines) if not line.startswith("#")), len(lines))
-    head = [line.lstrip("#").strip() for line in lines[:count]]
+    split = next((at for at, line in enumerate(lines[:count]) if line.startswith("# >>>")), count)
+    steps = _steps(cell, [line.lstrip("#").strip() for line in lines[:split]])
+    cell.source = "\n".join(lines[count:] if steps else lines[:split] + lines[count:])
+    return steps, "\n".join(line[2:] for line in lines[split:count])
+
+
+def _steps(cell: NotebookNode, head: list[str]) -> tuple[str, ...]:
     if not head or not head[0].startswith("hint 1:"):
         return ()
     steps = re.split(r"(?:^| )hint \d: ", " ".join(head))[1:]
@@ -96,7 +114,6 @@ def _cut_steps(cell: NotebookNode) -> tuple[str, ...]:
         raise LessonError(f"{where(cell)} has no hints 1, 2 and 3 in this order")
     if any(len(step.split()) > _STEP_WORDS for step in steps):
         raise LessonError(f"{where(cell)} has a hint of more than {_STEP_WORDS} words")
-    cell.source = "\n".join(lines[count:])
     return tuple(steps)
 
 

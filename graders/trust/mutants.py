@@ -141,7 +141,7 @@ def _text(tree: ast.Module, changed: ast.Module, path: Path, block: list[Any]) -
         return f"{_head(before)}  ->  {_head(_node(changed, path[:at]))}"
     after = "; ".join(_head(node) for node in block)
     if after == _head(before):
-        return f"only the first turn: {after}"
+        return "only the first turn: " + after if isinstance(before, ast.For) else "for Exception alone: " + after
     return f"{_head(before)}  ->  {after}" if after else f"without: {_head(before)}"
 
 

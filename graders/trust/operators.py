@@ -155,7 +155,12 @@ _CASTS = ("float16", "bfloat16", "float32")
 
 
 def _of_the_field(call: ast.Call, owner: ast.expr, name: str) -> Iterator[ast.expr]:
-    """Another dtype for a cast, or one on the way; other ties; the symmetric range; products rounded before the sum."""
+    """The last row for all of them; the storage for the elements; another dtype for a cast, or one on the way; other ties; the
+    symmetric range; products rounded before the sum."""
+    if name in ("mean", "sum", "max", "min") and not call.args and not call.keywords:
+        yield _written(f"(x[-1] if x.dim() > 1 else x).{name}()", x=owner)
+    elif name == "numel":
+        yield _written("x.untyped_storage().nbytes() // x.element_size()", x=owner)
     if name == "to" and len(call.args) == 1:
         yield from (_with(call, args=[_written(f"torch.{dtype}")]) for dtype in _CASTS)
         yield from (_with(call, func=_written(f"x.to(torch.{dtype}).to", x=owner)) for dtype in _CASTS)
@@ -184,6 +189,17 @@ def _is_module(node: ast.expr, modules: frozenset[str]) -> bool:
     return isinstance(node, ast.Name) and node.id in modules
 
 
+def _exceptions_only(node: ast.Try) -> Iterator[list[ast.stmt]]:
+    """What stands in `finally`, for exceptions and success alone: KeyboardInterrupt is neither."""
+    if not node.handlers and not _returns(node.body):
+        handler = ast.ExceptHandler(ast.Name("Exception", ast.Load()), None, [*node.finalbody, ast.Raise()])
+        yield [ast.Try(node.body, [handler], [*node.orelse, *node.finalbody], [])]
+
+
+def _returns(body: list[ast.stmt]) -> bool:
+    return any(isinstance(node, ast.Return) for statement in body for node in ast.walk(statement))
+
+
 def statements(node: ast.stmt) -> Iterator[list[ast.stmt]]:
     """Yield what could stand in place of a statement: nothing, its inside, or itself with another condition."""
     if not isinstance(node, ast.Pass | ast.Import | ast.ImportFrom | ast.Global | ast.Nonlocal):
@@ -202,6 +218,7 @@ def statements(node: ast.stmt) -> Iterator[list[ast.stmt]]:
         yield [*node.body, *node.orelse]
         if node.finalbody:
             yield [*node.body, *node.orelse, *node.finalbody]
+            yield from _exceptions_only(node)
     elif isinstance(node, ast.AugAssign):
         yield from ([_with(node, op=other())] for other in OPERATORS.get(type(node.op), []))
         target = _with(node.target, ctx=ast.Store())

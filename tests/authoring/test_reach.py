@@ -29,6 +29,7 @@ def project(tmp_path: Path) -> Path:
     [
         (SOLUTION, "secret_factor = 2", "secret_factor = 2.0", {"double"}),
         (SOLUTION, "tensor([2., 6.])", "tensor([2.0, 6.])", {"double"}),
+        (SOLUTION, "def half(", "# >>> half(torch.ones(1))\n# tensor([0.5])\ndef half(", {"half"}),
         (SLIPS, "def helper(x):\n", "def helper(x, *_):\n", {"double"}),
         (SLIPS, "def lonely(x):\n", "def lonely(x, *_):\n", set()),
         (SOLUTION, "A text that teaches.", "A text.", set()),

@@ -102,6 +102,20 @@ def test_hints_on_request_are_taken_out_of_the_cell(tmp_path):
     assert "hint 1" not in read_lesson(path).notebook.cells[found["half"].cell].source
 
 
+FURTHER = "# >>> half(torch.ones(1))\n# tensor([0.5])\n"
+
+
+@pytest.mark.parametrize("steps", [STEPS, ""], ids=["behind hints", "alone"])
+def test_further_examples_are_taken_out_of_the_cell_and_stand_behind_the_docstring(tmp_path, steps):
+    path = write_project(tmp_path) / "solutions" / "l9_small.py"
+    path.write_text(path.read_text().replace("def half(", f"{steps}{FURTHER}def half("))
+    lesson = read_lesson(path)
+    found = {each.name: each for each in lesson.exercises}
+    assert found["half"].examples == f"{found['half'].docstring}\n\n>>> half(torch.ones(1))\ntensor([0.5])"
+    assert found["double"].examples == found["double"].docstring
+    assert lesson.notebook.cells[found["half"].cell].source.startswith("def half(")
+
+
 @pytest.mark.parametrize(
     ("steps", "sentence"),
     [

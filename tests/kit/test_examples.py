@@ -211,6 +211,14 @@ class TestWrong:
         message = result_of(kit, "spread", "def spread(x):\n    return 0\n").message
         assert message.splitlines()[:3] == ["x = torch.tensor([3, -1, 2])", "spread(x)", "  got    0"]
 
+    def test_statements_that_prepare_the_call_end_where_its_variables_begin(self, kit):
+        prepared = [">>> x = [1.0]", ">>> x = [2.0]", ">>> def make():", "...     return x"]
+        statement = "\n".join([*prepared, ">>> count(make())", "1"])
+        message = run(
+            Exercise("small", "count", True, "", statement), written(kit, count="def count(x):\n    return 2\n")
+        ).message
+        assert message.splitlines()[:4] == ["x = [2.0]", "def make():", "    return x", "count(make())"]
+
     def test_an_exception_of_the_student_has_its_line(self, kit):
         body = "def spread(x):\n    return x.smallest, 1\n"
         lines = result_of(kit, "spread", body).message.splitlines()

@@ -22,6 +22,7 @@ INT8 = torch.int8
         (((tensor([1.0, 2.0]), 4.0), 1.0), ((tensor([1.0, 3.0]), 4.0), 1.0), "only [0] is wrong: only [0] is wrong"),
         ({"a": 1, "b": 2}, {"a": 1, "b": 3}, "only 'b' of the 2 keys has another value"),
         (tensor([[1.0, 2.0]]), tensor([[1.0], [2.0]]), "rows and columns are exchanged"),
+        (tensor([[1.0, 2.0]]), tensor([[[1.0, 2.0]]]), "the numbers are right, the shape is not"),
         (tensor([1.0, 2.0]), tensor([[[1.0, 2.0]]]), "the numbers are right, the shape is not"),
         (tensor([2.0, 1.0]), tensor([1.0, 2.0]), "the numbers are right, their order is not"),
         (-3.0, 3.0, "the sign is the other way round"),

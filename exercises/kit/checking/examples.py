@@ -278,16 +278,27 @@ def _message(examples: list[doctest.Example], index: int, found: tuple[str, str]
 def _preparation(examples: list[doctest.Example], index: int) -> list[str]:
     """Source lines of the earlier statements that define, or act on, the variables of the example."""
     statements = [example.source.strip() for example in examples[:index] if not example.want]
-    variables = set().union(*(_names(statement, ast.Store) for statement in statements))
-    used = _names(examples[index].source) & variables
+    variables = set().union(*map(_defined, statements))
+    used = _names(examples[index].source.strip()) & variables
     lines: list[str] = []
     for statement in reversed(statements):
-        if used & (_names(statement, ast.Store) or _names(statement)):
-            used |= _names(statement) & variables
+        defined = _defined(statement)
+        if used & (defined or _names(statement)):
+            used = (used - defined) | (_names(statement, ast.Load) & variables)
             lines = statement.splitlines() + lines
     return lines
 
 
 def _names(source: str, context: type = ast.expr_context) -> set[str]:
-    nodes = ast.walk(ast.parse(source.strip()))
+    nodes = ast.walk(ast.parse(source))
     return {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, context)}
+
+
+def _defined(source: str) -> set[str]:
+    """The names that a statement gives a value: by assignment, `def` or `import`."""
+    nodes = list(ast.walk(ast.parse(source)))
+    imported = {
+        alias.asname or alias.name for node in nodes if isinstance(node, ast.ImportFrom) for alias in node.names
+    }
+    written = {node.name for node in nodes if isinstance(node, ast.FunctionDef)}
+    return imported | written | _names(source, ast.Store)

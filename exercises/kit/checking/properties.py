@@ -101,7 +101,7 @@ def _equal(left: Tensor, right: Tensor) -> bool:
 def _of_numbers(got: Tensor, want: Tensor, dtype: torch.dtype | None) -> str | None:
     """`dtype`: of tensors; float64 for a Python float, None for an int."""
     if got.shape != want.shape:
-        if got.dim() == 2 and got.shape == want.t().shape and _equal(got, want.t()):
+        if got.dim() == want.dim() == 2 and got.shape == want.t().shape and _equal(got, want.t()):
             return "rows and columns are exchanged"
         return (
             "the numbers are right, the shape is not"

@@ -141,7 +141,11 @@ _GROUPS = (
         ),
         "Buffers are kept by storage, so that those which every module above lists again count once all the same.",
     ),
-    ("generate_text", ["try  ->  with torch.no_grad(); for module, training in modes.items()"], _NO_EXCEPTION),
+    (
+        "generate_text",
+        ["try  ->  with torch.no_grad(); for module, training in modes.items()", "for Exception alone: try"],
+        _NO_EXCEPTION,
+    ),
     (
         "generate_text",
         [
@@ -161,7 +165,10 @@ _GROUPS = (
     ),
     (
         "calibrate",
-        ["try  ->  with torch.no_grad(), quanto.Calibration(); for module, training in modes.items()"],
+        [
+            "try  ->  with torch.no_grad(), quanto.Calibration(); for module, training in modes.items()",
+            "for Exception alone: try",
+        ],
         _NO_EXCEPTION,
     ),
     (

@@ -308,6 +308,15 @@ def quantized_by_include(model, weights="qint8", activations=None, exclude=None)
     return model
 
 
+@wheat("quantize_model")
+def quantized_in_the_modes_that_were(model, weights="qint8", activations=None, exclude=None):
+    modes = {name: module.training for name, module in model.named_modules()}
+    quanto.quantize(model, _type(weights), activations and _type(activations), exclude=exclude)
+    for name, module in model.named_modules():
+        module.training = modes.get(name, module.training)
+    return model
+
+
 @wheat("quantize_and_freeze")
 def frozen_at_once(model, weights="qint8"):
     quanto.quantize(model, weights=_type(weights))

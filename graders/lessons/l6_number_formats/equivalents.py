@@ -50,6 +50,10 @@ _SAME_ORDER = (
     "merged: which of the two has length 4 does not matter."
 )
 
+_ONE_AXIS = "The statement gives it a vector: where there is one axis, the last row is asked for by nobody."
+_ERRORS = "(block - pair[1] * pair[0]).double().square()"
+_LEAST = "return min(tried, key=lambda pair: {}.sum().item())"
+
 EQUIVALENT = {
     (
         "float8_quantize",
@@ -337,4 +341,16 @@ EQUIVALENT = {
         "return bits.view(torch.float32).to(torch.bfloat16)  ->  "
         "return bits.view(torch.float32).to(torch.float32).to(torch.bfloat16)",
     ): _NO_OP,
+    (
+        "four_over_six",
+        "amax = block.abs().max().item()  ->  amax = (block.abs()[-1] if block.abs().dim() > 1 else block.abs()).max().item()",
+    ): _ONE_AXIS,
+    (
+        "four_over_six",
+        f"{_LEAST.format(_ERRORS)}  ->  {_LEAST.format(f'({_ERRORS}[-1] if {_ERRORS}.dim() > 1 else {_ERRORS})')}",
+    ): _ONE_AXIS,
+    (
+        "double_quantize",
+        "mean = absmax.mean()  ->  mean = (absmax[-1] if absmax.dim() > 1 else absmax).mean()",
+    ): _ONE_AXIS,
 }

@@ -14,7 +14,8 @@ from torch import Generator, Tensor, tensor
 
 from exercises.kit.checking.closeness import Mismatch, Rule, exactly, relative, same, within
 from exercises.kit.probes import l6 as probes
-from graders.judge.contract import main, observed, raises
+from exercises.kit.toys import tensors
+from graders.judge.contract import main, observed, raises, recipe
 
 e4m3, e5m2 = torch.float8_e4m3fn, torch.float8_e5m2
 uint8, int8, int32 = torch.uint8, torch.int8, torch.int32
@@ -1240,6 +1241,11 @@ class TestPackQ80:
     def test_scale_and_codes(self, student, reference, generator, blocks):
         """Per 32 values: amax / 127 as float16, low byte first, then 32 int8 codes."""
         row = q8_input(blocks, generator).flatten()
+        same(student.pack_q8_0(row), reference.pack_q8_0(row), exactly)
+
+    def test_a_slice_of_a_larger_storage(self, student, reference, generator):
+        """The row's own values count, not the storage that it lies in."""
+        row = recipe(tensors.inside, q8_input(1, generator).flatten())
         same(student.pack_q8_0(row), reference.pack_q8_0(row), exactly)
 
     @pytest.mark.parametrize("power", [-20, -3, 0, 8], ids=str)

@@ -27,6 +27,10 @@ _ERROR = "candidates.append(((actual - wanted).square().{}, i, s))"
 _WIDENED = "w, h, largest_code = (weight.double(){}, hessian.clone(), 2 ** (bits - 1) - 1)"
 _H = "h = hadamard(linear.in_features).{}"
 
+_ONE_AXIS = "It has one axis whatever the arguments are, so that its last row is asked for by nobody."
+_S = "s = s / ({}.max() * {}.min()).sqrt()"
+_LAST_S = "(s[-1] if s.dim() > 1 else s)"
+
 _GROUPS: tuple[tuple[str, list[str], str], ...] = (
     ("perplexity", [f"{_LOSSES.format('float()')}  ->  {_LOSSES.format('double()')}"], _WIDER),
     (
@@ -39,6 +43,27 @@ _GROUPS: tuple[tuple[str, list[str], str], ...] = (
             "count += int(counts.sum())  ->  count += counts.sum()",
         ],
         _SUMS,
+    ),
+    (
+        "perplexity",
+        [
+            f"{_TOTAL}  ->  "
+            "total += (losses.double()[-1] if losses.double().dim() > 1 else losses.double()).sum().item()"
+        ],
+        _ONE_AXIS,
+    ),
+    (
+        "gptq_quantize_layer",
+        [
+            "h.diagonal().add_(damp * h.diagonal().mean())  ->  "
+            "h.diagonal().add_(damp * (h.diagonal()[-1] if h.diagonal().dim() > 1 else h.diagonal()).mean())"
+        ],
+        _ONE_AXIS,
+    ),
+    (
+        "awq_scales",
+        [f"{_S.format('s', 's')}  ->  {_S.format(*one)}" for one in ((_LAST_S, "s"), ("s", _LAST_S))],
+        _ONE_AXIS,
     ),
     (
         "input_hessian",

@@ -18,6 +18,31 @@ from graders import lessons
 from graders.judge.contract import slips_of, wheats_of
 from graders.trust.fairness import outside
 
+# What is wrong and green, by the reason why no example sees it: lesson -> "exercise: name".
+UNSEEN: dict[str, dict[str, list[str]]] = {
+    "an error's text may be worded in many ways: what stands beside what is told by more than an example": {
+        "l4_quantization_theory": [
+            "choose_precision: reasons_not_told_apart",
+            "choose_precision: both_limits_beside_each",
+            "choose_precision: outside both_always",
+        ]
+    },
+    "files are the student's own: what is missing in them shows in the example of load_quantized, which reads them": {
+        "l4_quantization_theory": ["save_quantized: saved_without_buffers", "save_quantized: map_missing"]
+    },
+    "the public model has no answer that is long enough": {
+        "l4_quantization_theory": ["exact_match: outside eight_tokens"]
+    },
+    "it takes a model that was made to tell it apart": {
+        "l8_capstone": [
+            "smallest_model: outside a_buffer_more",
+            "smallest_model: outside the_float_weights_in_attributes",
+            "smallest_model: outside the_model_it_was_trained_as",
+        ]
+    },
+    "it takes a plan of many layers": {"l8_capstone": ["plan_mixed_precision: outside by_size_first"]},
+}
+
 
 def variants(lesson: str) -> Iterator[tuple[str, str, bool, dict[str, Any]]]:
     """Yield every wheat, slip and outside case: exercise, name, whether it is right, and its namespace."""
@@ -49,6 +74,11 @@ def contradictions(lesson: str, every: int = 1) -> dict[str, list[str]]:
         if green is not right:
             found["right and red" if right else "wrong and green"].append(f"{exercise}: {name}")
     return found
+
+
+def unseen(lesson: str) -> list[str]:
+    """Return what is listed in `UNSEEN` for a lesson, as `contradictions` names it."""
+    return [name for lessons_of in UNSEEN.values() for name in lessons_of.get(lesson, [])]
 
 
 def main(names: list[str]) -> None:
