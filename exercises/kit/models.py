@@ -11,8 +11,7 @@ import functools
 import math
 import os
 import random
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +20,7 @@ from torch import nn
 
 from exercises.kit.copying import copier
 from exercises.kit.number_words import draw_number, in_words, number_pairs
+from exercises.kit.quiet import quiet_progress
 from exercises.kit.scenes import paint, painted, scene, scenes
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ __all__ = [
     "number_pairs",
     "paint",
     "painted",
+    "quiet_progress",
     "scene",
     "scenes",
     "t5_evaluator",
@@ -182,21 +183,6 @@ def checkpoint(name: str | None, variable: str, default: str) -> dict[str, Any]:
     if chosen.startswith((".", "/")) or "\\" in chosen or chosen.count("/") > 1:
         raise FileNotFoundError(f"there is no folder {chosen!r} to load a checkpoint from")
     return {"pretrained_model_name_or_path": chosen, "local_files_only": False}
-
-
-@contextmanager
-def quiet_progress(quiet: bool = True) -> Iterator[None]:
-    """Show no progress bars inside if `quiet`: what loads from a folder in a blink needs none, a download does."""
-    from transformers.utils import logging
-
-    hidden = quiet and logging.is_progress_bar_enabled()
-    if hidden:
-        logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if hidden:
-            logging.enable_progress_bar()
 
 
 def t5_evaluator(pairs: Sequence[tuple[str, str]], tokenizer: Any = None) -> Callable[[nn.Module], float]:

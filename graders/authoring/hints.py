@@ -22,6 +22,7 @@ import torch
 from exercises.kit.checking.examples import fingerprint
 from exercises.kit.checking.left_behind import Watch
 from exercises.kit.lessons import says_in_place
+from exercises.kit.quiet import quiet_transformers
 from graders import ROOT
 from graders.authoring.agreement import check_examples
 from graders.authoring.source import Exercise, Lesson, LessonError
@@ -105,7 +106,12 @@ def _answers(exercise: Exercise, function: Callable, names: dict[str, Any]) -> l
 def _undisturbed() -> Iterator[None]:
     """Keep what a statement draws or prints from the next one, as the kit does when it runs the examples."""
     quiet = io.StringIO()
-    with torch.random.fork_rng(devices=[]), contextlib.redirect_stdout(quiet), contextlib.redirect_stderr(quiet):
+    with (
+        quiet_transformers(),
+        torch.random.fork_rng(devices=[]),
+        contextlib.redirect_stdout(quiet),
+        contextlib.redirect_stderr(quiet),
+    ):
         torch.manual_seed(0)
         yield
 

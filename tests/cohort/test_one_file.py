@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from graders import ROOT
-from graders.cohort.judging import judged
+from graders.cohort.own import judged
 
 LESSON = "l2_data_types"
 

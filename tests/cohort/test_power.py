@@ -117,9 +117,12 @@ def test_it_can_neither_write_nor_see_marks_and_seed(tier: str, output: Path) ->
     assert list(ROOT.rglob("solutions/decided")) == []
 
 
-def test_where_no_other_user_can_read_what_is_needed_it_is_root_without_capabilities(tmp_path: Path) -> None:
-    (tmp_path / "ours").mkdir()
-    (tmp_path / "ours" / "secret.py").touch(0o600)
+@pytest.mark.parametrize(("folder", "file"), [(0o755, 0o600), (0o700, 0o644)], ids=["a file", "the folder itself"])
+def test_where_no_other_user_can_read_what_is_needed_it_is_root_without_capabilities(
+    folder: int, file: int, tmp_path: Path
+) -> None:
+    (tmp_path / "ours").mkdir(folder)
+    (tmp_path / "ours" / "secret.py").touch(file)
     code = (
         "import os, sys; from graders import ROOT; from graders.worker.sandbox import confining; "
         f"confining._OURS = ({str(tmp_path / 'ours')!r},); os.mkdir({str(tmp_path / 'scratch')!r}); "

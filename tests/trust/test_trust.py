@@ -54,7 +54,7 @@ from graders.judge.contract import main, raises
 
 class TestScaleOf:
     @main
-    @pytest.mark.parametrize("x", [torch.tensor([1.0, 254.0]), torch.tensor([2.0, HOLE])])
+    @pytest.mark.parametrize("x", [torch.tensor([1.0, 254.0]), torch.tensor([2.0, HOLE]), torch.tensor([[9.0, 1.0], [0.0, 3.0]])])
     def test_scale(self, student, reference, x):
         """The scale."""
         same(student.scale_of(x), reference.scale_of(x), exactly)

@@ -4,7 +4,6 @@
 of the docstring, so a student may change or delete the docstring; what a function prints is shown apart and never compared.
 """
 
-import ast
 import contextlib
 import dis
 import doctest
@@ -13,7 +12,6 @@ import linecache
 import math
 import os
 import re
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from types import CodeType, FunctionType, TracebackType
@@ -21,13 +19,14 @@ from typing import Any
 
 import torch
 
-from exercises.kit import models, resting
+from exercises.kit import resting
 from exercises.kit.checking.closeness import Mismatch, python_floats, relative, same
 from exercises.kit.checking.fingerprints import fingerprint
 from exercises.kit.checking.left_behind import WANTED, Watch
 from exercises.kit.checking.properties import property_of
-from exercises.kit.checking.showing import show
+from exercises.kit.checking.showing import message, show
 from exercises.kit.lessons import Exercise, KitError, hint_for, lessons
+from exercises.kit.quiet import quiet_transformers
 
 __all__ = [
     "Result",
@@ -102,7 +101,7 @@ def _run(exercise: Exercise, namespace: dict[str, Any], stopped: type[BaseExcept
             return Result("not started", f"{exercise.name} is not started yet")
         if own:
             found = f"nothing: {stub}.{method} is not written yet", _show_wanted(example, wanted[index])
-            return Result("wrong", _message(examples, index, found, None))
+            return Result("wrong", message(examples, index, found, None))
         if stub:
             return Result("waiting", f"{exercise.name} needs {stub} first")
         found = _difference(example, wanted[index], answer, namespace)
@@ -112,10 +111,10 @@ def _run(exercise: Exercise, namespace: dict[str, Any], stopped: type[BaseExcept
                 hint = f"it leaves something behind as well: {watch.shown}"
             if hint is None and answer.error is None and example.exc_msg is None:
                 hint = property_of(answer.value, wanted[index])
-            return Result("wrong", _message(examples, index, found, hint), answer.error)
+            return Result("wrong", message(examples, index, found, hint), answer.error)
         if watch.left:
             hint = hint_for(exercise, index, watch.mark)
-            return Result("wrong", _message(examples, index, (watch.shown, WANTED), hint))
+            return Result("wrong", message(examples, index, (watch.shown, WANTED), hint))
     count = sum(bool(example.want) for example in examples)
     return Result("passed", f"{exercise.name}: {count} example{'s' * (count != 1)} right")
 
@@ -149,10 +148,9 @@ def _answer(
 def _undisturbed() -> Iterator[None]:
     """Give every example the same random numbers.
 
-    transformers shows no progress bars meanwhile: the examples' models are small.
+    transformers is quiet meanwhile: the examples' models are small, and some of their settings odd.
     """
-    quiet = models.quiet_progress() if "transformers" in sys.modules else contextlib.nullcontext()
-    with quiet, torch.random.fork_rng(devices=[]):
+    with quiet_transformers(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         yield
 
@@ -265,40 +263,3 @@ def _is_untouched(function: Any) -> bool:
         and not any(step.opname.startswith("RETURN") for step in dis.get_instructions(code))
         for code in codes
     )
-
-
-def _message(examples: list[doctest.Example], index: int, found: tuple[str, str], hint: str | None) -> str:
-    """The call with the statements that prepare it, whole, so that they can be pasted; then got, want and hint."""
-    lines = [*_preparation(examples, index), *examples[index].source.strip().splitlines()]
-    parts = [("got", found[0]), ("want", found[1]), ("hint", hint)]
-    lines += [f"  {name:<6} {' '.join(text.splitlines())}" for name, text in parts if text is not None]
-    return "\n".join(lines)
-
-
-def _preparation(examples: list[doctest.Example], index: int) -> list[str]:
-    """Source lines of the earlier statements that define, or act on, the variables of the example."""
-    statements = [example.source.strip() for example in examples[:index] if not example.want]
-    variables = set().union(*map(_defined, statements))
-    used = _names(examples[index].source.strip()) & variables
-    lines: list[str] = []
-    for statement in reversed(statements):
-        defined = _defined(statement)
-        if used & (defined or _names(statement)):
-            used = (used - defined) | (_names(statement, ast.Load) & variables)
-            lines = statement.splitlines() + lines
-    return lines
-
-
-def _names(source: str, context: type = ast.expr_context) -> set[str]:
-    nodes = ast.walk(ast.parse(source))
-    return {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, context)}
-
-
-def _defined(source: str) -> set[str]:
-    """The names that a statement gives a value: by assignment, `def` or `import`."""
-    nodes = list(ast.walk(ast.parse(source)))
-    imported = {
-        alias.asname or alias.name for node in nodes if isinstance(node, ast.ImportFrom) for alias in node.names
-    }
-    written = {node.name for node in nodes if isinstance(node, ast.FunctionDef)}
-    return imported | written | _names(source, ast.Store)

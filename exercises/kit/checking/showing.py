@@ -1,5 +1,7 @@
-"""Read values without asking them, and show them in short texts that can be told apart."""
+"""Read values without asking them, and show them in short texts that can be told apart; and examples with what came of them."""
 
+import ast
+import doctest
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -163,3 +165,43 @@ def _nested(tensor: Tensor) -> str:
     if tensor.dim() == 0:
         return show_number(tensor)
     return "[" + ", ".join(_nested(part) for part in tensor.unbind(0)) + "]"
+
+
+# A wrong example
+
+
+def message(examples: list[doctest.Example], index: int, found: tuple[str, str], hint: str | None) -> str:
+    """The call with the statements that prepare it, whole, so that they can be pasted; then got, want and hint."""
+    lines = [*_preparation(examples, index), *examples[index].source.strip().splitlines()]
+    parts = [("got", found[0]), ("want", found[1]), ("hint", hint)]
+    lines += [f"  {name:<6} {' '.join(text.splitlines())}" for name, text in parts if text is not None]
+    return "\n".join(lines)
+
+
+def _preparation(examples: list[doctest.Example], index: int) -> list[str]:
+    """Source lines of the earlier statements that define, or act on, the variables of the example."""
+    statements = [example.source.strip() for example in examples[:index] if not example.want]
+    variables = set().union(*map(_defined, statements))
+    used = _names(examples[index].source.strip()) & variables
+    lines: list[str] = []
+    for statement in reversed(statements):
+        defined = _defined(statement)
+        if used & (defined or _names(statement)):
+            used = (used - defined) | (_names(statement, ast.Load) & variables)
+            lines = statement.splitlines() + lines
+    return lines
+
+
+def _names(source: str, context: type = ast.expr_context) -> set[str]:
+    nodes = ast.walk(ast.parse(source))
+    return {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, context)}
+
+
+def _defined(source: str) -> set[str]:
+    """The names that a statement gives a value: by assignment, `def` or `import`."""
+    nodes = list(ast.walk(ast.parse(source)))
+    imported = {
+        alias.asname or alias.name for node in nodes if isinstance(node, ast.ImportFrom) for alias in node.names
+    }
+    written = {node.name for node in nodes if isinstance(node, ast.FunctionDef)}
+    return imported | written | _names(source, ast.Store)

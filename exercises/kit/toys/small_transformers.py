@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from exercises.kit.models import quiet_progress
+from exercises.kit.quiet import quiet_progress
 from exercises.kit.toys.small_models import random_input, seeded
 
 

@@ -85,11 +85,15 @@ def _give_up(tier: str, user: int | None, hidden: list[str], scratch: str, neede
     return program is not None
 
 
+def _refused(error: OSError) -> None:
+    raise error  # which `os.walk` would pass by
+
+
 def _can_judge() -> bool:
     """Whether Python, its libraries and all of our own files can be read, and the scratch folder written."""
     places = [Path(os.__file__), *(Path(str(spec.origin)) for spec in [find_spec("torch")] if spec)]
     for folder in _OURS:
-        for above, below, names in os.walk(ROOT / folder):
+        for above, below, names in os.walk(ROOT / folder, onerror=_refused):
             below[:] = [name for name in below if name != "__pycache__"]
             places += [Path(above, name) for name in names]
     with tempfile.TemporaryFile() as file:
