@@ -238,6 +238,17 @@ def test_who_decides_ends_with_the_process_that_has_the_rights(
         process.close()
 
 
+def test_a_second_request_to_end_does_not_disturb_what_is_cleared_away() -> None:
+    """A pool that is closed asks twice, at once; the second one raised again, amid the end of the zygotes."""
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        with pytest.raises(SystemExit):
+            processes._end()
+        os.kill(os.getpid(), signal.SIGTERM)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def test_a_clock_tells_who_decides_what_workers_wait() -> None:
     """The kernel's figures of a worker, which is another user in another place, are readable after the rights are gone."""
     code = (
