@@ -95,7 +95,10 @@ def test_an_interrupt_ends_the_run_soon_and_leaves_nothing_but_verdicts(tmp_path
     book = tmp_path / "out" / "verdicts.jsonl"
     command = [sys.executable, "-m", "graders", "grade", str(tmp_path / "in"), f"--output={book.parent}", "--workers=2"]
     scratch = os.environ | {"TMPDIR": str(tmp_path / "scratch")}
-    run = subprocess.Popen(command, cwd=ROOT, env=scratch, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    run = subprocess.Popen(
+        command, cwd=ROOT, env=scratch, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # ignored where tests run behind a shell's &
+    )  # fmt: skip
     while not (book.exists() and book.read_bytes().count(b"\n") >= 2):
         assert run.poll() is None
         time.sleep(0.05)

@@ -15,7 +15,10 @@ from exercises.kit.toys import small_transformers, variants
 from exercises.models import score, train
 
 ROOT = Path(__file__).parents[2]
-pytestmark = pytest.mark.timeout(600)  # the imports alone take seconds on a busy machine
+pytestmark = [
+    pytest.mark.timeout(600),
+    pytest.mark.usefixtures("one_thread"),
+]  # the imports alone take seconds on a busy machine
 
 OFFLINE = """
 import importlib, os, socket
@@ -56,15 +59,6 @@ l7_quantization_methods {'passed'}
 l8_capstone {'passed'}
 asked for: []
 """
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Run on one thread: models this small only lose time, and runs their exactness, to more."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

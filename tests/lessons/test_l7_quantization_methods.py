@@ -11,14 +11,7 @@ from exercises.kit.unpacking import load_quanto
 from exercises.models.score import in_precision
 from solutions import l7_quantization_methods as solution
 
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Matrices of 64 columns gain nothing from a second one, and wait for it on a busy machine."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def test_scales_of_a_row():

@@ -15,14 +15,7 @@ from solutions import l8_capstone as solution
 ALL_QINT2, ALL_QINT4 = 10_336, 12_624
 HALF = (ALL_QINT2 + ALL_QINT4) // 2
 
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Layers this small gain nothing from a second one, and wait for it on a busy machine."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")
