@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import functools
 import inspect
 import multiprocessing
 import os
@@ -40,10 +41,23 @@ _NOTHING_DUE = ("everywhere", "at_import")
 _LEFT_BEHIND = "attacked"
 
 
+@functools.cache
+def attacked(lesson: str) -> str:
+    """Return the exercise that is attacked: the first that no other one of the solutions uses, and would fall with."""
+    names = lessons.exercises(lesson)
+    used = {
+        node.id
+        for definition in ast.parse(_honest(lesson)).body
+        for node in ast.walk(definition)
+        if isinstance(node, ast.Name) and node.id != getattr(definition, "name", "")
+    }
+    return next(name for name in names if name not in used)
+
+
 def text_of(attack: Attack, lesson: str, honest: str) -> str:
     """Return the submission of an attack on a lesson; `honest` is the text of its solutions."""
     names = lessons.exercises(lesson)
-    first = names[0]
+    first = attacked(lesson)
     if attack.kind == "everywhere":
         return "\n\n".join(f"# %%\n{_code(attack, name)}" for name in names)
     if attack.kind == "at_import":
@@ -72,12 +86,12 @@ def _code(attack: Attack, name: str) -> str:
     )
 
 
-def wrong(attack: Attack, verdict: dict[str, Any]) -> str:
-    """Return in a few words how a verdict differs from what is due to the attack, "" if it does not."""
+def wrong(attack: Attack, verdict: dict[str, Any], first: str) -> str:
+    """Return in a few words how a verdict differs from what is due to the attack, "" if it does not; `first` is attacked."""
     if verdict["status"] != "graded":
         return f"it could not be graded: {verdict.get('reason', '')}"
-    first, *others = verdict["exercises"]
-    gained = [each["name"] for each in ([first, *others] if attack.kind in ("at_import", "everywhere") else [first])]
+    others = [each for each in verdict["exercises"] if each["name"] != first]
+    gained = [first] + [each["name"] for each in others if attack.kind in ("at_import", "everywhere")]
     if attack.kind != "beside":
         for each in verdict["exercises"]:
             if each["name"] in gained and each["score"] > 0:
@@ -183,7 +197,11 @@ def siege(
         for (attack, ran), future in zip(tried, judged, strict=True):
             row = {"name": attack.name, "sentence": attack.sentence, "kind": attack.kind, "ran": ran}
             verdict, seconds, folders, memory = future.result() if future else (None, 0.0, [], 0)
-            told = {"wrong": wrong(attack, verdict) if verdict else "", "seconds": seconds, "memory": memory}
+            told = {
+                "wrong": wrong(attack, verdict, attacked(lesson)) if verdict else "",
+                "seconds": seconds,
+                "memory": memory,
+            }
             rows.append(row | told)
             scratch.update(folders)
             each(attack.name)

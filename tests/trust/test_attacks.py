@@ -9,7 +9,7 @@ import pytest
 
 from exercises.kit.checking.examples import run
 from exercises.kit.lessons import lessons as kit_lessons
-from graders import ROOT
+from graders import ROOT, lessons
 from graders.cohort.judging import Bench
 from graders.cohort.submissions import Submission
 from graders.collecting import attempt, together
@@ -198,3 +198,9 @@ def test_what_was_left_behind_is_found(tmp_path: Path, monkeypatch: pytest.Monke
     assert siege._left_behind([]) == [str(tmp_path / "attacked")]
     os.remove(tmp_path / "attacked")
     assert siege._left_behind([]) == []
+
+
+def test_nothing_rests_on_what_is_attacked() -> None:
+    """In lesson 5 a layer of the solutions uses the first exercise, and lost its points with it."""
+    assert siege.attacked(LESSON) == lessons.exercises(LESSON)[0]
+    assert siege.attacked("l5_quantization_in_depth") == "quantize_per_group"

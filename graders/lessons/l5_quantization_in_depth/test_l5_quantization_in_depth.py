@@ -1708,6 +1708,11 @@ class TestMseScale:
         x = (torch.arange(float(math.prod(shape))) - 7.25).reshape(shape)
         near_best(student.mse_scale(x, 4, 10), x, 4, 10)
 
+    def test_zeros_among_the_values(self, student, generator):
+        """Zeros among the values are no error; a scale of 0, which is no candidate, would make them nan."""
+        x = torch.relu(with_outliers(generator, 16, 25, power=3))
+        near_best(student.mse_scale(x, 4), x, 4, 100)
+
     @pytest.mark.parametrize("steps", [1, 2], ids=str)
     def test_few_steps(self, student, steps):
         """With one step there is one candidate, the scale of the largest magnitude; a larger one is none."""
