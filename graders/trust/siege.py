@@ -33,7 +33,7 @@ AT_ONCE = 2
 MOST = {
     "seconds": 25.0,
     "memory": 1.2,
-}  # that one hostile exercise may cost: its seconds, the memory of an honest submission
+}  # that one hostile exercise may cost; memory in times that of an honest submission
 TRIES = 3
 _IN_EARNEST = {name: getattr(processes, name) for name in SHORT}
 _TOGETHER = together.SECONDS
@@ -44,20 +44,16 @@ _LEFT_BEHIND = "attacked"
 @functools.cache
 def attacked(lesson: str) -> str:
     """Return the exercise that is attacked: the first that no other one of the solutions uses, and would fall with."""
-    names = lessons.exercises(lesson)
-    used = {
-        node.id
-        for definition in ast.parse(_honest(lesson)).body
-        for node in ast.walk(definition)
-        if isinstance(node, ast.Name) and node.id != getattr(definition, "name", "")
-    }
-    return next(name for name in names if name not in used)
+    used = set()
+    for definition in ast.parse(_honest(lesson)).body:
+        names = {node.id for node in ast.walk(definition) if isinstance(node, ast.Name)}
+        used |= names - {getattr(definition, "name", "")}
+    return next(name for name in lessons.exercises(lesson) if name not in used)
 
 
 def text_of(attack: Attack, lesson: str, honest: str) -> str:
     """Return the submission of an attack on a lesson; `honest` is the text of its solutions."""
-    names = lessons.exercises(lesson)
-    first = attacked(lesson)
+    names, first = lessons.exercises(lesson), attacked(lesson)
     if attack.kind == "everywhere":
         return "\n\n".join(f"# %%\n{_code(attack, name)}" for name in names)
     if attack.kind == "at_import":
@@ -260,8 +256,7 @@ def runs(lesson: str) -> dict[str, Any]:
         verdicts = [bench.grade(Submission("runs", lesson, file.name, file.read_bytes())) for file in files]
     finally:
         bench.close()
-    first, again, stubs = verdicts
-    problems = []
+    problems, (first, again, stubs) = [], verdicts
     if first["score"] != first["max_score"]:
         problems.append(f"{lesson}: the solutions get {first['score']:g} of {first['max_score']:g}")
     if _told(first) != _told(again):
