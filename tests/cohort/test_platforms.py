@@ -40,9 +40,9 @@ def test_of_brightspaces_numbers_the_first_is_the_users_unless_it_is_the_same_fo
     ids=["moodle", "brightspace", "gradescope", "sakai"],
 )
 def test_files_are_called_as_they_are_in_the_folder_of_their_person(top: str, tmp_path: Path) -> None:
-    files = {f"in/{top}/work/{L2}.py": solved("a")} | ({"in/grades.csv": ""} if "jdoe" in top else {})
+    files = {f"in/{top}/mine/{L2}.py": solved("a")} | ({"in/grades.csv": ""} if "jdoe" in top else {})
     (found,) = chosen(write(tmp_path, files) / "in")
-    assert [file.path for file in found.files] == [f"work/{L2}.py"]
+    assert [file.path for file in found.files] == [f"mine/{L2}.py"]
 
 
 def test_in_a_download_of_sakai_an_empty_folder_is_its_persons_and_a_file_beside_the_folders_is_nobodys(
