@@ -11,7 +11,6 @@ import contextlib
 import gc
 import json
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -46,7 +45,7 @@ def judge(named: list[str], later: TextIO | None = None) -> int:
             run.communicate(json.dumps({"named": named, "environment": dict(os.environ), "folder": os.getcwd()}))
             return run.returncode
     finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+        starting.remove(scratch)
 
 
 def serve(libraries: tuple[str, ...], hidden: tuple[str, ...], scratch: str) -> None:
