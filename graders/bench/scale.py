@@ -31,10 +31,14 @@ _LOOK = 0.05
 
 
 class Run(NamedTuple):
-    """How a run went: when each verdict was there, in seconds, and the memory (MiB) of the command and of who judges."""
+    """How a run went: when each verdict was there, in seconds, and the memory (MiB) of the command and of who judges.
+
+    `after`: the same of the command behind the last verdict, when it writes tables and pages, at each look.
+    """
 
     ends: list[float]
     memory: list[tuple[float, float]]
+    after: list[tuple[float, float]]
 
     def each(self, count: int) -> float:
         """Return the seconds of one verdict among the first `count`."""
@@ -58,15 +62,18 @@ def graded(
     """Grade a class; `disturb` gets the number of verdicts and the process of the command whenever there are more."""
     command = [sys.executable, "-m", "graders", "grade", str(handed_in), f"--output={output}", f"--workers={workers}"]
     process = psutil.Popen([*command, "--seed=bench"], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    begun, book, run = time.monotonic(), output / "verdicts.jsonl", Run([], [])
+    begun, book, run = time.monotonic(), output / "verdicts.jsonl", Run([], [], [])
     while True:
         running = process.poll() is None
         count = book.read_bytes().count(b"\n") if book.exists() else 0
         if running and count > len(run.ends):
             run.ends.extend([time.monotonic() - begun] * (count - len(run.ends)))
             run.memory.extend([_memory(process)] * (len(run.ends) - len(run.memory)))
+            run.after.clear()
             if disturb is not None:
                 disturb(count, process)
+        elif running and run.ends:
+            run.after.append((time.monotonic() - begun, _memory(process)[0]))
         elif not running:
             run.ends.extend([time.monotonic() - begun] * (count - len(run.ends)))
             return run
@@ -74,12 +81,14 @@ def graded(
 
 
 def _memory(process: psutil.Process) -> tuple[float, float]:
-    try:
-        known = process.children(recursive=True)
-        judging = [child.memory_info().rss for child in known if "spread.processes" in " ".join(child.cmdline())]
-        return process.memory_info().rss / 2**20, max(judging, default=0) / 2**20
-    except psutil.Error:  # one of them has just ended
-        return 0.0, 0.0
+    own, judging = 0.0, 0.0
+    with contextlib.suppress(psutil.Error):  # it has just ended
+        own = process.memory_info().rss / 2**20
+        for child in process.children(recursive=True):
+            with contextlib.suppress(psutil.Error):  # so has this worker
+                if "spread.processes" in " ".join(child.cmdline()):
+                    judging = max(judging, child.memory_info().rss / 2**20)
+    return own, judging
 
 
 def disturbed(handed_in: Path, output: Path, every: int, kills: list[int]) -> int:
@@ -126,8 +135,9 @@ def main(count: int) -> int:
         one, two = (graded(place / "in", place / f"out{workers}", workers) for workers in (1, 2))
         killed = disturbed(place / "in", place / "out", EVERY, [count // 3, 2 * count // 3])
         calm = verdicts(place / "out1")
-        size = (place / "out1" / "verdicts.jsonl").stat().st_size / 1024 / count
+        size = sum(path.stat().st_size for path in (place / "out1").rglob("*")) / 1024 / count
         same = calm == verdicts(place / "out2") == verdicts(place / "out")
+    after = one.after or [(one.ends[-1], 0.0)]  # it was over before anybody looked
     rows = [
         (f"seconds each, {FEW} submissions", f"{one.each(FEW):.3f}"),
         (f"seconds each, {count} submissions", f"{one.each(count):.3f}"),
@@ -141,7 +151,9 @@ def main(count: int) -> int:
             f"MiB of who judges, {FEW} and {count}",
             " and ".join(f"{one.memory[at - 1][1]:.0f}" for at in (FEW, count - 1)),
         ),
-        ("KiB of one verdict in verdicts.jsonl", f"{size:.1f}"),
+        ("seconds each for tables and pages, at the end", f"{(after[-1][0] - one.ends[-1]) / count:.4f}"),
+        ("MiB of the command while it writes them", f"{max(memory for _, memory in after):.0f}"),
+        ("KiB of the disk each", f"{size:.1f}"),
         ("students without a verdict", str(count - len(calm))),
         (f"the same verdicts with {killed} processes killed", "yes" if same else "NO"),
     ]
