@@ -280,3 +280,14 @@ def test_watch_answers_a_save_and_goes_on_by_itself(kit: Path) -> None:
         assert running.returncode == 0
     finally:
         running.kill()
+
+
+def test_of_a_notebooks_history_the_judge_gets_what_still_counts() -> None:
+    imports, first, other = (
+        "import torch",
+        "def f():\n    while True: pass\ncheck(f)",
+        "SIZE = 3\n\n\ndef f():\n    pass",
+    )
+    both, last = "def f(): ...\ndef g(): ...", "def f():\n    return SIZE"
+    history = [imports, first, "x = = 3", other, both, "check(f)", last]
+    assert judging.not_replaced(history) == [imports, "x = = 3", other, both, "check(f)", last]
