@@ -219,6 +219,19 @@ class TestWrong:
         ).message
         assert message.splitlines()[:4] == ["x = [2.0]", "def make():", "    return x", "count(make())"]
 
+    def test_what_grows_bit_by_bit_is_shown_from_its_beginning(self, kit):
+        prepared = ["x = ['a']", "x += ['b']", "x += ['c']"]
+        statement = "".join(f">>> {line}\n" for line in prepared) + ">>> count(x)\n1\n"
+        namespace = written(kit, count="def count(x):\n    return 2\n")
+        message = run(Exercise("small", "count", True, "", statement), namespace).message
+        assert message.splitlines()[:4] == [*prepared, "count(x)"]
+
+    def test_a_call_is_shown_where_the_example_asks_what_it_did(self, kit):
+        statement = ">>> calls = []\n>>> other = len(calls)\n>>> found = count(calls)\n>>> calls\n[1]\n"
+        namespace = written(kit, count="def count(x):\n    x.append(2)\n")
+        asked = Exercise("small", "count", True, "", f"Work in place.\n\n{statement}")
+        assert run(asked, namespace).message.splitlines()[:3] == ["calls = []", "found = count(calls)", "calls"]
+
     def test_an_exception_of_the_student_has_its_line(self, kit):
         body = "def spread(x):\n    return x.smallest, 1\n"
         lines = result_of(kit, "spread", body).message.splitlines()

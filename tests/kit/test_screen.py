@@ -326,6 +326,16 @@ class TestOptions:
         nothing = folder.run("-k", "nothing_like_it")
         assert (nothing.returncode, nothing.stdout.strip()) == (5, "No exercise was selected.")
 
+    def test_a_notebook_that_is_named_too_is_passed_by(self, folder):
+        (folder.path / "exercises/l1_small.ipynb").write_text('{"cells": []}', encoding="utf-8")
+        both = folder.run("exercises/l1_small.ipynb", "exercises/l1_small.py")
+        assert both.stdout == folder.run("exercises/l1_small.py").stdout
+        alone = folder.run("exercises/l1_small.ipynb")
+        assert (alone.returncode, alone.stdout) == (4, "")
+        assert alone.stderr == (
+            "ERROR: pytest checks the .py files; in a notebook, check(...) below an exercise checks it.\n\n"
+        )
+
     def test_x_stops_at_the_first(self, folder):
         done = folder.run("-x")
         assert done.returncode == 1

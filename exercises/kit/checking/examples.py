@@ -101,7 +101,7 @@ def _run(exercise: Exercise, namespace: dict[str, Any], stopped: type[BaseExcept
             return Result("not started", f"{exercise.name} is not started yet")
         if own:
             found = f"nothing: {stub}.{method} is not written yet", _show_wanted(example, wanted[index])
-            return Result("wrong", message(examples, index, found, None))
+            return Result("wrong", message(exercise.name, examples, index, found, None))
         if stub:
             return Result("waiting", f"{exercise.name} needs {stub} first")
         found = _difference(example, wanted[index], answer, namespace)
@@ -111,10 +111,10 @@ def _run(exercise: Exercise, namespace: dict[str, Any], stopped: type[BaseExcept
                 hint = f"it leaves something behind as well: {watch.shown}"
             if hint is None and answer.error is None and example.exc_msg is None:
                 hint = property_of(answer.value, wanted[index])
-            return Result("wrong", message(examples, index, found, hint), answer.error)
+            return Result("wrong", message(exercise.name, examples, index, found, hint), answer.error)
         if watch.left:
             hint = hint_for(exercise, index, watch.mark)
-            return Result("wrong", message(examples, index, (watch.shown, WANTED), hint))
+            return Result("wrong", message(exercise.name, examples, index, (watch.shown, WANTED), hint))
     count = sum(bool(example.want) for example in examples)
     return Result("passed", f"{exercise.name}: {count} example{'s' * (count != 1)} right")
 

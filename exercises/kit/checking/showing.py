@@ -170,24 +170,30 @@ def _nested(tensor: Tensor) -> str:
 # A wrong example
 
 
-def message(examples: list[doctest.Example], index: int, found: tuple[str, str], hint: str | None) -> str:
+def message(name: str, examples: list[doctest.Example], index: int, found: tuple[str, str], hint: str | None) -> str:
     """The call with the statements that prepare it, whole, so that they can be pasted; then got, want and hint."""
-    lines = [*_preparation(examples, index), *examples[index].source.strip().splitlines()]
+    lines = [*_preparation(name, examples, index), *examples[index].source.strip().splitlines()]
     parts = [("got", found[0]), ("want", found[1]), ("hint", hint)]
     lines += [f"  {name:<6} {' '.join(text.splitlines())}" for name, text in parts if text is not None]
     return "\n".join(lines)
 
 
-def _preparation(examples: list[doctest.Example], index: int) -> list[str]:
-    """Source lines of the earlier statements that define, or act on, the variables of the example."""
+def _preparation(name: str, examples: list[doctest.Example], index: int) -> list[str]:
+    """Source lines of the earlier statements that define, or act on, the variables of the example.
+
+    Where the example asks what a call of the exercise, `name`, did to its arguments, that call is one of them.
+    """
     statements = [example.source.strip() for example in examples[:index] if not example.want]
     variables = set().union(*map(_defined, statements))
-    used = _names(examples[index].source.strip()) & variables
+    shown = _names(examples[index].source.strip())
+    used, called = shown & variables, name in shown
     lines: list[str] = []
     for statement in reversed(statements):
-        defined = _defined(statement)
-        if used & (defined or _names(statement)):
-            used = (used - defined) | (_names(statement, ast.Load) & variables)
+        defined, named = _defined(statement), _names(statement)
+        calls = name in named
+        if used & (defined or named) or (calls and not called and used & named):
+            called |= calls
+            used = (used - defined) | (_read(statement) & variables)
             lines = statement.splitlines() + lines
     return lines
 
@@ -195,6 +201,15 @@ def _preparation(examples: list[doctest.Example], index: int) -> list[str]:
 def _names(source: str, context: type = ast.expr_context) -> set[str]:
     nodes = ast.walk(ast.parse(source))
     return {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, context)}
+
+
+def _read(source: str) -> set[str]:
+    """The names whose values a statement needs; `rows += [1]` needs those of rows."""
+    nodes = ast.walk(ast.parse(source))
+    changed = {
+        node.target.id for node in nodes if isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Name)
+    }
+    return _names(source, ast.Load) | changed
 
 
 def _defined(source: str) -> set[str]:
