@@ -219,6 +219,29 @@ class TestWrong:
         ).message
         assert message.splitlines()[:4] == ["x = [2.0]", "def make():", "    return x", "count(make())"]
 
+    @pytest.mark.parametrize(
+        ("made", "shown"),
+        [
+            ("torch.quantize_per_tensor(torch.tensor([1.0, 0.3]), 0.1, 3, torch.quint8)", "dtype torch.quint8"),
+            (
+                "[torch.quantize_per_tensor(torch.tensor([1.0, 0.3]), 0.1, 3, torch.quint8)]",
+                "list [tensor([1.0, 0.3], dtype=torch.quint8)]",
+            ),
+            (
+                "[torch.nested.nested_tensor([torch.ones(2), torch.ones(3)])]",
+                "list [tensor([[1.0, 1.0], [1.0, 1.0, 1.0]])]",
+            ),
+            ("torch.empty(2, dtype=torch.uint1)", "dtype torch.uint1"),
+            ("[torch.empty(2, dtype=torch.uint1)]", "list [a tensor of torch.uint1 whose numbers cannot be read]"),
+            ("torch.zeros(1, dtype=torch.float64).expand(10**10)", "dtype torch.float64"),
+            ("Odd()", "an object of type Odd"),
+        ],
+    )
+    def test_what_cannot_be_read_has_a_message_too(self, kit, made, shown):
+        odd = "class Odd:\n    def __getattribute__(self, name):\n        raise ValueError\n\n"
+        lines = result_of(kit, "halve", f"{odd}def halve(x):\n    return {made}\n").message.splitlines()
+        assert lines[1] == f"  got    {shown}"
+
     def test_what_grows_bit_by_bit_is_shown_from_its_beginning(self, kit):
         prepared = ["x = ['a']", "x += ['b']", "x += ['c']"]
         statement = "".join(f">>> {line}\n" for line in prepared) + ">>> count(x)\n1\n"

@@ -106,17 +106,30 @@ def _run(exercise: Exercise, namespace: dict[str, Any], stopped: type[BaseExcept
             return Result("waiting", f"{exercise.name} needs {stub} first")
         found = _difference(example, wanted[index], answer, namespace)
         if found is not None:
-            hint = None if answer.stopped else hint_for(exercise, index, fingerprint(answer.outcome, watch.raised))
-            if hint is None and watch.left:
-                hint = f"it leaves something behind as well: {watch.shown}"
+            hint = _hint(exercise, index, answer, watch)
             if hint is None and answer.error is None and example.exc_msg is None:
-                hint = property_of(answer.value, wanted[index])
+                hint = _property(answer.value, wanted[index])
             return Result("wrong", message(exercise.name, examples, index, found, hint), answer.error)
         if watch.left:
             hint = hint_for(exercise, index, watch.mark)
             return Result("wrong", message(exercise.name, examples, index, (watch.shown, WANTED), hint))
     count = sum(bool(example.want) for example in examples)
     return Result("passed", f"{exercise.name}: {count} example{'s' * (count != 1)} right")
+
+
+def _hint(exercise: Exercise, index: int, answer: _Answer, watch: Watch) -> str | None:
+    """What is known of this mistake, or what else the call did."""
+    known = None
+    if not answer.stopped:
+        with contextlib.suppress(Exception):  # an answer that cannot be read, as a tensor of 1-bit integers
+            known = hint_for(exercise, index, fingerprint(answer.outcome, watch.raised))
+    return known or (f"it leaves something behind as well: {watch.shown}" if watch.left else None)
+
+
+def _property(value: Any, wanted: Any) -> str | None:
+    with contextlib.suppress(Exception):
+        return property_of(value, wanted)
+    return None
 
 
 def _wanted(exercise: Exercise, example: doctest.Example) -> Any:

@@ -69,6 +69,7 @@ def plain(value: Any) -> Any:
 def comparable(tensor: Tensor) -> Tensor:
     """The numbers in a dtype in which each compares exactly: float64, int64, complex128; packed ones as bytes."""
     tensor = (tensor if tensor.layout == torch.strided else tensor.to_dense()).cpu()
+    tensor = tensor.dequantize() if tensor.is_quantized else tensor  # torch's own, as of torch.quantize_per_tensor
     if tensor.dtype == torch.uint64:
         return tensor.contiguous().view(torch.int64)
     if tensor.dtype in _PACKED:
@@ -153,12 +154,20 @@ def _show_container(value: Any, kind: type, depth: int) -> str:
 
 
 def _show_tensor(tensor: Tensor) -> str:
+    try:
+        return _show_readable(tensor)
+    except Exception:  # torch has tensors without a shape, and dtypes that it cannot read
+        return f"a tensor of {tensor.dtype} whose numbers cannot be read"
+
+
+def _show_readable(tensor: Tensor) -> str:
     if tensor.numel() > SMALL or tensor.device.type != "cpu" or tensor.layout != torch.strided:
         place = "" if tensor.device.type == "cpu" else f" on {tensor.device.type}"
         return f"a tensor of shape {tuple(tensor.shape)}, {tensor.dtype}{place}"
     default = tensor.dtype in (torch.float32, torch.int64, torch.bool)
     empty = "" if tensor.numel() else f", shape {tuple(tensor.shape)}"
-    return f"tensor({_nested(tensor)}{'' if default else f', dtype={tensor.dtype}'}{empty})"
+    numbers = tensor.dequantize() if tensor.is_quantized else tensor
+    return f"tensor({_nested(numbers)}{'' if default else f', dtype={tensor.dtype}'}{empty})"
 
 
 def _nested(tensor: Tensor) -> str:
