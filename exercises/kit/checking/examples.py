@@ -12,6 +12,7 @@ import linecache
 import math
 import os
 import re
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from types import CodeType, FunctionType, TracebackType
@@ -161,9 +162,9 @@ def _answer(
 def _undisturbed() -> Iterator[None]:
     """Give every example the same random numbers.
 
-    transformers is quiet meanwhile: the examples' models are small, and some of their settings odd.
+    Libraries are quiet meanwhile: what is wrong is said in the message, and the examples' models are small and odd.
     """
-    with quiet_transformers(), torch.random.fork_rng(devices=[]):
+    with warnings.catch_warnings(action="ignore"), quiet_transformers(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         yield
 
