@@ -127,6 +127,13 @@ class TestRight:
         assert not recwarn.list, "in a notebook it would stand beside the message"
         assert capsys.readouterr().out.startswith("half tensor")
 
+    def test_examples_run_in_one_thread_and_the_threads_come_back(self, kit, monkeypatch):
+        monkeypatch.setattr(torch, "get_num_threads", lambda: 3)  # as on a machine of three cores
+        set_to: list[int] = []
+        monkeypatch.setattr(torch, "set_num_threads", set_to.append)
+        assert result_of(kit, "halve", RIGHT["halve"]).outcome == "passed"
+        assert set_to == [1, 3] * 2, "halve has two examples"
+
     def test_a_python_float_may_round_and_a_tensor_may_not(self, kit):
         assert result_of(kit, "halve", "def halve(x):\n    return x * 0.5 + 1e-12 * (x == 3.0)\n").outcome == "passed"
         assert result_of(kit, "halve", "def halve(x):\n    return x * 0.5 + 1e-6\n").outcome == "wrong"

@@ -120,10 +120,11 @@ def _run(exercise: Exercise, namespace: dict[str, Any], stopped: type[BaseExcept
 
 def _hint(exercise: Exercise, index: int, answer: _Answer, watch: Watch) -> str | None:
     """What is known of this mistake, or what else the call did."""
+    if answer.stopped:
+        return None  # what it left behind it had no time to clear away
     known = None
-    if not answer.stopped:
-        with contextlib.suppress(Exception):  # an answer that cannot be read, as a tensor of 1-bit integers
-            known = hint_for(exercise, index, fingerprint(answer.outcome, watch.raised))
+    with contextlib.suppress(Exception):  # an answer that cannot be read, as a tensor of 1-bit integers
+        known = hint_for(exercise, index, fingerprint(answer.outcome, watch.raised))
     return known or (f"it leaves something behind as well: {watch.shown}" if watch.left else None)
 
 
@@ -160,13 +161,19 @@ def _answer(
 
 @contextlib.contextmanager
 def _undisturbed() -> Iterator[None]:
-    """Give every example the same random numbers.
+    """Give every example the same random numbers, and one thread as the judge does.
 
-    Libraries are quiet meanwhile: what is wrong is said in the message, and the examples' models are small and odd.
+    The models are so small that more threads only wait for one another, on a busy machine beyond the time limit.
+    Libraries are quiet meanwhile: what is wrong is said in the message, and the models' settings are odd at times.
     """
+    threads = torch.get_num_threads()
     with warnings.catch_warnings(action="ignore"), quiet_transformers(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        yield
+        torch.set_num_threads(1)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(threads)
 
 
 def _difference(
