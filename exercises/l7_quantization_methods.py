@@ -221,7 +221,7 @@ def hadamard(n: int) -> Tensor:
     """Return Sylvester's Hadamard matrix of n rows, its entries ±1/√n, so that H Hᵀ = I; float32.
 
     Start with [[1]], and go from H to [[H, H], [H, -H]].  ValueError unless n is a power of two (1 is one).
-    >>> hadamard(4)
+    >>> hadamard(4).round(decimals=4)
     tensor([[0.5, 0.5, 0.5, 0.5], [0.5, -0.5, 0.5, -0.5], [0.5, 0.5, -0.5, -0.5], [0.5, -0.5, -0.5, 0.5]])
     >>> hadamard(1)
     tensor([[1.0]])

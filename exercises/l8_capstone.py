@@ -95,9 +95,9 @@ def plan_mixed_precision(
 ) -> dict[str, str]:
     """Choose a precision for each layer: least total cost within the budget, and of equal cost fewest bytes.
 
-    costs, sizes: {layer: {precision: int}}, both with the same keys; each layer has precisions of its own, whatever they are
-    called.  At most 40 layers of 4 precisions, costs 0 to 250, sizes below 2**31.  A plan fits if its bytes are <= budget_bytes;
-    ValueError if even the smallest does not.  No layers: {}.
+    costs, sizes: {layer: {precision: int}}, both with the same keys, in any order; each layer has precisions of its own,
+    whatever they are called.  At most 40 layers of 4 precisions, costs 0 to 250, sizes below 2**31.  A plan fits if its bytes
+    are <= budget_bytes; ValueError if even the smallest does not.  No layers: {}.
     >>> costs = {"a": {"big": 0, "small": 5}, "b": {"big": 0, "small": 4}, "c": {"big": 0, "small": 4}}
     >>> sizes = {"a": {"big": 20, "small": 10}, "b": {"big": 12, "small": 6}, "c": {"big": 12, "small": 6}}
     >>> plan_mixed_precision(costs, sizes, 34)
