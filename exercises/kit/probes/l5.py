@@ -31,6 +31,12 @@ def gradients(function: Callable[..., Any], upstream: Tensor, x: Tensor, *args: 
     return {"result": result, "gradients": [leaf.grad for leaf in leaves]}
 
 
+def gradient_through(function: Callable[..., Any], made_of: Tensor, *args: Any) -> Tensor | None:
+    """Return the gradient of the sum of function(2 * made_of, *args) with respect to `made_of`."""
+    function(2 * made_of, *args).sum().backward()
+    return made_of.grad
+
+
 # Layers
 
 
@@ -64,13 +70,17 @@ def quantized_layer(
 def reloaded_layer(
     kind: Callable[..., Any], weight: Tensor, own_bias: Tensor | None, x: Tensor, own_dtype: torch.dtype = torch.float32
 ) -> dict[str, Any]:
-    """Return the state dict of a quantized layer, and the outputs of it and of a new one that loaded the state dict."""
+    """Return the state dict of a quantized layer, its output, and those of another one that loaded the state dict.
+
+    The other one answered before it loaded; its second output is in eval mode.
+    """
     layer = _filled(kind, weight, own_bias, own_dtype)
     layer.quantize(weight)
     state = {name: value.clone() for name, value in _state(layer).items()}
     other = kind(weight.shape[1], weight.shape[0], own_bias is not None, own_dtype)
+    other(x)
     _load(other, state)
-    return {"state": state, "outputs": [layer(x), other(x)]}
+    return {"state": state, "outputs": [layer(x), other(x), other.eval()(x)]}
 
 
 # Layers put into models
@@ -113,6 +123,11 @@ def shared_tensors(function: Callable[..., Any], *args: Any) -> list[str]:
     return [name for name, tensor in found.items() if _storage(tensor).data_ptr() in given - {0}]
 
 
+def buffers_with_gradients(function: Callable[..., Any], *args: Any) -> list[str]:
+    """Return the names of the returned module's buffers that require gradients."""
+    return [name for name, buffer in function(*args).named_buffers() if buffer.requires_grad]
+
+
 def answers_of(function: Callable[..., Any], model: nn.Module, inputs: dict[str, Tensor], *args: Any) -> Tensor:
     """Return the logits of the returned model on these inputs, without gradients."""
     result = function(model, *args)
@@ -142,7 +157,7 @@ def observed_range(
     handed_on_after: int | None = None,
     training: bool = True,
 ) -> dict[str, Any]:
-    """Return `min` and `max` of an observer after these batches, and its scales for int8 and uint8.
+    """Return the scales of an observer after these batches, for int8 and uint8, and `min` and `max` as they then are.
 
     handed_on_after: after so many batches its state dict is loaded into a new observer, which goes on.
     """
@@ -154,9 +169,10 @@ def observed_range(
             _load(observer, state)
         if index < len(batches):
             observer(batches[index])
-    found = tables(observer)["buffers"]
     scales = [observer.scale_and_zero_point(dtype) for dtype in (torch.int8, torch.uint8)]
-    return {"min": found["min"], "max": found["max"], "scales": [observer.scale_and_zero_point(), *scales]}
+    scales = [observer.scale_and_zero_point(), *scales]
+    found = tables(observer)["buffers"]
+    return {"min": found["min"], "max": found["max"], "scales": scales}
 
 
 def before_the_first_batch(kind: Callable[..., Any], options: dict[str, Any], handed_on: bool = False) -> Any:
@@ -170,15 +186,16 @@ def before_the_first_batch(kind: Callable[..., Any], options: dict[str, Any], ha
 
 
 def passed_through(kind: Callable[..., Any], x: Tensor, options: dict[str, Any] | None = None) -> dict[str, Any]:
-    """Return whether an observer gives back its input itself, as it was, and what it keeps of it."""
+    """Return whether an observer gives back its input itself, as it was, and what it keeps of it after two calls."""
     observer, before = kind(**(options or {})), x.detach().clone()
-    first, second = observer(x), observer(x)
-    kept = tables(observer)
-    mine = _storage(x).data_ptr()
-    own = nn.Module.__dict__["__dict__"].__get__(observer)
-    values = [*kept["buffers"].items(), *((name, value) for name, value in own.items() if isinstance(value, Tensor))]
+    mine, values, returned = _storage(x).data_ptr(), [], []
+    for _ in range(2):
+        returned.append(observer(x))
+        own = nn.Module.__dict__["__dict__"].__get__(observer)
+        values += tables(observer)["buffers"].items()
+        values += [(name, value) for name, value in own.items() if isinstance(value, Tensor)]
     return {
-        "the input itself": first is x and second is x,
+        "the input itself": all(each is x for each in returned),
         "unchanged": torch.equal(x.detach(), before),
         "requires gradients": [name for name, value in values if value.requires_grad],
         "shares memory": [name for name, value in values if _storage(value).data_ptr() == mine],
@@ -189,24 +206,29 @@ def passed_through(kind: Callable[..., Any], x: Tensor, options: dict[str, Any] 
 
 
 def trained(kind: Callable[..., Any], weight: Tensor, own_bias: Tensor | None, x: Tensor, upstream: Tensor) -> Any:
-    """Return the output of a layer with these numbers, the gradients of its product with `upstream`, and its tables after."""
+    """Return the output of a layer with these numbers, the gradients of its product with `upstream`, and its tables after.
+
+    Its output in eval mode comes last.
+    """
     layer = _filled(kind, weight, own_bias)
     _load(layer, {"weight": weight}, strict=False)
     output = layer(x)
     (output * upstream).sum().backward()
     parameters = tables(layer)["parameters"]
     found = {name: parameters[name].grad for name in ("weight", "bias") if name in parameters}
-    return {"output": output, "gradients": {**found, "x": x.grad}, "tables": tables(layer)}
+    gradients = {**found, "x": x.grad}
+    return {"output": output, "gradients": gradients, "tables": tables(layer), "in eval mode": layer.eval()(x)}
 
 
 def converted(kind: Callable[..., Any], weight: Tensor, own_bias: Tensor | None, x: Tensor, steps: int = 0) -> Any:
-    """Train a layer on the sum of its outputs for some steps, convert it, and train it once more.
+    """Convert a layer, train it on the sum of its outputs for some steps, convert it again, and train it once more.
 
-    Returns the output before the conversion, the converted layer's output then and after the last step, its tables, and the
+    Returns the output before the second conversion, the converted layer's output then and after the last step, its tables, and the
     name of its class.
     """
     layer = _filled(kind, weight, own_bias)
     _load(layer, {"weight": weight}, strict=False)
+    layer.convert()
     for _ in range(steps):
         _step(layer, x)
     with torch.no_grad():
@@ -226,6 +248,5 @@ def _step(layer: Any, x: Tensor) -> None:
     for parameter in parameters:
         parameter.grad = None
     (layer(x).square().sum() / 2).backward()
-    with torch.no_grad():
-        for parameter in parameters:
-            parameter -= parameter.grad / 64
+    for parameter in parameters:
+        parameter.data -= parameter.grad / 64

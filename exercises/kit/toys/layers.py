@@ -96,6 +96,28 @@ def sharing(seed: int = 0, width: int = 16) -> nn.Module:
         return model
 
 
+class LookAlike(nn.Module):
+    """Has the names of a Linear, `in_features`, `weight` and `bias`, and is none."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.in_features = self.out_features = width
+        self.weight, self.bias = nn.Parameter(torch.rand(width, width)), nn.Parameter(torch.rand(width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x @ self.weight + self.bias
+
+
+def look_alikes(seed: int = 0, width: int = 16) -> nn.Module:
+    """Return a model with a Linear, as `linear`, between two modules that have something of one."""
+    with seeded(seed):
+        model = nn.Module()
+        model.like = LookAlike(width)
+        model.linear = nn.Linear(width, width)
+        model.two = nn.Bilinear(width, width, width)
+        return model
+
+
 def in_bfloat16(model: nn.Module, *names: str) -> nn.Module:
     """Cast the modules of these names to bfloat16, in place, and return the model."""
     for name in names:

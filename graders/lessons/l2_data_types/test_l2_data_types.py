@@ -301,7 +301,7 @@ class TestDowncast:
     @pytest.mark.parametrize("dtype", [e4m3, e5m2], ids=name)
     def test_float8(self, student, reference, dtype):
         """float8 is rounded in the same way inside its range."""
-        x = tensor([1.0625, 1.1875, -1.1, 3.0, 200.0, 0.02])
+        x = tensor([1.0625, 1.1875, -1.1, 3.0, 200.0, 0.02, 1.0625 + 2.0**-12, 1.125 + 2.0**-12])  # no second rounding
         same(student.downcast(x, dtype), reference.downcast(x, dtype), exactly)
 
     @pytest.mark.parametrize("dtype", HALVES, ids=name)
@@ -332,6 +332,11 @@ class TestDowncastError:
         x = tensor([1 + 2.0**-30, 1 + 2.0**-24 + 2.0**-40], dtype=float64)
         want = tensor([2.0**-30, 2.0**-24 - 2.0**-40], dtype=float64)
         same(student.downcast_error(x, float32), want, exactly)
+
+    def test_float16_to_bfloat16(self, student):
+        """What bfloat16 makes of float16's largest number is beyond float16, and off by 32."""
+        x = tensor([65504.0, -65504.0], dtype=float16)
+        same(student.downcast_error(x, bfloat16), tensor([32.0, 32.0], dtype=float64), exactly)
 
     def test_no_error(self, student):
         """A float64 tensor loses nothing in float64."""
@@ -601,13 +606,24 @@ class TestDotRelativeError:
 
     @pytest.mark.parametrize(
         ("x", "y"),
-        [([300.0], [300.0]), ([-300.0], [300.0]), ([60000.0, 50000.0], [1.0, 1.0]), ([70000.0, 1.0], [0.0, 1.0])],
-        ids=["product", "negative product", "sum", "nan"],
+        [
+            ([300.0], [300.0]),
+            ([-300.0], [300.0]),
+            ([60000.0, 50000.0], [1.0, 1.0]),
+            ([70000.0, 1.0], [0.0, 1.0]),
+            ([70000.0, -70000.0], [1.0, 1.0]),
+        ],
+        ids=["product", "negative product", "sum", "nan", "exactly zero"],
     )
     def test_result_is_not_finite(self, student, x, y):
         """The error is inf when the result is inf or nan."""
-        # The nan is inf times 0, of an operand that overflows: the same in every order of summation.
+        # nan is inf times 0, or inf - inf, of operands that overflow: the same in every order of summation.
         same(student.dot_relative_error(tensor(x), tensor(y), float16), INF, exactly)
+
+    def test_another_sign(self, student):
+        """Where rounding the vectors changes the result's sign, the difference is larger than either."""
+        x = tensor([1 + 3 * 2.0**-9, 1.0, -2 - 7 * 2.0**-10])  # -1/1024 exactly, 1/128 in bfloat16
+        same(student.dot_relative_error(x, torch.ones(3), bfloat16), 9.0, relative(1e-12))
 
     def test_just_beyond_the_largest_number(self, student):
         """65510 is 65504 in float16: off by 6."""
@@ -618,7 +634,21 @@ class TestTensorBytes:
     @main
     @pytest.mark.parametrize(
         "dtype",
-        [float64, float32, float16, bfloat16, e4m3, e5m2, uint8, int8, int16, int32, int64, torch.bool],
+        [
+            float64,
+            float32,
+            float16,
+            bfloat16,
+            e4m3,
+            e5m2,
+            uint8,
+            int8,
+            int16,
+            int32,
+            int64,
+            torch.bool,
+            torch.complex64,
+        ],
         ids=name,
     )
     def test_number_of_elements_times_bytes_of_one(self, student, reference, generator, dtype):
@@ -795,7 +825,9 @@ class TestSaturatingCast:
         [(int64, ValueError), *((dtype, TypeError) for dtype in [*FLOATS, e5m2, torch.bool])],
         ids=["int64", *map(name, FLOATS), "float8_e5m2", "bool"],
     )
-    @pytest.mark.parametrize("x", [tensor([1.0, 2.0]), tensor([1, 2])], ids=["float", "integer"])
+    @pytest.mark.parametrize(
+        "x", [tensor([1.0, 2.0]), tensor([1, 2]), torch.zeros(0)], ids=["float", "integer", "empty"]
+    )
     def test_refuses_other_dtypes(self, student, x, dtype, error):
         """int64 is a ValueError, a float dtype or torch.bool a TypeError."""
         with raises(error):

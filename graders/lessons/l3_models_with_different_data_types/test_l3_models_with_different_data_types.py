@@ -264,10 +264,11 @@ class TestLogitsGap:
             (torch.tensor([[8.0, 0.0], [1.0, 1.0], [0.0, 0.0]]), torch.tensor([[0.0, 0.0], [1.0, 2.0], [0.0, -3.0]])),
             (recipe(tensors.inside, torch.tensor([1.0, 4.0])), recipe(tensors.inside, torch.tensor([1.5, 2.0]))),
             (torch.tensor([1.0, 9.0, 4.0, 9.0])[::2], torch.tensor([[1.5, 2.0], [7.0, 7.0]]).T[:, 0]),
+            (torch.tensor(2.5), torch.tensor(-1.0)),
         ],
         ids=[
             *["vector", "bfloat16", "float16", "transposed", "fine", "from bfloat16", "to float16"],
-            *["unequal rows", "slices of larger storages", "strided"],
+            *["unequal rows", "slices of larger storages", "strided", "0-dim"],
         ],
     )
     def test_mean_and_largest(self, student, reference, expected, actual):

@@ -312,16 +312,23 @@ class TestScaleAndZeroPoint:
             torch.tensor([-1.0, 2.0**24]),
             torch.tensor([-3e38, 2e38]),
             torch.tensor([0.0, 1 + 2.0**-30], dtype=torch.float64),
+            torch.tensor([60000.0, 60000.0], dtype=torch.float16),
         ],
-        ids=["float16 to infinity", "bfloat16", "float32", "float32 to infinity", "float64"],
+        ids=["float16 to infinity", "bfloat16", "float32", "float32 to infinity", "float64", "float16 sum"],
     )
     def test_the_range_is_taken_in_float64(self, student, reference, x):
         """The width of the range is computed in float64, where it neither overflows nor rounds."""
         same(student.scale_and_zero_point(x), reference.scale_and_zero_point(x), relative(1e-12))
 
-    def test_a_small_range(self, student, reference):
+    @pytest.mark.parametrize("size", [2.0**-60, 2.0**-900], ids=["float32", "float64"])
+    def test_a_small_range(self, student, reference, size):
         """However small the range is, all of it is mapped onto all of the codes."""
-        x = torch.tensor([3.0, -28.25, 226.75, 0.0]) * 2.0**-60
+        x = torch.tensor([3.0, -28.25, 226.75, 0.0], dtype=torch.float32 if size == 2.0**-60 else torch.float64) * size
+        same(student.scale_and_zero_point(x), reference.scale_and_zero_point(x), relative(1e-12))
+
+    def test_0_dim(self, student, reference):
+        """A tensor without dimensions has a range too."""
+        x = torch.tensor(-51.0)
         same(student.scale_and_zero_point(x), reference.scale_and_zero_point(x), relative(1e-12))
 
     @any_shape([-2.75, 0.5, 60.0, -30.25, 3.75, 0.0, 64.5, -1.25, 9.0, -63.25, 5.0, 2.25])
@@ -394,6 +401,13 @@ class TestLinearQuantize:
         rule = quantized(quotient + 11, slack=2.0**-22 * (quotient.abs() + 11))
         nearest = (quotient.round() + 11).clamp(torch.iinfo(dtype).min, torch.iinfo(dtype).max).to(dtype)
         same(student.linear_quantize(x, 0.03, 11, dtype), nearest, rule)
+
+    @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+    def test_close_to_where_the_code_changes(self, student, dtype):
+        """A scale that is no power of two is not rounded to fewer bits than a float32 has."""
+        codes = torch.arange(-126, 127, 9)
+        x = (codes.double().repeat(2) + torch.tensor([0.49, -0.49]).repeat_interleave(len(codes))) * 0.1
+        same(student.linear_quantize(x.to(dtype), 0.1, 0), codes.repeat(2).to(torch.int8), exactly)
 
     @pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.bfloat16], ids=str)
     def test_other_float_dtypes(self, student, reference, dtype):
@@ -480,6 +494,15 @@ class TestSymmetricScale:
         """Tensors of other float dtypes, with 127 times a power of two as the largest magnitude."""
         same(student.symmetric_scale(torch.tensor([3.0, -31.75], dtype=dtype)), 0.25, exactly)
 
+    @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
+    def test_the_scale_is_not_rounded_to_16_bits(self, student, dtype):
+        """The quotient of a 16-bit number has more digits than the number; their sum may be too large for it."""
+        same(student.symmetric_scale(torch.full((3,), 57344.0, dtype=dtype)), 57344 / 127, relative(2.0**-22))
+
+    def test_0_dim(self, student):
+        """A tensor without dimensions has a scale too."""
+        same(student.symmetric_scale(torch.tensor(-254.0)), 2.0, exactly)
+
     def test_small_values(self, student):
         """However small the values are, the largest of them decides."""
         same(student.symmetric_scale(torch.tensor([3.0, -31.75]) * 2.0**-60), 2.0**-62, exactly)
@@ -515,8 +538,20 @@ ERROR_PAIRS = pytest.mark.parametrize(
         (UNEVEN.reshape(4, 2, 2), (UNEVEN + COLUMNS).reshape(4, 2, 2)),
         (UNEVEN.T, (UNEVEN + ROWS).T.contiguous()),
         (recipe(tensors.inside, UNEVEN), recipe(tensors.inside, UNEVEN + ROWS)),
+        (torch.tensor(3.0), torch.tensor(2.5)),
+        (UNEVEN.double() * 2.0**-60, (UNEVEN + ROWS).double() * 2.0**-60),
     ],
-    ids=["vector", "matrix", "unequal rows", "unequal columns", "3-D", "transposed", "slices of larger storages"],
+    ids=[
+        "vector",
+        "matrix",
+        "unequal rows",
+        "unequal columns",
+        "3-D",
+        "transposed",
+        "slices of larger storages",
+        "0-dim",
+        "tiny",
+    ],
 )
 WIDE_PAIRS = pytest.mark.parametrize(
     ("tensor", "restored"),
@@ -541,8 +576,17 @@ WIDE_PAIRS = pytest.mark.parametrize(
 )
 UNEQUAL = pytest.mark.parametrize(
     ("first", "second"),
-    [((3,), (1,)), ((3, 1), (1, 3)), ((2, 3), (2, 1)), ((2, 3), (3,)), ((2, 3), (6,)), ((0,), (0,))],
-    ids=["row", "column", "one column", "each row", "flat", "empty"],
+    [
+        ((3,), (1,)),
+        ((3, 1), (1, 3)),
+        ((2, 3), (2, 1)),
+        ((2, 3), (3,)),
+        ((2, 3), (6,)),
+        ((3,), ()),
+        ((1,), ()),
+        ((0,), (0,)),
+    ],
+    ids=["row", "column", "one column", "each row", "flat", "0-dim", "one and 0-dim", "empty"],
 )
 
 

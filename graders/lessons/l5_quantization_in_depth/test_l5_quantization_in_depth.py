@@ -10,7 +10,7 @@ from exercises.kit import toys
 from exercises.kit.checking.closeness import Mismatch, Rule, exactly, gamma, quantized, relative, same, within
 from exercises.kit.models import tiny_t5_tokenizer
 from exercises.kit.probes import l5 as probes
-from exercises.kit.toys import layers, quantized_models, variants
+from exercises.kit.toys import behaviours, layers, quantized_models, variants
 from graders.judge import records
 from graders.judge.contract import main, observed, once, raises, recipe
 from graders.wire import codec
@@ -18,7 +18,7 @@ from graders.wire.records import ModelRecord
 
 INT8 = torch.int8
 U = 2.0**-24  # of float32; 2**-8 is that of bfloat16
-SMALL = 2.0**-16  # makes the scales of hidden weights about 1e-6, as small weights have them: a guard of 1e-5 is seen
+SMALL = 2.0**-40  # makes the scales of hidden weights about 1e-12: whatever guards against 0 by a small number is seen
 FAR = 1e300  # a bound for scales that may be any finite number
 
 
@@ -239,7 +239,16 @@ class TestDequantizePerChannel:
         want = (q.double() * steps.double()).float()
         same(student.dequantize_per_channel(q, steps), want, exactly)
 
-    @pytest.mark.parametrize(("codes", "scales"), [((2, 3, 2, 2), (2, 1, 1, 1)), ((2, 3, 4), (1, 1, 4))], ids=str)
+    @pytest.mark.parametrize(
+        ("codes", "scales"),
+        [
+            ((2, 3, 2, 2), (2, 1, 1, 1)),
+            ((2, 2, 2, 3), (1, 2, 1, 1)),
+            ((2, 3, 2, 2), (1, 1, 1, 2)),
+            ((2, 3, 4), (1, 1, 4)),
+        ],
+        ids=str,
+    )
     def test_more_dimensions(self, student, generator, codes, scales):
         """Codes of three and four dimensions."""
         q, steps = int8s(generator, *codes), torch.rand(scales, generator=generator) * 100
@@ -446,7 +455,7 @@ class TestPackBits:
 
     @pytest.mark.parametrize(
         ("codes", "bits"),
-        [([1, 0], 3), ([1, 0], 8), ([1, 0], 0), ([1, 4], 2), ([255, 1], 4), ([16, 0], 4), ([0, 2], 1)],
+        [([1, 0], 3), ([1, 0], 8), ([1, 0], 0), ([], 3), ([1, 4], 2), ([255, 1], 4), ([16, 0], 4), ([0, 2], 1)],
         ids=str,
     )
     def test_refuses(self, student, codes, bits):
@@ -479,7 +488,9 @@ class TestUnpackBits:
         packed = torch.tensor([0b01111001, 0, 0b10], dtype=torch.uint8)[::2]
         same(student.unpack_bits(packed, 2, 5), torch.tensor([1, 2, 3, 1, 2], dtype=torch.uint8))
 
-    @pytest.mark.parametrize(("bits", "count"), [(3, 1), (8, 1), (0, 1), (2, 9), (4, 5), (1, 17), (2, -1)], ids=str)
+    @pytest.mark.parametrize(
+        ("bits", "count"), [(3, 1), (8, 1), (0, 1), (3, 0), (2, 9), (4, 5), (1, 17), (2, -1)], ids=str
+    )
     def test_refuses(self, student, bits, count):
         """Other numbers of bits, and counts that are negative or more than two bytes hold."""
         with raises(ValueError):
@@ -661,6 +672,12 @@ class TestRequantize:
         want = sign * torch.tensor([100, 101]) + zero_point
         same(student.requantize(sums, scale, 1.0, 1.0, zero_point), want.to(INT8))
 
+    def test_scales_beyond_float32(self, student):
+        """Scales that float32 cannot hold, close to where the code changes: their quotient is taken in float64."""
+        sums = torch.tensor([1, -1], dtype=torch.int32)
+        for scales in ((2.5 + 1e-9, 1.0, 1.0), (1.0, 2.5 + 1e-9, 1.0), (2.5, 1.0, 1.0 - 1e-9)):
+            same(student.requantize(sums, *scales), torch.tensor([3, -3], dtype=INT8))
+
     def test_any_scales(self, student, generator):
         """Scales that are no powers of two: each code is the nearest."""
         sums = torch.randint(-40_000, 40_000, (5, 9), generator=generator, dtype=torch.int32).t()
@@ -705,7 +722,7 @@ class TestFixedPointMultiplier:
 
     def test_random_numbers(self, student, reference, generator):
         """Random numbers of many sizes."""
-        for exponent in (0, -3, -17, -60):
+        for exponent in (0, -3, -17, -60, -300):
             real = (torch.rand((), generator=generator, dtype=torch.float64).item() / 2 + 0.5) * 2.0**exponent
             same(student.fixed_point_multiplier(real), reference.fixed_point_multiplier(real))
 
@@ -862,7 +879,7 @@ class TestW8A16Linear:
 
     @pytest.mark.parametrize("bias", [True, False], ids=["bias", "no bias"])
     def test_the_state_dict_is_the_layer(self, student, reference, generator, bias):
-        """A new layer that loads the state dict answers as the old one; without bias there is none in it."""
+        """A layer that loads the state dict answers as the old one, even if it had answered before, and in eval mode too."""
         weight = with_largest(generator, 3, 4, 127) * powers(generator, 3)[:, None]
         args = weight, whole(generator, 3) if bias else None, layer_inputs(generator, 2, 4)
         got = student.probe(probes.reloaded_layer, "W8A16Linear", *args)
@@ -885,6 +902,8 @@ class TestW8A16Linear:
 BRANCHES = recipe(layers.branches, 3)
 SHARING = recipe(layers.sharing, 4)
 MLP = recipe(toys.mlp, [16, 32, 16])
+LOOK_ALIKES = recipe(layers.look_alikes, 5)
+MODES = recipe(behaviours.mixed_modes)
 LINEARS = ["h", "head", "body.1.inner", "body.1.head", "body.2", "parts.left", "parts.right", "last"]
 
 
@@ -947,6 +966,18 @@ class TestReplaceLinearLayers:
         """A layer stays under all of its names where a glob matches all of them."""
         got = student.probe(probes.stands, "replace_linear_layers", SHARING, ["first.?", "again"])
         same(kinds_of(model_of(got)), stood(record_of(SHARING), ["other"]))
+
+    def test_nothing_but_linear_layers(self, student):
+        """What only looks like a Linear stays."""
+        got = student.probe(probes.stands, "replace_linear_layers", LOOK_ALIKES)
+        same(kinds_of(model_of(got)), stood(record_of(LOOK_ALIKES), ["linear"]))
+
+    def test_training_modes_stay(self, student):
+        """Modules that are not replaced have the mode that they had, the model itself too."""
+        found = records.training(model_of(student.probe(probes.stands, "replace_linear_layers", MODES)))
+        before = record_of(MODES)
+        kept = [name for name, kind in kinds_of(before).items() if kind != "Linear"]
+        same({name: found.get(name) for name in kept}, {name: records.training(before)[name] for name in kept})
 
     def test_the_order_of_modules_stays(self, student):
         """Modules are in the order in which they were."""
@@ -1072,12 +1103,17 @@ class TestQuantizeWithOwnLayers:
         )
 
     @observed
-    def test_shares_nothing(self, student):
-        """No tensor of the copy lies in the memory of the original."""
-        lacks(
-            student.probe(probes.shared_tensors, "quantize_with_own_layers", BRANCHES, "head"),
-            "{} shared with the original",
-        )
+    @pytest.mark.parametrize("model", [BRANCHES, recipe(behaviours.batch_norm)], ids=["branches", "with buffers"])
+    def test_shares_nothing(self, student, model):
+        """No tensor of the copy lies in the memory of the original, buffers neither."""
+        args = probes.shared_tensors, "quantize_with_own_layers", model, "head"
+        lacks(student.probe(*args), "{} shared with the original")
+
+    @observed
+    def test_no_buffer_requires_gradients(self, student):
+        """The new layers' bias is a buffer without gradients."""
+        got = student.probe(probes.buffers_with_gradients, "quantize_with_own_layers", BRANCHES)
+        lacks(got, "{} with gradients")
 
 
 # Observers --------------------------------------------------------------------------------------------------------------
@@ -1156,6 +1192,14 @@ class TestMinMaxObserver:
         got = student.probe(probes.observed_range, "MinMaxObserver", [torch.zeros(3)])
         same((got["min"], got["max"]), (torch.tensor(0.0), torch.tensor(0.0)))
         same(got["scales"], [(1.0, 0)] * 3, exactly)
+
+    @pytest.mark.parametrize("after", [None, 1], ids=["same", "loaded"])
+    @pytest.mark.parametrize("value", [0.0, 5.0, -2.5], ids=str)
+    def test_a_constant_batch(self, student, value, after):
+        """A batch of one and the same value counts like any other, also for an observer that is loaded."""
+        batches = [torch.full((3,), value), torch.tensor([6.0, 9.0])]
+        got = student.probe(probes.observed_range, "MinMaxObserver", batches, handed_on_after=after)
+        same_range(got, value, 9.0, exactly)
 
     def test_buffers_from_the_start(self, student):
         """A new observer has its buffers: `min` and `max`, 0-dim float32, in the state dict."""
@@ -1242,6 +1286,14 @@ class TestMovingAverageObserver:
         batch = (torch.arange(float(math.prod(shape))) - 7.5).reshape(shape)
         got = student.probe(probes.observed_range, "MovingAverageObserver", [batch])
         same_range(got, -7.5, batch.max().item(), exactly)
+
+    @pytest.mark.parametrize("after", [None, 1], ids=["same", "loaded"])
+    @pytest.mark.parametrize("value", [0.0, 4.0, -4.0], ids=str)
+    def test_a_constant_batch(self, student, value, after):
+        """A batch of one and the same value counts as a first batch, also for an observer that is loaded."""
+        batches, options = [torch.full((3,), value), torch.tensor([-8.0, 16.0])], {"momentum": 0.25}
+        got = student.probe(probes.observed_range, "MovingAverageObserver", batches, options, after)
+        same_range(got, *moving(batches, 0.25), exactly)
 
     def test_only_zeros(self, student):
         """A range that is all 0 gives (1.0, 0), and counts as a first batch."""
@@ -1363,6 +1415,12 @@ class TestFakeQuantize:
         value, inside = faked(x, 0.5, 0, INT8)
         same(got, {"result": value.float(), "gradients": [inside.float()]}, exactly)
 
+    def test_the_gradient_goes_on(self, student):
+        """The gradient reaches what x was made of."""
+        made_of = torch.tensor([0.3, 100.0, -2.0]).requires_grad_()
+        got = student.probe(probes.gradient_through, "fake_quantize", made_of, 0.5, 0)
+        same(got, torch.tensor([2.0, 0.0, 2.0]), exactly)
+
     def test_the_scale_gets_no_gradient(self, student):
         """A scale that requires gradients gets none, or 0."""
         x, scale = torch.tensor([0.3, 100.0, -2.0]).requires_grad_(), torch.tensor(0.5).requires_grad_()
@@ -1409,6 +1467,7 @@ class TestQATLinear:
         }
         same(got["gradients"], want, exactly)
         same(got["tables"]["parameters"], {"weight": weight, **({"bias": given} if bias else {})}, exactly)
+        same(got["in eval mode"], got["output"], exactly)
 
     @pytest.mark.parametrize("bias", [True, False], ids=["bias", "no bias"])
     def test_parameters(self, student, bias):
@@ -1567,6 +1626,12 @@ class TestFoldBatchNorm:
         size = x.abs().max().item() * double.weight.abs().flatten(1).sum(1).max().item() * 20 + 40
         same(got, want.float(), within(2.0**-18 * size, of=want))
 
+    def test_always_has_a_bias(self, student):
+        """The new layer has a bias even where it is all 0."""
+        nothing = {"mean": torch.zeros(3), "variance": torch.ones(3)}
+        layer, bn, _ = fold_case("no bias", False, False, **nothing)
+        same_fold(student.fold_batch_norm(layer, bn), layer, bn)
+
     @pytest.mark.parametrize("eps", [1e-5, 1e-3, 2.0], ids=str)
     def test_any_eps(self, student, eps):
         """The norm's own eps counts, inside the root; here a channel has almost no variance."""
@@ -1628,6 +1693,17 @@ class TestPercentileScale:
         """A tensor of any shape has one percentile."""
         x = (torch.arange(float(math.prod(shape))) - 7.25).reshape(shape)
         same(student.percentile_scale(x, 40, 4), reference.percentile_scale(x, 40, 4), relative(1e-9))
+
+    @pytest.mark.parametrize("size", [2.0**-100, 2.0**-20], ids=["tiny", "small"])
+    def test_small_values(self, student, size):
+        """Only a percentile of 0 gives 1.0."""
+        x = torch.tensor([1.0, -3.0, 2.0, 0.0]) * size
+        same(student.percentile_scale(x, 100, 3), size, relative(1e-12))
+
+    def test_finite_values_of_a_large_sum(self, student):
+        """Values that are finite although float16 cannot hold their sum."""
+        x = torch.tensor([60000.0, 60000.0, 56.0], dtype=torch.float16)
+        same(student.percentile_scale(x, 100, 3), 20000.0, relative(1e-12))
 
     def test_not_contiguous(self, student, reference, generator):
         """A transposed slice of a larger tensor."""
@@ -1712,6 +1788,12 @@ class TestMseScale:
         """Zeros among the values are no error; a scale of 0, which is no candidate, would make them nan."""
         x = torch.relu(with_outliers(generator, 16, 25, power=3))
         near_best(student.mse_scale(x, 4), x, 4, 100)
+
+    @pytest.mark.parametrize("size", [2.0**-100, 1.0], ids=["tiny", "large"])
+    def test_any_size(self, student, size):
+        """Small values, and finite ones although float16 cannot hold their sum."""
+        x = torch.tensor([60000.0, 60000.0, 54016.0]).half() if size == 1.0 else torch.tensor([3.0, -2.0, 1.0]) * size
+        near_best(student.mse_scale(x, 3, 4), x, 3, 4)
 
     @pytest.mark.parametrize("steps", [1, 2], ids=str)
     def test_few_steps(self, student, steps):
