@@ -278,6 +278,8 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     if reporter is None or hasattr(session.config, "workerinput"):
         return
     session.config.stash[_ENTRIES] = entries = _entries(reporter)
+    if entries and session.config.stash[_CALM]:
+        session.shouldfail = ""  # "stopping after 1 failures": the screen says what was not run
     if entries and session.config.option.judge:
         session.config.stash[_JUDGE] = commands.judge(entries, session.config.stash.get(_BEGUN, None))
         if session.exitstatus == pytest.ExitCode.OK and any(each["outcome"] != "passed" for each in entries):

@@ -6,9 +6,10 @@
 # the four bits of E2M1, the blocks of MX and NVFP4, NF4, what GGUF files hold, three values, and rounding by chance.
 # At the end you count what a weight costs in each, and what it loses. Nothing here needs a GPU.
 #
-# **Holds for every exercise:** tensors that come in are float32, finite, not empty, of any shape and any strides,
-# unless the exercise says otherwise. Blocks run along the last axis. *amax* is the largest magnitude. Rounding goes to
-# the nearest number, half to even, unless it is said otherwise. The sign of a zero in a result does not matter.
+# **Holds for every exercise:** tensors that come in are float32, finite, not empty, of any strides and of any shape with
+# at least one axis, unless the exercise says otherwise (0-dim only where it is named). Blocks run along the last axis.
+# *amax* is the largest magnitude. Rounding goes to the nearest number, half to even, unless it is said otherwise. The
+# sign of a zero in a result does not matter.
 #
 # The first thirteen exercises are the core, the rest is practice. Every docstring holds examples: they are the public
 # check.

@@ -94,7 +94,7 @@ def perplexity(model: nn.Module, batches: list[dict]) -> float:
 #     print("\n".join(f"{row[0]:48}{row[1]:12.4f}" for row in table))
 #
 #
-# tell("float32", models.tiny_llama_outlier()[0])
+# table.append(("float32", perplexity(models.tiny_llama_outlier()[0], lesson_batches)))
 # table.append(("int8 weights", perplexity(int8_weights(models.tiny_llama_outlier()[0]), lesson_batches)))
 # tell("int8 weights and activations", int8_everywhere(models.tiny_llama_outlier()[0]))
 
@@ -221,7 +221,7 @@ def hadamard(n: int) -> Tensor:
     """Return Sylvester's Hadamard matrix of n rows, its entries ±1/√n, so that H Hᵀ = I; float32.
 
     Start with [[1]], and go from H to [[H, H], [H, -H]].  ValueError unless n is a power of two (1 is one).
-    >>> hadamard(4)
+    >>> hadamard(4).round(decimals=4)
     tensor([[0.5, 0.5, 0.5, 0.5], [0.5, -0.5, 0.5, -0.5], [0.5, 0.5, -0.5, -0.5], [0.5, -0.5, -0.5, 0.5]])
     >>> hadamard(1)
     tensor([[1.0]])
@@ -328,11 +328,11 @@ def input_hessian(batches: list[Tensor]) -> Tensor:
 
 
 # %% [markdown]
-# GPTQ goes through the columns from left to right. It rounds one column, and then moves the columns that are still to come so
-# that they make up for the error as well as they can. How they have to move stands in one matrix: the upper Cholesky factor U
-# of H⁻¹ (H⁻¹ = Uᵀ U). Two guards belong to it. An input that never occurred has H_jj = 0: its weight is set to 0, and H_jj to
-# 1. And H is *damped*: a share of its mean diagonal is added to the diagonal, or it might have no inverse. (Frantar et al.
-# 2022, arXiv 2210.17323.)
+# GPTQ goes through the columns from left to right. It rounds one column, and then moves the columns that are still to come
+# so that they make up for the error as well as they can. How they have to move stands in one matrix: the upper Cholesky
+# factor U of H⁻¹ (H⁻¹ = Uᵀ U). Two guards belong to it. An input that never occurred has H_jj = 0: its weight is set to 0,
+# and H_jj to 1. And H is *damped*: a share of its mean diagonal is added to the diagonal, or it might have no inverse.
+# (Frantar et al. 2022, arXiv 2210.17323.)
 
 
 # %% tags=["core"]

@@ -19,9 +19,10 @@
 # the four bits of E2M1, the blocks of MX and NVFP4, NF4, what GGUF files hold, three values, and rounding by chance.
 # At the end you count what a weight costs in each, and what it loses. Nothing here needs a GPU.
 #
-# **Holds for every exercise:** tensors that come in are float32, finite, not empty, of any shape and any strides,
-# unless the exercise says otherwise. Blocks run along the last axis. *amax* is the largest magnitude. Rounding goes to
-# the nearest number, half to even, unless it is said otherwise. The sign of a zero in a result does not matter.
+# **Holds for every exercise:** tensors that come in are float32, finite, not empty, of any strides and of any shape with
+# at least one axis, unless the exercise says otherwise (0-dim only where it is named). Blocks run along the last axis.
+# *amax* is the largest magnitude. Rounding goes to the nearest number, half to even, unless it is said otherwise. The
+# sign of a zero in a result does not matter.
 #
 # The first thirteen exercises are the core, the rest is practice. Every docstring holds examples: they are the public
 # check.
@@ -111,6 +112,11 @@ def float8_quantize(tensor: Tensor, dtype: torch.dtype = torch.float8_e4m3fn) ->
 # >>> values, scales = tile_quantize(large, (1, 1), power_of_two=True)
 # >>> values, scales
 # (tensor([[224., 320.]], dtype=torch.float8_e4m3fn), tensor([[2097152.,       2.]]))
+# >>> tile_quantize(tensor([[1e-5]]), (1, 1))[0]
+# tensor([[44.]], dtype=torch.float8_e4m3fn)
+# >>> tile_quantize(torch.ones(2, 4), (0, 2))
+# Traceback (most recent call last):
+# ValueError
 def tile_quantize(tensor: Tensor, tile: tuple[int, int], power_of_two: bool = False) -> tuple[Tensor, Tensor]:
     """Quantize a matrix to float8_e4m3fn with one scale for each tile of (rows, columns).
 
@@ -196,8 +202,8 @@ E2M1 = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0)  # magnitudes, in the order of t
 # clamp takes care of infinities.
 # hint 3: The magnitude, at most 6; the step for each value by torch.where; divide, round, multiply, and put the sign
 # back.
-# >>> round_to_e2m1(tensor([0.25 + 2**-12, 5.0 - 2**-12]))
-# tensor([0.500000000, 4.000000000])
+# >>> round_to_e2m1(tensor([0.25 + 2**-12, 5.0 - 2**-12])), round_to_e2m1(tensor(-0.75))
+# (tensor([0.500000000, 4.000000000]), tensor(-1.))
 # >>> round_to_e2m1(tensor([1.0, nan]))
 # Traceback (most recent call last):
 # ValueError
@@ -280,6 +286,8 @@ def decode_e2m1(codes: Tensor) -> Tensor:
 # (127, -127)
 # >>> shared_exponent(tensor([[8.0, 1.0], [2.0, 1.0]]), 0), shared_exponent(tensor([2.0**-140]), -20)
 # (3, -120)
+# >>> shared_exponent(tensor([0.0]), -3), type(shared_exponent(tensor([2.0]), 0)) is int
+# (-127, True)
 def shared_exponent(block: Tensor, emax: int) -> int:
     """Return the exponent that a block shares: floor(log2(amax)) - emax, exact, then clamped to -127..127.
 
@@ -316,6 +324,9 @@ def shared_exponent(block: Tensor, emax: int) -> int:
 # >>> exponents, elements = mx_quantize(x)
 # >>> exponents.flatten(), elements[:, 0], elements[2, 1:4]
 # (tensor([144,  25, 127,   0], dtype=torch.uint8), tensor([6., 4., 4., 1.]), tensor([2., 4., 4.]))
+# >>> exponents, elements = mx_quantize(-x[:2], "e4m3")
+# >>> exponents, elements[:, 0]
+# (tensor([[138], [ 19]], dtype=torch.uint8), tensor([-448., -256.]))
 def mx_quantize(tensor: Tensor, element: str = "e2m1") -> tuple[Tensor, Tensor]:
     """Quantize blocks of 32 neighbours of the last axis to an MX format: elements that share a power of two.
 
@@ -531,6 +542,9 @@ def nf4_codebook() -> Tensor:
 # flattened, as uint8.
 # >>> nf4_quantize(tensor([-4.0, 2.0, 2.0**-40, 2.0**-41]), 2)[0]
 # tensor([ 0, 12, 15, 12], dtype=torch.uint8)
+# >>> nf4_quantize(tensor([1.0, 2.0, 3.0]), 2)
+# Traceback (most recent call last):
+# ValueError
 def nf4_quantize(tensor: Tensor, block_size: int = 64) -> tuple[Tensor, Tensor]:
     """Return the NF4 codes of a tensor, flattened in reading order into blocks that may cross rows, and their absmax.
 
@@ -598,6 +612,9 @@ def nf4_dequantize(codes: Tensor, absmax: Tensor, shape: tuple[int, ...]) -> Ten
 # >>> [bits_per_weight(name) for name in ("q4_0", "q4_k", "mxfp8", "nvfp4", "nf4", "int4-group32")]
 # [4.5, 4.5, 8.25, 4.5, 4.5, 4.5]
 # >>> bits_per_weight("Q8_0")
+# Traceback (most recent call last):
+# ValueError
+# >>> bits_per_weight("nf4_double")
 # Traceback (most recent call last):
 # ValueError
 # >>> from exercises.kit.probes.common import error_text
@@ -674,6 +691,14 @@ def bits_per_weight(format: str) -> float:
 # >>> encode_e2m1(tensor([1.0, 1.0000001]))
 # Traceback (most recent call last):
 # ValueError
+# >>> encode_e2m1(tensor([-inf]))
+# Traceback (most recent call last):
+# ValueError
+# >>> encode_e2m1(tensor([1.0, nan]))
+# Traceback (most recent call last):
+# ValueError
+# >>> encode_e2m1(tensor(-2.0))
+# tensor(12, dtype=torch.uint8)
 def encode_e2m1(values: Tensor) -> Tensor:
     """Return the codes of numbers of E2M1: uint8, same shape, 0 to 7 for the magnitudes in order, 8 more if negative.
 
@@ -750,6 +775,8 @@ def mx_quantize_no_clip(tensor: Tensor) -> tuple[Tensor, Tensor]:
 # ((tensor([0., 0.]), 1.0), tensor([ 6.,  2., -4.,  6.]))
 # >>> four_over_six(tensor([-6.0, 4.5, -7.0]))[0]
 # tensor([-6.,  4., -6.])
+# >>> four_over_six(tensor([11.0, 9.0, -2.0, 12.0]))[0]
+# tensor([ 4.0,  3.0, -0.5,  4.0])
 def four_over_six(block: Tensor) -> tuple[Tensor, float]:
     """Quantize a block with amax on 6 or on 4, whichever has the smaller sum of (x - scale * element)**2; if equal, 6.
 
@@ -804,6 +831,9 @@ def four_over_six(block: Tensor) -> tuple[Tensor, float]:
 # int8; the three together.
 # >>> double_quantize(tensor([2.0, 1.0, 0.3, 0.0]), 4)[0]
 # tensor([127,  19, -57, -89], dtype=torch.int8)
+# >>> double_quantize(tensor([1.0, 2.0]))
+# Traceback (most recent call last):
+# ValueError
 def double_quantize(absmax: Tensor, block_size: int = 256) -> tuple[Tensor, Tensor, Tensor]:
     """Quantize scales: subtract their mean, then int8 codes with one scale for each `block_size` of them.
 
@@ -846,6 +876,8 @@ def double_quantize(absmax: Tensor, block_size: int = 256) -> tuple[Tensor, Tens
 # >>> x[32:34] = tensor([61.0, 40.1])
 # >>> pack_q8_0(x)[1, :4]
 # tensor([175,  55, 127,  83], dtype=torch.uint8)
+# >>> pack_q8_0(x * 2.0**-60)[0, :4]
+# tensor([  0,   0, 127,   1], dtype=torch.uint8)
 def pack_q8_0(row: Tensor) -> Tensor:
     """Return the Q8_0 blocks of a row as GGUF stores them: uint8 (blocks, 34).
 
@@ -943,6 +975,8 @@ def unpack_q4_k(blocks: Tensor) -> Tensor:
 # hint 3: gamma as a float; the weight over gamma + 1e-5, rounded, clamped, as int8; and gamma.
 # >>> ternary_quantize(tensor([[1.0, 0.1], [4.0, 3.9]]))[0]
 # tensor([[0, 0], [1, 1]], dtype=torch.int8)
+# >>> ternary_quantize(torch.zeros(2))
+# (tensor([0, 0], dtype=torch.int8), 0.0)
 def ternary_quantize(weight: Tensor) -> tuple[Tensor, float]:
     """Return the codes -1, 0 and 1 of BitNet b1.58, int8 in the weight's shape, and its scale gamma, a Python float.
 

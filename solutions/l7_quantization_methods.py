@@ -64,6 +64,13 @@ unpack_in_torch()  # quanto would compile C++ at the first use of 4-bit weights
 # >>> half = parts.says([[0.0, 0.0], [0.0, 5.0]]).half()
 # >>> round(perplexity(half, [{"input_ids": tensor([[1, 1]]), "labels": tensor([[1, 0]])}]), 2)
 # 149.41
+# >>> silent = {"input_ids": tensor([[0, 1]]), "labels": tensor([[1, -100]])}
+# >>> spoken = {"input_ids": tensor([[0, 0]]), "labels": tensor([[0, 1]])}
+# >>> round(perplexity(parts.says([[0.0, 0.0], [0.0, 2.0]]), [silent, spoken]), 4)
+# 2.0
+# >>> loud, texts = parts.speaker(), [{"input_ids": tensor([[1, 2, 3]]), "labels": tensor([[1, 2, 3]])}]
+# >>> perplexity(loud, texts) == perplexity(loud.eval(), texts)
+# True
 # >>> model = parts.speaker()
 # >>> frozen = model.dropout.eval(), model.head.eval()
 # >>> score = perplexity(model, [{"input_ids": tensor([[1, 2]]), "labels": tensor([[1, 2]])}])
@@ -163,7 +170,7 @@ def perplexity(model: nn.Module, batches: list[dict]) -> float:
 #     print("\n".join(f"{row[0]:48}{row[1]:12.4f}" for row in table))
 #
 #
-# tell("float32", models.tiny_llama_outlier()[0])
+# table.append(("float32", perplexity(models.tiny_llama_outlier()[0], lesson_batches)))
 # table.append(("int8 weights", perplexity(int8_weights(models.tiny_llama_outlier()[0]), lesson_batches)))
 # tell("int8 weights and activations", int8_everywhere(models.tiny_llama_outlier()[0]))
 
@@ -190,6 +197,8 @@ def perplexity(model: nn.Module, batches: list[dict]) -> float:
 # tensor([6.])
 # >>> smooth_scales(tensor([4.0]), tensor([[0.0]])).round()
 # tensor([632.])
+# >>> (1e-5 * smooth_scales(tensor([2e8]), tensor([[1.0]]), alpha=1.0)).round()
+# tensor([2000.])
 # >>> (1e5 * smooth_scales(tensor([0.0]), tensor([[1e10]]))).round()
 # tensor([1.])
 def smooth_scales(activation_max: Tensor, weight: Tensor, alpha: float = 0.5) -> Tensor:
@@ -221,6 +230,10 @@ def smooth_scales(activation_max: Tensor, weight: Tensor, alpha: float = 0.5) ->
 # >>> new, s = smooth(parts.linear([[1.0, -4.0], [-1.0, 0.5]]), tensor([[4.0, 16.0]]), alpha=1.0)
 # >>> s.tolist(), new.weight.tolist(), new.bias
 # ([4.0, 16.0], [[4.0, -64.0], [-4.0, 8.0]], None)
+# >>> new(tensor([4.0, 16.0]) / s).tolist()
+# [-60.0, 4.0]
+# >>> smooth(parts.linear([[4.0, -2.0]]), tensor([[9.0, 9.0]]), alpha=0.0)[1].tolist()
+# [0.25, 0.5]
 def smooth(linear: nn.Linear, inputs: Tensor, alpha: float = 0.5) -> tuple[nn.Linear, Tensor]:
     """Return a new layer and s of `smooth_scales`, so that new(x / s) equals linear(x).
 
@@ -319,6 +332,8 @@ def smooth(linear: nn.Linear, inputs: Tensor, alpha: float = 0.5) -> tuple[nn.Li
 # hint 2: `torch.cat` along dim 0 and dim 1 (or `torch.kron`), in a loop until there are n rows.
 # hint 3: Begin with a single 1; as long as there are fewer than n rows, set two copies side by side, and below them
 #   a copy and a negated copy; at the end divide by the root of n.
+# >>> (1e5 * hadamard(8)[5]).round()
+# tensor([35355., -35355., 35355., -35355., -35355., 35355., -35355., 35355.])
 # >>> hadamard(0)
 # Traceback (most recent call last):
 # ValueError
@@ -326,7 +341,7 @@ def hadamard(n: int) -> Tensor:
     """Return Sylvester's Hadamard matrix of n rows, its entries ±1/√n, so that H Hᵀ = I; float32.
 
     Start with [[1]], and go from H to [[H, H], [H, -H]].  ValueError unless n is a power of two (1 is one).
-    >>> hadamard(4)
+    >>> hadamard(4).round(decimals=4)
     tensor([[0.5, 0.5, 0.5, 0.5], [0.5, -0.5, 0.5, -0.5], [0.5, 0.5, -0.5, -0.5], [0.5, -0.5, -0.5, 0.5]])
     >>> hadamard(1)
     tensor([[1.0]])
@@ -358,6 +373,10 @@ def hadamard(n: int) -> Tensor:
 # hint 3: For distances 1, 2, 4, ... below n: view the values as pairs of runs of that length; stack the sum of both
 #   runs and their difference where the runs were. In the end the old shape, over the root of n. Write into x
 #   nowhere.
+# >>> fast_hadamard(tensor([[1.0, 3.0], [2.0, 3.0], [3.0, 3.0], [5.0, 3.0]]).T).round(decimals=4)
+# tensor([[ 5.5, -1.5, -2.5,  0.5], [ 6.0, 0.0, 0.0, 0.0]])
+# >>> fast_hadamard(tensor([[3.0], [-2.0]]))
+# tensor([[ 3.], [-2.]])
 def fast_hadamard(x: Tensor) -> Tensor:
     """Return x H for Sylvester's H of the last axis' length, a power of two, in n log n steps by butterflies.
 
@@ -385,6 +404,9 @@ def fast_hadamard(x: Tensor) -> Tensor:
 #   `hadamard` refuses the other sizes itself.
 # >>> rotate(parts.linear([[1.0, 2.0]] * 3).double()).weight.dtype
 # torch.float64
+# >>> square = rotate(parts.linear([[1.0, 0.0, 0.0, 0.0], [0.0] * 4, [0.0] * 4, [0.0] * 4]))
+# >>> square.weight.round(decimals=4).tolist(), square.bias
+# ([[0.5, 0.5, 0.5, 0.5], [0.0, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0]], None)
 # >>> rotate(parts.linear([[1.0] * 6]))
 # Traceback (most recent call last):
 # ValueError
@@ -456,6 +478,10 @@ def rotate(linear: nn.Linear) -> nn.Linear:
 #   ValueError; the transpose times the matrix, over the number of rows.
 # >>> input_hessian([tensor([[2.0, 0.0], [0.0, 0.0]])]).round(decimals=4)
 # tensor([[2., 0.], [0., 0.]], dtype=torch.float64)
+# >>> input_hessian([tensor([[4097.0, 1.0]])]).round(decimals=4)
+# tensor([[16785409., 4097.], [4097., 1.]], dtype=torch.float64)
+# >>> input_hessian([tensor([2.0, 1.0], dtype=torch.bfloat16)])
+# tensor([[4., 2.], [2., 1.]], dtype=torch.float64)
 # >>> input_hessian([torch.zeros(0, 2)])
 # Traceback (most recent call last):
 # ValueError
@@ -479,11 +505,11 @@ def input_hessian(batches: list[Tensor]) -> Tensor:
 
 
 # %% [markdown]
-# GPTQ goes through the columns from left to right. It rounds one column, and then moves the columns that are still to come so
-# that they make up for the error as well as they can. How they have to move stands in one matrix: the upper Cholesky factor U
-# of H⁻¹ (H⁻¹ = Uᵀ U). Two guards belong to it. An input that never occurred has H_jj = 0: its weight is set to 0, and H_jj to
-# 1. And H is *damped*: a share of its mean diagonal is added to the diagonal, or it might have no inverse. (Frantar et al.
-# 2022, arXiv 2210.17323.)
+# GPTQ goes through the columns from left to right. It rounds one column, and then moves the columns that are still to come
+# so that they make up for the error as well as they can. How they have to move stands in one matrix: the upper Cholesky
+# factor U of H⁻¹ (H⁻¹ = Uᵀ U). Two guards belong to it. An input that never occurred has H_jj = 0: its weight is set to 0,
+# and H_jj to 1. And H is *damped*: a share of its mean diagonal is added to the diagonal, or it might have no inverse.
+# (Frantar et al. 2022, arXiv 2210.17323.)
 
 
 # %% tags=["core"]
@@ -677,6 +703,10 @@ def quantize_kv(keys: Tensor, values: Tensor, bits: int = 2, group_size: int = 3
 # ...     return float(sum(kinds)) + 100 * active
 # >>> set(layer_sensitivity(wide, described, "qint8").values())
 # {-1.0}
+# >>> def inner(model):
+# ...     return float(hasattr(model.part.output, "frozen"))
+# >>> layer_sensitivity(behaviours.same_ending, inner, quanto.qint8)
+# {'output': 0.0, 'part.output': -1.0}
 # >>> list(layer_sensitivity(behaviours.nested, lambda model: 1.0))[:3]
 # ['encoder.0.attention.query', 'encoder.0.attention.output', 'encoder.1.attention.query']
 def layer_sensitivity(
@@ -743,6 +773,13 @@ def layer_sensitivity(
 # ([[0.0, 0.0], [4.0, 2.0], [2.0, 2.0]], [3.0, 4.0, 5.0])
 # >>> new_second.weight.tolist(), new_second.bias.tolist()
 # ([[5.0, 4.0, 0.0]], [7.0])
+# >>> new_second(torch.relu(new_first(tensor([1.0, -1.0])))).tolist()
+# [46.0]
+# >>> tiny = parts.linear([[2.0**-20]]), parts.linear([[2.0**-30]])
+# >>> equalize(*tiny)[0].weight.item() == 2.0**-25
+# True
+# >>> equalize(parts.linear([[-8.0, 2.0]]), parts.linear([[2.0]]))[0].weight.tolist()
+# [[-4.0, 1.0]]
 def equalize(first: nn.Linear, second: nn.Linear) -> tuple[nn.Linear, nn.Linear]:
     """Return new layers with equal ranges, so that new_second(relu(new_first(x))) equals second(relu(first(x))).
 
@@ -809,6 +846,9 @@ def equalize(first: nn.Linear, second: nn.Linear) -> tuple[nn.Linear, nn.Linear]
 # hint 3: The mean magnitudes, at least 1e-4. For i from 0 to grid - 1 make s, normalise it by the root of its
 #   largest times its smallest; compute the layer with rounded weight · s on inputs / s; keep the s whose output
 #   differs least from the float layer's.
+# >>> awq_scales(torch.ones(2, 6), torch.ones(3, 6), group_size=4)
+# Traceback (most recent call last):
+# ValueError
 # >>> x = tensor([[-24.0, 1.0, 7.0, 0.0], [24.0, -1.0, -1.0, 8.0], [-12.0, -3.0, 8.0, -6.0]])
 # >>> weight = tensor([[-2.5, 1.0, 1.5, 2.1], [1.3, -2.0, 2.4, -1.3]])
 # >>> awq_scales(weight, x, bits=3, group_size=2, grid=4).round(decimals=3)

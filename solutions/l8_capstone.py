@@ -49,6 +49,8 @@ unpack_in_torch()  # quanto would compile C++ at the first use of 4-bit weights
 #   per token.
 # >>> round(decode_bound(3e9, 0, 10e9), 4)
 # 3.3333
+# >>> decode_bound(14e9, 6e9, 800e9)
+# 40.0
 # >>> decode_bound(1e9, -1, 1e9)
 # Traceback (most recent call last):
 # ValueError
@@ -97,6 +99,8 @@ def decode_bound(weight_bytes: float, cache_bytes: float, bandwidth: float) -> f
 # hint 3: Refuse what is not above 0; then solve that equation for the batch.
 # >>> round(compute_bound_batch(1e12, 3e12, 16), 4)
 # 0.3333
+# >>> compute_bound_batch(1e12, 1e12, 32)
+# 2.0
 # >>> compute_bound_batch(1e12, 0, 16)
 # Traceback (most recent call last):
 # ValueError
@@ -107,6 +111,9 @@ def decode_bound(weight_bytes: float, cache_bytes: float, bandwidth: float) -> f
 # Traceback (most recent call last):
 # ValueError
 # >>> compute_bound_batch(1e12, 1e12, -4)
+# Traceback (most recent call last):
+# ValueError
+# >>> compute_bound_batch(1e12, -1e12, -4)
 # Traceback (most recent call last):
 # ValueError
 def compute_bound_batch(peak_flops: float, bandwidth: float, bits_per_weight: float) -> float:
@@ -147,14 +154,17 @@ def compute_bound_batch(peak_flops: float, bandwidth: float, bits_per_weight: fl
 #   the least total.
 # >>> plan_mixed_precision({"a": {"x": 0}, "b": {"y": 1}}, {"a": {"x": 2}, "b": {"y": 3}}, 5)
 # {'b': 'y', 'a': 'x'}
+# >>> more = {"a": {"x": 0, "y": 5}, "b": {"x": 0, "y": 4}}
+# >>> plan_mixed_precision(more, {"b": {"y": 1, "x": 9}, "a": {"y": 2, "x": 8}}, 10) == {"a": "x", "b": "y"}
+# True
 def plan_mixed_precision(
     costs: dict[str, dict[str, int]], sizes: dict[str, dict[str, int]], budget_bytes: int
 ) -> dict[str, str]:
     """Choose a precision for each layer: least total cost within the budget, and of equal cost fewest bytes.
 
-    costs, sizes: {layer: {precision: int}}, both with the same keys; each layer has precisions of its own, whatever they are
-    called.  At most 40 layers of 4 precisions, costs 0 to 250, sizes below 2**31.  A plan fits if its bytes are <= budget_bytes;
-    ValueError if even the smallest does not.  No layers: {}.
+    costs, sizes: {layer: {precision: int}}, both with the same keys, in any order; each layer has precisions of its own,
+    whatever they are called.  At most 40 layers of 4 precisions, costs 0 to 250, sizes below 2**31.  A plan fits if its bytes
+    are <= budget_bytes; ValueError if even the smallest does not.  No layers: {}.
     >>> costs = {"a": {"big": 0, "small": 5}, "b": {"big": 0, "small": 4}, "c": {"big": 0, "small": 4}}
     >>> sizes = {"a": {"big": 20, "small": 10}, "b": {"big": 12, "small": 6}, "c": {"big": 12, "small": 6}}
     >>> plan_mixed_precision(costs, sizes, 34)
@@ -205,6 +215,9 @@ def plan_mixed_precision(
 # >>> apply_plan(build, {"layers.0": "qfloat8"})
 # Traceback (most recent call last):
 # ValueError
+# >>> apply_plan(build, {"layers.0": "QINT8"})
+# Traceback (most recent call last):
+# ValueError
 # >>> apply_plan(build, {"0": "qint8"})
 # Traceback (most recent call last):
 # ValueError
@@ -216,7 +229,15 @@ def plan_mixed_precision(
 # >>> apply_plan(behaviours.nested, {"encoder.0.norm": "float32"})
 # Traceback (most recent call last):
 # ValueError
+# >>> type(apply_plan(behaviours.same_ending, {"output": "qint4"}).part.output).__name__
+# 'Linear'
+# >>> apply_plan(build, {"layers.0": "qint8"}).layers[1].weight.dtype
+# torch.float32
+# >>> [type(layer).__name__ for layer in apply_plan(build, {"layers.0": "float32", "layers.1": "qint2"}).layers]
+# ['Linear', 'QLinear', 'Linear']
 # >>> wide = precisions.builder("mlp", widths=[16] * 13)
+# >>> len(apply_plan(wide, {"layers.0": "qint8"}).layers)
+# 12
 # >>> [type(layer).__name__ for layer in apply_plan(wide, {"layers.1": "qint8"}).layers].count("QLinear")
 # 1
 def apply_plan(build: Callable[[], nn.Module], plan: dict[str, str]) -> nn.Module:
@@ -252,7 +273,7 @@ def apply_plan(build: Callable[[], nn.Module], plan: dict[str, str]) -> nn.Modul
 
 # %% [markdown]
 # Both on the tiny Llama, which spells numbers. The score is 1 / perplexity. How far it falls when one layer alone gets 2, 4 or 8
-# bits, in thousandths of the worst, is the cost. The budget lies half-way from all layers in 2 bits to all in 4.
+# bits is the cost, 250 for the worst of all. The budget lies half-way from all layers in 2 bits to all in 4.
 
 # %% tags=["active-ipynb"]
 # def build_llama():
@@ -291,7 +312,7 @@ def apply_plan(build: Callable[[], nn.Module], plan: dict[str, str]) -> nn.Modul
 #     rows.append(row_of("drawn by chance", {name: drawn.choice(["qint2", "qint4"]) for name in llama_layers}))
 # planned = plan_mixed_precision(planned_costs, layer_bytes, budget - other_bytes)
 # rows.append(row_of("planned", planned))
-# print({name.removeprefix("model."): bits for name, bits in planned.items() if bits == "qint2"})
+# print("2 bits:", *(name.removeprefix("model.") for name, bits in planned.items() if bits == "qint2"), sep="\n  ")
 # pictures.show(method_pictures.plans(rows, budget))
 
 # %% [markdown]
@@ -311,6 +332,9 @@ def apply_plan(build: Callable[[], nn.Module], plan: dict[str, str]) -> nn.Modul
 # hint 3: For every norm: multiply the columns of all layers that read it by its weight, and set its weight to ones
 #   (or smooth, or rotate). Only then quantize weights and activations, run the batches within the calibration and
 #   without gradients, and freeze.
+# >>> elsewhere = lambda: models.tiny_llama_outlier(channel=9)[0]
+# >>> evaluate(repair(elsewhere, evaluate, models.llama_batches(50, seed=2, held_out=False))) > 0.9
+# True
 def repair(build: Callable[[], nn.Module], evaluate: Callable[[nn.Module], float], batches: list[dict]) -> nn.Module:
     """Return the model of `build()` with int8 weights and int8 activations, calibrated and frozen, that still works.
 
@@ -442,6 +466,11 @@ def smallest_model(
 #   last one kept.
 # >>> pareto_front([{"bytes": 1, "score": -1.0}])
 # [{'bytes': 1, 'score': -1.0}]
+# >>> [row["bytes"] for row in pareto_front([{"bytes": 2, "score": 0.5000001}, {"bytes": 1, "score": 0.5}])]
+# [1, 2]
+# >>> rows = [{"bytes": 1, "score": 1, "plan": {"z": 1}}, {"bytes": 1, "score": 1, "plan": {"a": 1}}, {"bytes": 3, "score": 3}]
+# >>> pareto_front([*rows, {"bytes": 2, "score": 1.5}])
+# [{'bytes': 1, 'score': 1, 'plan': {'z': 1}}, {'bytes': 2, 'score': 1.5}, {'bytes': 3, 'score': 3}]
 def pareto_front(rows: list[dict]) -> list[dict]:
     """Return the rows that no other row beats, whole, by ascending bytes.
 

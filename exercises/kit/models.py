@@ -252,11 +252,12 @@ def llama_evaluator(batches: Sequence[dict[str, torch.Tensor]]) -> Callable[[nn.
 def llama_bytes(model: nn.Module) -> int:
     """Return the bytes that a Llama stores, quantized or not: its state dict, and buffers that no state dict holds.
 
-    A quantized weight stands in a state dict by its parts. A tensor under two names would count twice; the tiny Llama has none.
+    A quantized weight stands in a state dict by its parts. Storages count, whole and once: a view counts what it is a view of.
     """
     stored = dict(model.state_dict())
     stored |= {name: buffer for name, buffer in model.named_buffers() if name not in stored}
-    return sum(tensor.numel() * tensor.element_size() for tensor in stored.values())
+    storages = [tensor.untyped_storage() for tensor in stored.values()]
+    return sum({storage.data_ptr(): storage.nbytes() for storage in storages}.values())
 
 
 def llama_exact_match(numbers: Sequence[int], tokenizer: Any = None) -> Callable[[nn.Module], float]:

@@ -68,7 +68,7 @@ def update_folder(folder: Path, files: Mapping[str, bytes], manifest: str, keep:
                 if not any((folder / name).parent.iterdir()):
                     (folder / name).parent.rmdir()
     except OSError as error:
-        raise FolderError(f"{error.filename} cannot be written: {error.strerror}") from None
+        raise FolderError(f"{error.filename or folder} cannot be written: {error.strerror}") from None
 
 
 def _known(folder: Path, manifest: str) -> dict[str, str]:

@@ -25,7 +25,8 @@ from graders.authoring.source import DEFINITION, Exercise, Lesson, LessonError, 
 from graders.judge.checks import DEFAULT_POINTS
 from graders.judge.names import snake_case
 
-CHECK_IMPORT = "from exercises.kit.examples import check, hint"
+CHECK_IMPORT = """from exercises.kit.examples import check, hint
+from torch import inf, nan, tensor  # as the examples call them"""
 FAIL_CLOSED = """### BEGIN HIDDEN TESTS
 raise RuntimeError("grade with graders.nbgrader_bridge")
 ### END HIDDEN TESTS"""

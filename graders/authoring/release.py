@@ -56,7 +56,7 @@ def _write_archive(path: Path, files: dict[str, bytes]) -> None:
     try:
         write_all({path: packed.getvalue()})
     except OSError as error:
-        raise FolderError(f"{error.filename} cannot be written: {error.strerror}") from None
+        raise FolderError(f"{error.filename or path} cannot be written: {error.strerror}") from None
 
 
 def kit_files(root: Path = ROOT) -> dict[str, bytes]:

@@ -16,10 +16,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from graders import ROOT
 from graders.bench.scale import LESSON, graded
 from graders.trust.attacks import Attack, corpus
-from graders.trust.siege import text_of
+from graders.trust.attacks.texts import honest, text_of
 
 EVERY = 5  # one of so many is hostile
 _SLOWEST = 5
@@ -37,10 +36,9 @@ def drawn(count: int) -> list[Attack]:
 
 def write(folder: Path, count: int, attacks: list[Attack]) -> None:
     """Write a class of right submissions; the attacks take the place of every fifth."""
-    honest = (ROOT / "solutions" / f"{LESSON}.py").read_text(encoding="utf-8")
-    waiting = list(attacks)
+    right, waiting = honest(LESSON), list(attacks)
     for number in range(count):
-        text = text_of(waiting.pop(), LESSON, honest) if waiting and number % EVERY == 0 else honest
+        text = text_of(waiting.pop(), LESSON, right) if waiting and number % EVERY == 0 else right
         place = folder / f"s{number:05}"
         place.mkdir(parents=True)
         (place / f"{LESSON}.py").write_text(f"{text}\n# {number}\n", encoding="utf-8", errors="surrogatepass")

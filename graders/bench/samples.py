@@ -25,8 +25,8 @@ from graders.bench import answers
 from graders.bench.answers import RIGHT, SLIP, UNTOUCHED, Answer
 from graders.bench.handing_in import LAYOUTS, HandedIn, Person, arranged
 from graders.errors import Problem
-from graders.trust import siege
 from graders.trust.attacks import corpus
+from graders.trust.attacks.texts import text_of
 
 _FIRST = (
     "Ada", "Björn", "Chidi", "Daria", "Emre", "Fatima", "Goran", "Hana", "Ilse", "José", "Kofi", "Lena", "Mei", "Noor",
@@ -193,7 +193,7 @@ class _Dealer:
         if sample.kind == "hostile":
             attack = self._attacks[at // 20 % len(self._attacks)]
             honest = _answered(self._stub, {name: known[0] for name, known in self._known.items()})
-            text = siege.text_of(attack, self.lesson, honest)
+            text = text_of(attack, self.lesson, honest)
             return {name: _as_notebook(text) if notebook else text.encode()}
         if not notebook:
             return {name: _answered(self._stub, sample.given).encode()}

@@ -5,6 +5,7 @@ Loaded by the processes that judge; what is heavy is imported when the first sub
 
 from __future__ import annotations
 
+import functools
 import gc
 import importlib
 import importlib.metadata
@@ -157,8 +158,8 @@ def _better(judged: list[list[ExerciseVerdict]]) -> list[ExerciseVerdict]:
     ]
 
 
-def environment(tier: str, seed: str, lesson: str | None) -> dict[str, Any]:
-    """Return what a verdict on a lesson was made with: versions, isolation tier, seed hash, graders' version."""
+@functools.cache
+def _machine() -> dict[str, str]:
     import torch  # not needed to keep the book
 
     packages = ("torch", "transformers", "optimum-quanto", "numpy")
@@ -167,6 +168,12 @@ def environment(tier: str, seed: str, lesson: str | None) -> dict[str, Any]:
         "platform": f"{platform.system()} {platform.machine()}",
         "cpu": torch.backends.cpu.get_cpu_capability(),
         **{package: importlib.metadata.version(package) for package in packages},
+    }
+
+
+def environment(tier: str, seed: str, lesson: str | None) -> dict[str, Any]:
+    """Return what a verdict on a lesson was made with: versions, isolation tier, seed hash, graders' version."""
+    return _machine() | {
         "isolation": tier,
         "seed": verdicts.seed_hash(seed),
         "graders": graders_version(lesson),

@@ -34,6 +34,17 @@ def seed_hash(seed: str) -> str:
     return hashlib.sha256(seed.encode()).hexdigest()
 
 
+def new_seed(folder: Path, seed: str | None = None) -> str:
+    """Write the secret seed of a cohort, for its owner only, and return it; None: a new one."""
+    made = seed if seed is not None else secrets.token_hex(16)
+    beside = folder / ".seed.new"  # who is killed here, or finds the disk full, leaves no half seed
+    beside.unlink(missing_ok=True)
+    with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(made.encode())
+    os.replace(beside, folder / ".seed")
+    return made
+
+
 class _Line(NamedTuple):
     """Where a verdict stands in the file, where the first one of the same student and lesson does, and what tells whether it
     is current."""
@@ -87,13 +98,7 @@ class Book:
                 raise WrongUse(
                     f"{self.folder} was begun with another seed; give that one with --seed, or choose another folder"
                 )
-        made = given if given is not None else secrets.token_hex(16)
-        beside = path.with_name(".seed.new")  # a run that is killed here leaves no half seed
-        beside.unlink(missing_ok=True)
-        with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(made.encode())
-        os.replace(beside, path)
-        return made
+        return new_seed(self.folder, given)
 
     def _read(self) -> tuple[dict[Key, _Line], bool]:
         """Read where the last verdict of each student and lesson stands, and whether there is more; drop a torn last line."""

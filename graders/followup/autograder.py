@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-import secrets
 import zipfile
 from pathlib import Path
 
 from graders import ROOT
+from graders.cohort.verdicts import new_seed
+from graders.errors import Problem
 
 _FOLDERS = ("graders", "solutions", "exercises")
 _FILES = ("pyproject.toml", "requirements.lock", "README.md", "LICENSE")
@@ -19,13 +20,14 @@ FILE = "autograder.zip"
 def autograder(folder: Path) -> list[str]:
     """Write the zip, with the seed of the folder, which is made if there is none; return what to tell.
 
-    The zip holds solutions, hidden tests and the seed: it is for Gradescope alone.
+    The zip holds solutions, hidden tests and the seed: it is for Gradescope alone. Problem for a folder that is a file.
     """
+    if folder.exists() and not folder.is_dir():
+        raise Problem(f"{folder} is a file; name a folder")
     folder.mkdir(parents=True, exist_ok=True)
     seed = folder / ".seed"
     if not seed.exists():
-        with os.fdopen(os.open(seed, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(secrets.token_hex(16))
+        new_seed(folder)
     unfinished = folder / f"{FILE}.part"
     secret = os.fdopen(os.open(unfinished, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600), "w+b")
     with secret, zipfile.ZipFile(secret, "w", zipfile.ZIP_DEFLATED) as made:

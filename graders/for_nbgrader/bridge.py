@@ -26,7 +26,7 @@ from nbgrader.utils import compute_checksum, determine_grade, is_grade, is_solut
 from traitlets import Integer, Unicode
 
 from graders.cohort import submissions
-from graders.for_nbgrader import gradebooks
+from graders.for_nbgrader import gradebooks, moved
 from graders.for_nbgrader.cells import TEST, Released, rebuilt, released
 from graders.for_nbgrader.feedback import LOST_CELL
 from graders.for_nbgrader.folders import set_aside
@@ -38,7 +38,8 @@ __all__ = ["Judge", "Reader", "SaveGrades", "set_aside"]  # what the configurati
 
 GRADED = "graded"
 EACH = 20  # submissions for which another judging process is worth its start
-LOST = "could_not_grade"  # the key in nbgrader's resources under which the reason goes from Judge to the others
+# The keys in nbgrader's resources under which go from Judge to the others: the reason; and how checks ended.
+LOST, CHECKS = "could_not_grade", "checks"
 
 _JUDGES: dict[tuple[str, tuple[str, ...]], Judges] = {}
 
@@ -81,11 +82,14 @@ class Reader(NotebookExporter):
             self._notebook, resources = preprocessor(self._notebook, resources)
         if LOST in about:
             self.look.lose(about["student"], about[LOST])
-        course = self._converter.coursedir
-        note(
-            self._notebook, Path(course.format_path(course.submitted_directory, about["student"], about["assignment"]))
-        )
+        self.noted(about)
         return json.dumps(self._notebook, ensure_ascii=False, indent=1) + "\n", resources
+
+    def noted(self, about: dict[str, Any]) -> dict[str, Any]:
+        """Note in the notebook of what, and by whom, it was made; where nothing was judged, what was judged before."""
+        course = self._converter.coursedir
+        folder = Path(course.format_path(course.submitted_directory, about["student"], about["assignment"]))
+        return note(self._notebook, folder, about.get(CHECKS, self.look.before.get(CHECKS)))
 
     def _master(self, about: dict[str, str]) -> Released:
         key = about["notebook"], about["assignment"]
@@ -105,6 +109,8 @@ class Reader(NotebookExporter):
             self.look.at_all()
             with gradebooks.one_engine():
                 convert()
+            if self.look.moved:
+                self._converter.log.warning("%d marks moved, which changes.csv lists", self.look.moved)
             if self.look.lost:
                 raise NbGraderException("\n".join(self.look.lost))
 
@@ -131,6 +137,7 @@ class Judge(NbGraderPreprocessor):
         verdict = self._verdict(resources["nbgrader"])
         if verdict["status"] == GRADED:
             exercises = {exercise["name"]: exercise for exercise in verdict["exercises"]}
+            resources["nbgrader"][CHECKS] = moved.checks_of(verdict)
             total = 0.0
             for cell in _tests(nb):
                 exercise = exercises.get(cell.metadata.nbgrader.grade_id.removeprefix(TEST))
@@ -190,6 +197,7 @@ class SaveGrades(NbGraderPreprocessor):
         with Gradebook(about["db_url"]) as gradebook:
             found = gradebook.find_submission_notebook(about["notebook"], about["assignment"], about["student"])
             grades, comments = (_by_cell(gradebook, kind, found.id) for kind in (Grade, Comment))
+            before = moved.marks(grades)
             for cell in nb.cells if LOST not in about else []:
                 if is_grade(cell):
                     grade = grades[cell.metadata.nbgrader.grade_id]
@@ -200,6 +208,9 @@ class SaveGrades(NbGraderPreprocessor):
                     comments[cell.metadata.nbgrader.grade_id].auto_comment = "No response." if untouched else None
             for grade in grades.values() if LOST in about else []:
                 grade.needs_manual_grade = True
+            if before and LOST not in about:  # the list first: who is killed in between finds it there, once
+                old, new = (self.parent.look.before, before), (self.parent.noted(about), moved.marks(grades))
+                self.parent.look.moved += moved.add(Path(self.parent.parent.coursedir.root), about, old, new)
             gradebook.db.commit()
         return nb, resources
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import secrets
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from graders import ROOT
 from graders.authoring.files import edited, templates, update_folder
 from graders.authoring.notebooks import as_bytes, source_notebook
 from graders.authoring.source import BEGIN, END, Lesson, read_lessons, tags
+from graders.cohort.verdicts import new_seed
 
 _HERE = Path(__file__).parent
 _MANIFEST = ".course.json"
@@ -76,11 +76,9 @@ def course_files(
 def secret_seed(directory: Path) -> str:
     """Return the secret of the cohort, kept in `directory/.seed` for its owner only; it is made the first time."""
     path = directory / _SEED
-    try:
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-            file.write(secrets.token_hex(16))
-    except FileExistsError:
-        path.chmod(0o600)
+    if not path.exists():
+        return new_seed(directory)
+    path.chmod(0o600)
     return path.read_text(encoding="utf-8")
 
 

@@ -21,22 +21,25 @@ from graders import lessons
 from graders.cohort.choosing import Chooser
 from graders.cohort.spread.reading import Reader
 from graders.for_nbgrader.folders import digest, notebook_of
+from graders.for_nbgrader.moved import NOTED, Checks
 from graders.lessons.fingerprints import graders_version
 
 CHANGED = "changed"
-NOTED = "graders"  # the key in an autograded notebook's metadata under which the hash of the submission stands
 
 
 class Look:
     """The look at all submissions of a run.
 
-    `lost` are sentences on those that cannot be graded, `again` the folders of those that are graded once more, each with why.
+    `lost` are sentences on those that cannot be graded, `again` the folders of those that are graded once more, each with why;
+    `before` is what was noted of the one at hand when it was graded before, and `moved` how many marks moved.
     """
 
     def __init__(self, converter: Any) -> None:
         self._converter = converter
         self.lost: list[str] = []
         self.again: dict[str, str] = {}
+        self.before: dict[str, Any] = {}
+        self.moved = 0
 
     def at_all(self) -> None:
         """Find the notebook of every submission, and those that are not as they were when they were graded."""
@@ -82,29 +85,39 @@ class Look:
         """Remove what became of a submission that is another one now, or has other graders, so that nbgrader grades it."""
         folder = self._converter._format_source(assignment, student)
         graded = self._converter._format_dest(assignment, student)
+        self.before = _noted(Path(graded, f"{assignment}.ipynb")) or {}
         reason = self.again.get(os.path.normpath(folder))
         if reason and os.path.isdir(graded):
             self._converter.log.warning("%s: %s since it was graded, and is graded again", student, reason)
             shutil.rmtree(graded)
 
 
-def note(notebook: Any, folder: Path) -> None:
-    """Note in an autograded notebook of which submission it was made, and by which graders."""
-    notebook.metadata[NOTED] = {"submitted": digest(folder), "graders": _version(folder.name)}
+def note(notebook: Any, folder: Path, checks: Checks | None = None) -> dict[str, Any]:
+    """Note in an autograded notebook of which submission it was made, by which graders, and how their checks ended."""
+    made = {"submitted": digest(folder), "graders": _version(folder.name), "checks": checks or {}}
+    notebook.metadata[NOTED] = made
+    return made
+
+
+def _noted(graded: Path) -> dict[str, Any] | None:
+    """Return what was noted in an autograded notebook; None if there is none, or nothing was."""
+    try:
+        return json.loads(graded.read_bytes())["metadata"].get(NOTED, {})
+    except (OSError, ValueError, KeyError):
+        return None
 
 
 def why_again(folder: Path, graded: Path) -> str:
     """Return what is not as it was when a submission was graded, "" if nothing is; by times where it was not noted."""
-    try:
-        noted = json.loads(graded.read_bytes())["metadata"]
-    except (OSError, ValueError, KeyError):
+    noted = _noted(graded)
+    if noted is None:
         return ""
-    if NOTED not in noted:
+    if not noted:
         newer = (folder / graded.name).lstat().st_mtime > graded.stat().st_mtime
         return CHANGED if newer else ""
-    if noted[NOTED].get("submitted") != digest(folder):
+    if noted.get("submitted") != digest(folder):
         return CHANGED
-    return "" if noted[NOTED].get("graders") == _version(folder.name) else "the graders changed"
+    return "" if noted.get("graders") == _version(folder.name) else "the graders changed"
 
 
 def _version(lesson: str) -> str | None:

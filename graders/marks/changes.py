@@ -28,7 +28,8 @@ def moved(old: Verdict, new: Verdict) -> Iterator[dict[str, Any]]:
         checks, why = "", "does not count now" if left else "counts now"
         if left and right:
             checks = _checks(left, right)
-            why = _why(old, new, name, checks)
+            other_points = not checks and left.get("max_score") != right.get("max_score")
+            why = _why(old, new, name, other_points)
         yield where | {"exercise": name, "old": marks[0], "new": marks[1], "check": checks, "why": why}
     taken = [f"{one['penalty']['percent']:g} % off" if "penalty" in one else "" for one in (old, new)]
     if taken[0] != taken[1]:
@@ -87,11 +88,11 @@ def _checks(before: Verdict, after: Verdict) -> str:
     )
 
 
-def _why(old: Verdict, new: Verdict, name: str, checks: str) -> str:
+def _why(old: Verdict, new: Verdict, name: str, other_points: bool) -> str:
     overrides = [one.get("overrides", {}).get(name) for one in (old, new)]
     if overrides[0] != overrides[1]:
         return f"override: {overrides[1]['reason']}" if overrides[1] else "the override is gone"
-    if not checks:
+    if other_points:
         return "other points"
     if old["sha256"] != new["sha256"]:
         return "other files were handed in"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
@@ -29,7 +28,7 @@ class Overrides:
         """Read the file. Raises Problem with a sentence that names all lines that are none, or whose exercise is not `known`."""
         self.path = path
         self.all: dict[tuple[str, str], Override] = {}
-        if path is None or not path.is_file():
+        if path is None or not path.exists():
             return
         names, wrong = set(known), []
         for number, row in tables.rows(path, "the file"):
@@ -41,7 +40,7 @@ class Overrides:
             if fault:
                 wrong.append(f"line {number} ({fault})")
             else:
-                self.all[student, exercise] = Override(_whole(float(score)), ", ".join(told[3:]))
+                self.all[student, exercise] = Override(_whole(tables.number(score)), ", ".join(told[3:]))
         if wrong:
             raise Problem(f"{path}: correct or take out {', '.join(wrong)}; a line is student,exercise,score,reason")
 
@@ -58,11 +57,9 @@ def _fault(told: list[str], names: set[str], twice: bool) -> str:
         return f"there is no exercise {told[1]!r}"
     if twice:
         return f"{told[1]} of {told[0]} stands there twice"
-    try:
-        score = float(told[2])
-    except ValueError:
-        score = math.nan
-    return "" if 0 <= score < 1e6 else f"{told[2]!r} is no score"
+    if len(told) > 3 and told[3].isdecimal():
+        return f"{told[2]},{told[3]} is two values here; write {told[2]}.{told[3]}"
+    return "" if 0 <= tables.number(told[2]) < 1e6 else f"{told[2]!r} is no score"
 
 
 def _whole(score: float) -> float:

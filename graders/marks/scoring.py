@@ -105,10 +105,7 @@ def _read(path: Path) -> dict[str, float]:
     rows = [row for _, row in tables.rows(path, "the file")]
     found: dict[str, float] = {}
     for name, *rest in rows[rows[:1] == [["exercise", "points"]] :]:
-        try:
-            (points,) = map(float, rest)
-        except ValueError:
-            points = math.nan
+        points = tables.number(rest[0]) if len(rest) == 1 else math.nan
         if not 0 < points < 1e6:  # an exercise without points would have neither full nor no score
             raise Problem(
                 f"{path}: the line of {name} needs one number above 0 for its points; leave it out with --only"

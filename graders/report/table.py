@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +24,13 @@ _COLUMNS = (
 )
 
 
-def write_csv(verdicts: Iterable[dict[str, Any]], path: Path) -> None:
-    """Write the table: what was judged, then what it is worth with overrides and late penalty, then the exercises as judged."""
-    rows = list(verdicts)
-    names = list(dict.fromkeys(exercise["name"] for row in rows for exercise in row["exercises"]))
-    write_rows(path, (*_COLUMNS, *names), (_row(verdict, names) for verdict in rows))
+def write_csv(verdicts: Sequence[dict[str, Any]], path: Path) -> None:
+    """Write the table: what was judged, then what it is worth with overrides and late penalty, then the exercises as judged.
+
+    It goes through the verdicts twice, which are read one after the other: a large class would not fit into memory.
+    """
+    names = list(dict.fromkeys(exercise["name"] for verdict in verdicts for exercise in verdict["exercises"]))
+    write_rows(path, (*_COLUMNS, *names), (_row(verdict, names) for verdict in verdicts))
 
 
 def _row(verdict: dict[str, Any], names: list[str]) -> list[Any]:

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import ast
 import contextlib
-import functools
-import inspect
 import multiprocessing
 import os
-import re
-import textwrap
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
@@ -17,14 +12,13 @@ from multiprocessing.util import Finalize
 from pathlib import Path
 from typing import Any
 
-import nbformat
-
 from graders import ROOT, lessons
 from graders.cohort.judging import Bench
 from graders.cohort.spread.processes import guarded
 from graders.cohort.submissions import Submission
 from graders.collecting import processes, together
 from graders.trust.attacks import Attack, corpus
+from graders.trust.attacks.texts import as_notebook, attacked, honest, text_of
 from graders.wire import tiers
 
 SEED = "siege"
@@ -39,47 +33,6 @@ _IN_EARNEST = {name: getattr(processes, name) for name in SHORT}
 _TOGETHER = together.SECONDS
 _NOTHING_DUE = ("everywhere", "at_import")
 _LEFT_BEHIND = "attacked"
-
-
-@functools.cache
-def attacked(lesson: str) -> str:
-    """Return the exercise that is attacked: the first that no other one of the solutions uses, and would fall with."""
-    used = set()
-    for definition in ast.parse(_honest(lesson)).body:
-        names = {node.id for node in ast.walk(definition) if isinstance(node, ast.Name)}
-        used |= names - {getattr(definition, "name", "")}
-    return next(name for name in lessons.exercises(lesson) if name not in used)
-
-
-def text_of(attack: Attack, lesson: str, honest: str) -> str:
-    """Return the submission of an attack on a lesson; `honest` is the text of its solutions."""
-    names, first = lessons.exercises(lesson), attacked(lesson)
-    if attack.kind == "everywhere":
-        return "\n\n".join(f"# %%\n{_code(attack, name)}" for name in names)
-    if attack.kind == "at_import":
-        unsolved = "\n\n\n".join(f"def {name}(*args, **kwargs):\n    return None" for name in names)
-        return f"# %%\n{_code(attack, 'attack')}\n\n\nattack()\n\n\n{unsolved}\n"
-    if attack.kind == "in_one":
-        return f"{honest}\n\n# %%\n{_code(attack, first)}\n"
-    beside = (
-        f"_honest = {first}\n\n\ndef {first}(*args, **kwargs):\n    attack(*args)\n    return _honest(*args, **kwargs)"
-    )
-    return f"{honest}\n\n# %%\n{_code(attack, 'attack')}\n\n\n{beside}\n"
-
-
-def _code(attack: Attack, name: str) -> str:
-    """Return the attack as the definition of `name`, without its mark."""
-    if isinstance(attack.code, str):
-        return attack.code.replace("EXERCISE", name)
-    tree = ast.parse(textwrap.dedent(inspect.getsource(attack.code)))
-    definition = tree.body[0]
-    assert isinstance(definition, ast.FunctionDef)
-    definition.name, definition.decorator_list = name, []
-    known = f"from typing import Any\nEXERCISE, LESSONS = {name!r}, {lessons.names()!r}"
-    definition.body[:0] = ast.parse(known).body
-    return ast.unparse(tree).replace(
-        f"def {name}(*args: Any, **kwargs: Any) -> Any:", f"def {name}(*args, **kwargs):", 1
-    )
 
 
 def wrong(attack: Attack, verdict: dict[str, Any], first: str) -> str:
@@ -100,32 +53,33 @@ def wrong(attack: Attack, verdict: dict[str, Any], first: str) -> str:
     return ""
 
 
-def as_notebook(text: str) -> bytes:
-    """Return a submission of `# %%` cells as a notebook."""
-    cells = re.split(r"(?m)^# %%.*$", text)
-    made = nbformat.v4.new_notebook(
-        cells=[nbformat.v4.new_code_cell(cell.strip("\n")) for cell in cells if cell.strip()]
-    )
-    return nbformat.writes(made, version=4).encode(errors="surrogatepass")
-
-
 def sieges(names: list[str], say: Callable[[str], None] = lambda text: None) -> dict[str, Any]:
     """Judge the attacks on several lessons: on the first in both forms, on the others in turn as `.py` and as notebook.
 
-    `worst` is what one hostile exercise cost at most (see `costs`); what is more than MOST is a problem.
+    A form decides how a file is read, not how an exercise is judged: in the second one of the first lesson the attacked exercise
+    and a few others are judged. `worst` is what one hostile exercise cost at most (see `costs`); what is more than MOST is a
+    problem.
     """
-    forms = [(names[0], False), (names[0], True), *((name, at % 2 == 1) for at, name in enumerate(names[1:]))]
+    forms = [(name, at % 2 == 1) for at, name in enumerate(names)]
     found = []
     for lesson, notebook in forms:
         say(f"attacks, on {lesson}{' as a notebook' if notebook else ''}")
         found.append(siege(lesson, notebook=notebook))
+    say(f"attacks, on {names[0]} as a notebook")
+    found.append(siege(names[0], notebook=True, only=few(names[0])))
     say("attacks, what one costs at most")
-    measured = [costs(one["lesson"], one["attacks"]) for one in found[:1] + found[2:]]
+    measured = [costs(one["lesson"], one["attacks"]) for one in found[:-1]]
     rows = [row for one in found for row in one["attacks"]]
     problems = [f"{one['lesson']}: {problem}" for one in found for problem in one["problems"]]
     problems += [problem for one in measured for problem in one["problems"]]
     worst = {key: max(one["worst"][key] for one in measured) for key in MOST}
     return {"isolation": found[0]["isolation"], "attacks": rows, "worst": worst, "problems": problems}
+
+
+def few(lesson: str) -> tuple[str, ...]:
+    """Return the exercise that is attacked and a few others, from all over the lesson, in its order."""
+    names = lessons.exercises(lesson)
+    return tuple(sorted({attacked(lesson), *names[:: len(names) // 3]}, key=names.index))
 
 
 def costs(lesson: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
@@ -155,16 +109,11 @@ def costs(lesson: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
 
 def _alone(attack: Attack, lesson: str) -> dict[str, float]:
     """Return what an attack cost a fresh judge: the seconds that it added to an honest submission, and memory as a multiple."""
-    honest = _honest(lesson)
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), _start, (lesson,)) as pool:
-        pool.submit(_judge, lesson, honest, False, {}).result()  # pays for what comes first
-        _, before, _, memory = pool.submit(_judge, lesson, honest, False, {}).result()
-        _, seconds, _, more = pool.submit(_judge, lesson, text_of(attack, lesson, honest), False, {}).result()
+        pool.submit(_judge, lesson, honest(lesson), False, {}).result()  # pays for what comes first
+        _, before, _, memory = pool.submit(_judge, lesson, honest(lesson), False, {}).result()
+        _, seconds, _, more = pool.submit(_judge, lesson, text_of(attack, lesson, honest(lesson)), False, {}).result()
     return {"seconds": round(max(seconds - before, 0.0), 2), "memory": round(more / max(memory, 1), 2)}
-
-
-def _honest(lesson: str) -> str:
-    return (ROOT / "solutions" / f"{lesson}.py").read_text(encoding="utf-8")
 
 
 def siege(
@@ -172,13 +121,13 @@ def siege(
     each: Callable[[str], None] = lambda name: None,
     attacks: list[Attack] | None = None,
     notebook: bool = False,
+    only: tuple[str, ...] = (),
 ) -> dict[str, Any]:
     """Judge the attacks on a lesson; return the isolation tier and a row per attack (`wrong` is "" where it failed).
 
     The limits on time are shorter than in earnest, so that endless loops end sooner; they are enforced by the same code. What is
-    hostile in every exercise comes first, as it takes longest.
+    hostile in every exercise comes first, as it takes longest. only: the exercises that are judged, if not all.
     """
-    honest = _honest(lesson)
     context = multiprocessing.get_context("spawn")  # a process per judge, as in earnest: torch's random state is global
     rows: list[dict[str, Any]] = []
     scratch: set[str] = set()
@@ -187,7 +136,7 @@ def siege(
         ordered = sorted(attacks or corpus(), key=lambda attack: attack.kind not in _NOTHING_DUE)
         tried = [(attack, not attack.harmful or tiers.rank(tier) >= tiers.rank("landlock")) for attack in ordered]
         judged = [
-            pool.submit(_judge, lesson, text_of(attack, lesson, honest), notebook, SHORT) if ran else None
+            pool.submit(_judge, lesson, text_of(attack, lesson, honest(lesson)), notebook, SHORT, only) if ran else None
             for attack, ran in tried
         ]
         for (attack, ran), future in zip(tried, judged, strict=True):
@@ -221,7 +170,7 @@ def _tier(lesson: str) -> str:
 
 
 def _judge(
-    lesson: str, text: str, notebook: bool, limits: dict[str, float]
+    lesson: str, text: str, notebook: bool, limits: dict[str, float], only: tuple[str, ...] = ()
 ) -> tuple[dict[str, Any], float, list[str], int]:
     """Return the verdict on a submission, its seconds, the scratch folders of its workers, and the judge's memory in MiB.
 
@@ -234,7 +183,7 @@ def _judge(
     with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
     name, data = (f"{lesson}.ipynb", as_notebook(text)) if notebook else (f"{lesson}.py", text.encode())
-    told = guarded(lambda: _bench.timed(Submission("attack", lesson, name, data)))
+    told = guarded(lambda: _bench.timed(Submission("attack", lesson, name, data, only=only)))
     verdict = told.verdict or {"status": "could not grade", "reason": told.fault or told.problem}
     seconds = round(time.monotonic() - begun, 2)
     return verdict, seconds, [zygote.scratch for zygote in _bench._zygotes.values()], _peak_of_memory()

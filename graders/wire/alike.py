@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from graders.wire import schema
 from graders.wire.recipes import Unreadable
+
+_KEPT = 2000  # bytes of an exception that is kept: honest ones have some hundred
 
 
 def is_right(reply: bytes, right: bytes) -> bool:
@@ -16,8 +20,16 @@ def is_right(reply: bytes, right: bytes) -> bool:
         return True
     if reply[:1] != b"!" or right[:1] != b"!":
         return False
+    ours = _type(right)
+    theirs = _type(reply) if len(reply) <= _KEPT else _type.__wrapped__(reply)
+    return ours is not None and ours[0] != "NotImplementedError" and theirs == ours
+
+
+@lru_cache(2048)  # the same exceptions come again and again
+def _type(reply: bytes) -> tuple[str, tuple[str, ...]] | None:
+    """Return the type and the bases of an exception, None where it cannot be read."""
     try:
-        theirs, ours = schema.exception(reply[1:]), schema.exception(right[1:])
+        told = schema.exception(reply[1:])
     except Unreadable:
-        return False
-    return ours["kind"] != "NotImplementedError" and all(theirs[key] == ours[key] for key in ("kind", "bases"))
+        return None
+    return told["kind"], tuple(told["bases"])

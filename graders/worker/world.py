@@ -51,5 +51,5 @@ def _now() -> list[Any]:
         sys.gettrace(),
         sys.getprofile(),
         threading.active_count(),
-        *[{name: id(value) for name, value in vars(place).items()} for place in _PLACES],
+        *[part for place in _PLACES for part in (list(vars(place)), list(map(id, vars(place).values())))],
     ]

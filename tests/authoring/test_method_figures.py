@@ -65,6 +65,15 @@ def test_one_value_is_spread_over_sixteen():
     assert (16 * hadamard(16)[3]).abs().tolist() == [4.0] * 16
 
 
+def test_int8_leaves_the_weights_behind_an_outlier_hardly_a_code():
+    model, _ = models.tiny_llama_outlier()
+    layers = [layer for name, layer in model.named_modules() if name.endswith(("q_proj", "gate_proj", "lm_head"))]
+    scales = [layer.weight.abs().amax(1) / 127 for layer in layers]
+    codes = torch.cat([(layer.weight[:, 5] / s).round() for layer, s in zip(layers, scales, strict=True)])
+    assert codes.abs().max() <= 2
+    assert (codes == 0).float().mean() > 0.5
+
+
 @pytest.mark.parametrize(
     ("precision", "size"), [("float32", 40_672), ("qint8", 15_284), ("qint4", 12_624), ("qint2", 10_336)]
 )

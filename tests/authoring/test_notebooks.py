@@ -1,5 +1,12 @@
 """The notebooks run from top to bottom in a kernel, unsolved and solved."""
 
+import ast
+import builtins
+import doctest
+import itertools
+import re
+from collections.abc import Iterable
+
 import nbformat
 import pytest
 from nbclient import NotebookClient
@@ -83,3 +90,37 @@ def test_run_all_goes_on_behind_a_cell_that_uses_what_is_not_written():
     (message,) = notebook.cells[5].outputs
     assert "<b" in message.data["text/html"]
     assert texts[6] == "There is no exercise integer_rang. Do you mean integer_range?\n"
+
+
+def bound(statements: list[ast.stmt]) -> set[str]:
+    """The names that statements bind outside of functions and classes."""
+    inner = (ast.FunctionDef, ast.ClassDef)
+    written = {each.name for each in statements if isinstance(each, inner)}
+    nodes = [node for each in statements if not isinstance(each, inner) for node in ast.walk(each)]
+    imported = {node.asname or node.name.partition(".")[0] for node in nodes if isinstance(node, ast.alias)}
+    return written | imported | _names(nodes, ast.Store)
+
+
+def _names(nodes: Iterable[ast.AST], context: type[ast.expr_context]) -> set[str]:
+    return {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, context)}
+
+
+@each_lesson
+def test_the_call_of_a_message_can_be_pasted_into_a_cell(path):
+    lesson = read_lesson(path)
+    cells = [ast.parse(cell.source).body for cell in student_notebook(lesson).cells if cell.cell_type == "code"]
+    known = set(vars(builtins)).union(*map(bound, cells))
+    for exercise in lesson.exercises:
+        tree = ast.parse("".join(each.source for each in doctest.DocTestParser().get_examples(exercise.examples)))
+        own = {node.arg for node in ast.walk(tree) if isinstance(node, ast.arg)} | _names(ast.walk(tree), ast.Store)
+        assert _names(ast.walk(tree), ast.Load) <= known | own | bound(tree.body), exercise.name
+
+
+@each_lesson
+def test_no_line_of_a_paragraph_turns_into_a_numbered_list(path):
+    lines = "\n\n".join(cell.source for cell in read_lesson(path).notebook.cells if cell.cell_type == "markdown").split(
+        "\n"
+    )
+    text = re.compile(r"(?!\d+[.)] |\s*$|\s)")
+    torn = [after for before, after in itertools.pairwise(lines) if text.match(before) and re.match(r"1[.)] ", after)]
+    assert torn == []

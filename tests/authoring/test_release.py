@@ -1,5 +1,6 @@
 """The student kit: complete, without anything of solutions or graders, kind to what students wrote, movable."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -187,3 +188,15 @@ def test_nothing_of_solutions_or_graders_is_in_the_real_kit():
     for name in ("solutions", "graders", "tests"):
         importing = [path for path, data in files.items() if path.endswith(".py") and f"from {name}".encode() in data]
         assert importing == []
+
+
+@pytest.mark.parametrize("name", ["kit", "kit.zip"])
+def test_a_full_disk_is_said_with_the_place(
+    name: str, project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, data: bytes) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(FolderError, match=rf"{name} cannot be written: No space left on device"):
+        release(tmp_path / name, project)

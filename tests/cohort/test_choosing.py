@@ -278,6 +278,14 @@ def test_what_editors_and_systems_leave_in_folders_is_no_work(form: str, tmp_pat
     assert (len(found.counted), found.older) == (1, [])
 
 
+@pytest.mark.parametrize("form", ["folder", "archive"])
+def test_what_editors_and_systems_leave_beside_folders_of_students_is_nobodys(form: str, tmp_path: Path) -> None:
+    places = ("ann", "bob", ".ipynb_checkpoints", "__MACOSX")
+    files: dict[str, Any] = {f"{place}/{L2}.py": solved(place) for place in places}
+    folder = write(tmp_path / "in", {"class.zip": files} if form == "archive" else files)
+    assert rows(folder / "class.zip" if form == "archive" else folder) == [("ann", "l2"), ("bob", "l2")]
+
+
 def test_helper_files_that_are_imported_belong_to_the_submission(tmp_path: Path) -> None:
     source = "import numpy\nfrom helpers import scale\nimport tools.rounding as rounding\n" + solved("a")
     files = {

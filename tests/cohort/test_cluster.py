@@ -72,10 +72,14 @@ def test_a_scheduler_without_workers_is_told_in_a_sentence(monkeypatch: pytest.M
 
 
 def test_who_ends_three_workers_could_not_be_graded_and_nobody_else_is_lost(
-    two: str, monkeypatch: pytest.MonkeyPatch
+    two: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    log = tmp_path / "ended"
+
     def judge_here(submission: str, seed: str, hidden: tuple[str, ...]) -> Judged:
         if submission == "ends workers":
+            with log.open("a") as file:
+                file.write("one\n")
             os._exit(1)
         return Judged({"student": submission})
 
@@ -84,6 +88,7 @@ def test_who_ends_three_workers_could_not_be_graded_and_nobody_else_is_lost(
     told = judged(two, [*todo[:4], "ends workers", *todo[4:]])
     ended = told.pop(4)
     assert (ended.verdict, ended.fault) == (None, "3 workers ended while they had it")
+    assert len(log.read_text().splitlines()) == 3
     assert [one.verdict for _, one in sorted(told.items())] == [{"student": name} for name in todo]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from graders import ROOT, __main__
+from graders.errors import exit_status
 
 
 def test_an_install_without_the_extra_is_told_its_name(
@@ -53,3 +55,36 @@ def test_one_exercise_can_be_selected_by_its_name_with_another_seed(tmp_path: Pa
     names = [line for line in listed.splitlines() if "::" in line]
     assert names
     assert all("::TestDotInDtype::" in line for line in names)
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), "No space left on device"),
+        (PermissionError(errno.EACCES, "Permission denied", "out/a"), "out/a: Permission denied"),
+    ],
+)
+def test_a_place_that_cannot_be_written_is_said_in_a_sentence(
+    error: OSError, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fails() -> int:
+        raise error
+
+    assert exit_status(fails) == 1
+    said = capsys.readouterr().err
+    assert said == f"graders: stopped ({told}); make room there or name another place, and run it again\n"
+
+
+def test_a_fault_of_ours_keeps_its_traceback() -> None:
+    def fails() -> int:
+        raise OSError(errno.EBADF, "Bad file descriptor")
+
+    with pytest.raises(OSError, match="Bad file"):
+        exit_status(fails)
+
+
+@pytest.mark.parametrize("workers", ["0", "two", "1.5"])
+def test_a_number_of_workers_that_is_none_is_said(workers: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        __main__.main(["grade", "x", "--output", "y", "--workers", workers])
+    assert "argument --workers: a whole number, at least 1" in capsys.readouterr().err

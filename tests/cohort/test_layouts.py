@@ -334,6 +334,13 @@ def test_a_roster_joins_ids_of_platforms_and_lists_who_is_missing(tmp_path: Path
     assert cohort.look == ["not in the roster: x_9"]
 
 
+@pytest.mark.parametrize("header", ["last_name,first_name", "Last Name,First Name", "Surname,Firstname"])
+def test_a_roster_may_have_first_and_last_name_apart(header: str, tmp_path: Path) -> None:
+    write(tmp_path, {"roster.csv": f"id,{header}\ns1,Doe,Jane\ns2,Doe,Rick\n"})
+    files = {f"Jane Doe_48005_assignsubmission_file_/{L2}.py": solved("a")}
+    assert rows(write(tmp_path / "in", files), roster=tmp_path / "roster.csv") == [("s1", "l2")]
+
+
 def test_a_roster_makes_one_person_of_numbers_that_differ_from_lesson_to_lesson(tmp_path: Path) -> None:
     write(tmp_path, {"roster.csv": "id,name\ns1,Jane Doe\ns2,Anna Lee\ns3,Anna Lee\n"})
     files = {f"{name}_{number}_assignsubmission_file_/{lesson}.py": solved(number, lesson) for name, number, lesson in (

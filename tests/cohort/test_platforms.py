@@ -49,9 +49,7 @@ def test_in_a_download_of_sakai_an_empty_folder_is_its_persons_and_a_file_beside
     tmp_path: Path,
 ) -> None:
     inside = f"Doe, Jane(jdoe)/Submission attachment(s)/{L2}.py"
-    folder = write(
-        tmp_path / "in", {inside: solved("j"), "Moe, May(mmoe)/": "", "grades.csv": "", "a list(all).csv": ""}
-    )
+    folder = write(tmp_path / "in", {inside: solved("j"), "Moe, May(mmoe)/": "", "grades.csv": "", "a list(all)": ""})
     assert rows(folder) == [("jdoe", "l2"), ("mmoe", None)]
 
 

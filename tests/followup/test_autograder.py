@@ -7,7 +7,10 @@ import subprocess
 import zipfile
 from pathlib import Path
 
+import pytest
+
 from graders import lessons
+from graders.errors import Problem
 from graders.followup.autograder import autograder
 
 
@@ -36,3 +39,9 @@ def test_the_same_seed_the_second_time(tmp_path: Path) -> None:
     seed = (tmp_path / ".seed").read_text()
     autograder(tmp_path)
     assert (tmp_path / ".seed").read_text() == seed
+
+
+def test_a_file_is_no_folder(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("")
+    with pytest.raises(Problem, match="a is a file; name a folder"):
+        autograder(tmp_path / "a")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import itertools
 import os
 import shutil
@@ -265,17 +266,35 @@ def test_a_broken_second_try_keeps_the_scores_of_the_first(fresh):
     assert {manual for _, manual in row.values()} == {True}
 
 
-def test_a_manual_grade_outlives_another_run(fresh):
-    hand_in(fresh, "ann", right(fresh))
+def test_another_run_keeps_what_was_graded_by_hand_and_lists_the_marks_that_moved(fresh):
+    """An exercise to which a person gave a score keeps it, whatever the judge says of another file."""
+    hand_in(fresh, "ann", made_by(samples(fresh).wrong(), "wrong_untouched"))
     nbgrader(fresh, "autograde", LESSON)
+    before = exercise_scores(rows(fresh)["ann"])
+    wrong = sorted(name for name, score in before.items() if not score)
+    by_hand = {"answer": 2.5, f"test_{wrong[0]}": 0.5}
     with Gradebook(f"sqlite:///{fresh / 'gradebook.db'}") as gradebook:
-        grade = gradebook.find_grade("answer", LESSON, LESSON, "ann")
-        grade.manual_score, grade.needs_manual_grade = 2.5, False
+        for name, score in by_hand.items():
+            grade = gradebook.find_grade(name, LESSON, LESSON, "ann")
+            grade.manual_score, grade.needs_manual_grade = score, False
         gradebook.db.commit()
-    nbgrader(fresh, "autograde", LESSON, "--force")
+    assert not (fresh / "changes.csv").exists()
+    hand_in(fresh, "ann", right(fresh))
+    told = nbgrader(fresh, "autograde", LESSON)
     with Gradebook(f"sqlite:///{fresh / 'gradebook.db'}") as gradebook:
-        grade = gradebook.find_grade("answer", LESSON, LESSON, "ann")
-        assert (grade.score, grade.needs_manual_grade) == (2.5, True)
+        for name, score in by_hand.items():
+            grade = gradebook.find_grade(name, LESSON, LESSON, "ann")
+            assert (grade.score, grade.needs_manual_grade) == (score, True)
+    with (fresh / "changes.csv").open(newline="") as file:
+        moved = {row["exercise"]: row for row in csv.DictReader(file)}
+    after = exercise_scores(rows(fresh)["ann"])
+    expected = [name for name in after if before[name] != after[name] and name != wrong[0]]
+    assert sorted(moved) == sorted(expected)
+    for name, row in moved.items():
+        assert (float(row["old"]), float(row["new"])) == (before[name], after[name])
+        assert (row["student"], row["lesson"], row["why"]) == ("ann", LESSON, "other files were handed in")
+        assert ", now passed)" in row["check"]
+    assert f"{len(moved)} marks moved, which changes.csv lists" in told
 
 
 @pytest.mark.parametrize(

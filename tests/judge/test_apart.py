@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
@@ -38,3 +40,15 @@ def test_a_check_refuses_answers_by_whatever_it_raises(error: Exception | None, 
     decider = object.__new__(deciding.Decider)
     vars(decider).update(_as_recorded=lambda *_: False, seed="", reference=None)
     assert decider.refuses(checks.Exercise("f", 1, Owner, [check]), check, lambda call: b"") is refused
+
+
+def test_what_was_recorded_is_not_asked_again_and_what_was_not_is_asked_of_who_runs_students_answers() -> None:
+    asked: list[bytes] = []
+    decider = object.__new__(deciding.Decider)
+    recording = SimpleNamespace(answer={b"recorded": b"kept"}.get)
+    vars(decider).update(
+        recording=recording, _apart=SimpleNamespace(right=lambda call: asked.append(call) or b"worked out")
+    )
+    assert decider._answer_of_the_reference(b"recorded") == b"kept"
+    assert decider._answer_of_the_reference(b"other") == b"worked out"
+    assert asked == [b"other"]

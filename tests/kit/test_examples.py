@@ -121,11 +121,18 @@ class TestRight:
         assert result.outcome == "passed"
         assert result.message.startswith(f"{name}: ")
 
-    def test_a_print_and_a_warning_change_nothing(self, kit, capsys):
+    def test_a_print_and_a_warning_change_nothing(self, kit, capsys, recwarn):
         body = "def halve(x):\n    import warnings\n    warnings.warn('oh')\n    print('half', x)\n    return x / 2\n"
-        with pytest.warns(UserWarning, match="oh"):
-            assert result_of(kit, "halve", body).outcome == "passed"
+        assert result_of(kit, "halve", body).outcome == "passed"
+        assert not recwarn.list, "in a notebook it would stand beside the message"
         assert capsys.readouterr().out.startswith("half tensor")
+
+    def test_examples_run_in_one_thread_and_the_threads_come_back(self, kit, monkeypatch):
+        monkeypatch.setattr(torch, "get_num_threads", lambda: 3)  # as on a machine of three cores
+        set_to: list[int] = []
+        monkeypatch.setattr(torch, "set_num_threads", set_to.append)
+        assert result_of(kit, "halve", RIGHT["halve"]).outcome == "passed"
+        assert set_to == [1, 3] * 2, "halve has two examples"
 
     def test_a_python_float_may_round_and_a_tensor_may_not(self, kit):
         assert result_of(kit, "halve", "def halve(x):\n    return x * 0.5 + 1e-12 * (x == 3.0)\n").outcome == "passed"
@@ -218,6 +225,42 @@ class TestWrong:
             Exercise("small", "count", True, "", statement), written(kit, count="def count(x):\n    return 2\n")
         ).message
         assert message.splitlines()[:4] == ["x = [2.0]", "def make():", "    return x", "count(make())"]
+
+    @pytest.mark.parametrize(
+        ("made", "shown"),
+        [
+            ("torch.quantize_per_tensor(torch.tensor([1.0, 0.3]), 0.1, 3, torch.quint8)", "dtype torch.quint8"),
+            (
+                "[torch.quantize_per_tensor(torch.tensor([1.0, 0.3]), 0.1, 3, torch.quint8)]",
+                "list [tensor([1.0, 0.3], dtype=torch.quint8)]",
+            ),
+            (
+                "[torch.nested.nested_tensor([torch.ones(2), torch.ones(3)])]",
+                "list [tensor([[1.0, 1.0], [1.0, 1.0, 1.0]])]",
+            ),
+            ("torch.empty(2, dtype=torch.uint1)", "dtype torch.uint1"),
+            ("[torch.empty(2, dtype=torch.uint1)]", "list [a tensor of torch.uint1 whose numbers cannot be read]"),
+            ("torch.zeros(1, dtype=torch.float64).expand(10**10)", "dtype torch.float64"),
+            ("Odd()", "an object of type Odd"),
+        ],
+    )
+    def test_what_cannot_be_read_has_a_message_too(self, kit, made, shown):
+        odd = "class Odd:\n    def __getattribute__(self, name):\n        raise ValueError\n\n"
+        lines = result_of(kit, "halve", f"{odd}def halve(x):\n    return {made}\n").message.splitlines()
+        assert lines[1] == f"  got    {shown}"
+
+    def test_what_grows_bit_by_bit_is_shown_from_its_beginning(self, kit):
+        prepared = ["x = ['a']", "x += ['b']", "x += ['c']"]
+        statement = "".join(f">>> {line}\n" for line in prepared) + ">>> count(x)\n1\n"
+        namespace = written(kit, count="def count(x):\n    return 2\n")
+        message = run(Exercise("small", "count", True, "", statement), namespace).message
+        assert message.splitlines()[:4] == [*prepared, "count(x)"]
+
+    def test_a_call_is_shown_where_the_example_asks_what_it_did(self, kit):
+        statement = ">>> calls = []\n>>> other = len(calls)\n>>> found = count(calls)\n>>> calls\n[1]\n"
+        namespace = written(kit, count="def count(x):\n    x.append(2)\n")
+        asked = Exercise("small", "count", True, "", f"Work in place.\n\n{statement}")
+        assert run(asked, namespace).message.splitlines()[:3] == ["calls = []", "found = count(calls)", "calls"]
 
     def test_an_exception_of_the_student_has_its_line(self, kit):
         body = "def spread(x):\n    return x.smallest, 1\n"

@@ -33,6 +33,8 @@ INT8 = torch.int8
         (tensor([14, 15], dtype=INT8), tensor([4, 5], dtype=INT8), "all codes are off by 10"),
         (0.3334, 1 / 3, "only the last digits differ: something is rounded once too often, not at all, or to another dtype"),
         (tensor([2.0, 6.0]), tensor([1.0, 3.0]), "it is 2.0 times what it should be"),
+        (tensor([1.5, 4.5]), tensor([1.0, 3.0]), "it is 1.5 times what it should be"),
+        (0.125, 1.0, "it is 0.125 times what it should be"),
         (tensor([1.0, float("inf")]), tensor([1.0, 2.0]), "it differs where something is not finite"),
     ],
 )  # fmt: skip
@@ -55,6 +57,9 @@ def test_what_is_told(got: Any, want: Any, told: str) -> None:
         (object(), object()),
         (2**80, 3),
         (torch.empty(2, device="meta"), torch.ones(2)),
+        (2000000057.142857, 50.0),
+        (7.3, 5.0),
+        ((tensor([0], dtype=INT8), tensor([1.0])), (tensor([1], dtype=INT8), tensor([1.0], dtype=torch.float64))),
     ],
 )
 def test_nothing_is_told_where_nothing_simple_holds(got: Any, want: Any) -> None:

@@ -326,10 +326,26 @@ class TestOptions:
         nothing = folder.run("-k", "nothing_like_it")
         assert (nothing.returncode, nothing.stdout.strip()) == (5, "No exercise was selected.")
 
+    def test_a_notebook_that_is_named_too_is_passed_by(self, folder):
+        (folder.path / "exercises/l1_small.ipynb").write_text('{"cells": []}', encoding="utf-8")
+        both = folder.run("exercises/l1_small.ipynb", "exercises/l1_small.py")
+        assert both.stdout == folder.run("exercises/l1_small.py").stdout
+        alone = folder.run("exercises/l1_small.ipynb")
+        assert (alone.returncode, alone.stdout) == (4, "")
+        assert alone.stderr == (
+            "ERROR: pytest checks the .py files; in a notebook, check(...) below an exercise checks it.\n\n"
+        )
+
     def test_x_stops_at_the_first(self, folder):
         done = folder.run("-x")
-        assert "1 not started, 4 not run\n" in done.stdout
+        assert done.returncode == 1
         assert "core 0/2, practice 0/2\n" in done.stdout
+        assert done.stdout.endswith("1 not started, 4 not run\nNext: double, exercises/l1_small.py:3\n")
+        folder.write(double=RIGHT["double"], letters="def letters(text):\n    return 2\n")
+        for option in ("-x", "--maxfail=1"):
+            done = folder.run(option)
+            assert "1 right by their examples, 3 not run\n" in done.stdout
+            assert "  got    2\n" in done.stdout
 
     def test_one_exercise_is_said_in_the_singular(self, folder):
         folder.write(double=RIGHT["double"])
@@ -339,6 +355,8 @@ class TestOptions:
     def test_stepwise_counts_what_it_did_not_come_to(self, folder):
         folder.write(double=RIGHT["double"])
         assert "1 right by their examples, 1 not started, 3 not run\n" in folder.run("--sw").stdout
+        again = folder.run("--sw").stdout
+        assert "1 not started, 3 not run, 1 not part of this run\n" in again, "it goes on where it stopped"
 
     @pytest.mark.parametrize(
         ("body", "asked", "told"),
@@ -446,6 +464,7 @@ class TestOptions:
         done = folder.run("--lf")
         assert "practice 0/1" in done.stdout
         assert "got    2" in done.stdout
+        assert done.stdout.endswith("\n3 not part of this run\nNext: spin, exercises/l1_small.py:12\n")
 
 
 class TestColour:

@@ -14,7 +14,7 @@ import pytest
 
 from exercises.kit import lessons as kit_lessons
 from exercises.kit.lessons import Exercise, KitError, Lesson
-from exercises.kit.studying import answers, comparing, finding, hints, judging, listing, memory, packing
+from exercises.kit.studying import answers, comparing, finding, hints, judging, listing, memory, packing, watching
 
 STUB = 'def double(x):\n    """Twice x.\n\n    >>> double(2)\n    4\n    """\n    # YOUR CODE HERE\n    raise NotImplementedError()'
 HALF = STUB.replace("double", "half")
@@ -280,3 +280,36 @@ def test_watch_answers_a_save_and_goes_on_by_itself(kit: Path) -> None:
         assert running.returncode == 0
     finally:
         running.kill()
+
+
+def test_of_a_notebooks_history_the_judge_gets_what_still_counts() -> None:
+    imports, first, other = (
+        "import torch",
+        "def f():\n    while True: pass\ncheck(f)",
+        "SIZE = 3\n\n\ndef f():\n    pass",
+    )
+    both, last = "def f(): ...\ndef g(): ...", "def f():\n    return SIZE"
+    history = [imports, first, "x = = 3", other, both, "check(f)", last]
+    assert judging.not_replaced(history) == [imports, "x = = 3", other, both, "check(f)", last]
+
+
+class Narrow:
+    """A terminal of 40 columns."""
+
+    fullwidth = 40
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def line(self, text: str = "", **style: bool) -> None:
+        self.lines += text.split("\n")
+
+
+def test_what_a_key_shows_is_cut_between_words() -> None:
+    writer = Narrow()
+    sitting = watching.Watch([answers.FOLDER / "l7_quantization_methods.py"], writer, 1.0)
+    for key in "rl":
+        assert sitting.press(key)
+    assert writer.lines[:2] == ["Press y to put the stub of perplexity", "back (your answer is kept in a file"]
+    too_long = [line for line in writer.lines if len(line) > writer.fullwidth]
+    assert [line for line in too_long if " " in line.strip()] == [], "only a path stays whole"

@@ -94,7 +94,7 @@ def test_one_exercise_goes_the_whole_way(clone: Path, student) -> None:
     assert "want   (-128, 127)\n" in wrong.stdout
 
     assert "hint 1 of 3, a question:" in student("pytest", "exercises/", "--hint", FIRST).stdout
-    assert "The reference is shown once" in student("pytest", "exercises/", "--compare", FIRST).stderr
+    assert "the reference is shown once" in student("pytest", "exercises/", "--compare", FIRST).stderr
 
     write(clone, lesson, FIRST, whole)
     right = student("pytest", file, "--judge")

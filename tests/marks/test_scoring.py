@@ -145,3 +145,33 @@ def test_a_penalty_is_taken_off_the_sum_and_overrides_included(tmp_path: Path) -
 def test_times_and_penalties_that_are_none_are_said(due: list[str], penalty: str | None) -> None:
     with pytest.raises(Problem):
         Late(due, penalty, ["l"])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ann;f;1,5;x",
+        "sep=;\r\nstudent;exercise;score;reason\r\nann;f;1,5;x\r\n",
+        'sep=,\nann,f,"1,5",x',
+        "ann\tf\t1.5\tx",
+    ],
+    ids=["decimal comma", "Excel says its separator", "quoted", "tabs"],
+)
+def test_a_table_is_read_as_spreadsheets_write_it(text: str, tmp_path: Path) -> None:
+    assert overridden(tmp_path, text).all == {("ann", "f"): (1.5, "x")}
+
+
+def test_points_may_have_a_decimal_comma(tmp_path: Path) -> None:
+    (tmp_path / "points.csv").write_text("exercise;points\nf;1,5\n")
+    assert Scheme(points=tmp_path / "points.csv", known=["f", "g"]).points == {"f": 1.5}
+
+
+def test_a_decimal_comma_where_commas_separate_is_no_score_and_a_reason(tmp_path: Path) -> None:
+    with pytest.raises(Problem, match=r"line 1 \(1,5 is two values here; write 1\.5\)"):
+        overridden(tmp_path, "ann,f,1,5,talked to her")
+
+
+def test_a_folder_is_no_file_of_overrides(tmp_path: Path) -> None:
+    (tmp_path / "overrides.csv").mkdir()
+    with pytest.raises(Problem, match=r"overrides\.csv cannot be read: Is a directory"):
+        Overrides(tmp_path / "overrides.csv", ["f"])

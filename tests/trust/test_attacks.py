@@ -15,7 +15,7 @@ from graders.cohort.submissions import Submission
 from graders.collecting import attempt, together
 from graders.collecting.endings import one_line
 from graders.trust import siege
-from graders.trust.attacks import Attack, corpus
+from graders.trust.attacks import Attack, corpus, texts
 
 pytestmark = pytest.mark.alone
 
@@ -58,7 +58,7 @@ def test_without_namespaces_the_answers_can_be_read(name: str, monkeypatch: pyte
 
 def test_the_public_examples_alone_earn_nothing() -> None:
     """An answer from a table passes every public example, so the hidden tests have to refuse it."""
-    text = siege.text_of(named("knows_the_examples"), LESSON, HONEST)
+    text = texts.text_of(named("knows_the_examples"), LESSON, HONEST)
     space: dict[str, object] = {}
     exec(text, space)
     outcomes = {exercise.name: run(exercise, space).outcome for exercise in kit_lessons()[LESSON].exercises}
@@ -138,7 +138,7 @@ def test_what_an_attack_costs_is_measured_with_the_limits_that_hold_in_earnest(m
 def test_a_submission_of_every_kind_is_honest_elsewhere() -> None:
     names = siege.lessons.exercises(LESSON)
     for attack in corpus():
-        text = siege.text_of(attack, LESSON, HONEST)
+        text = texts.text_of(attack, LESSON, HONEST)
         assert (HONEST in text) == (attack.kind in ("in_one", "beside"))
         if isinstance(attack.code, str):
             continue
@@ -202,5 +202,20 @@ def test_what_was_left_behind_is_found(tmp_path: Path, monkeypatch: pytest.Monke
 
 def test_nothing_rests_on_what_is_attacked() -> None:
     """In lesson 5 a layer of the solutions uses the first exercise, and lost its points with it."""
-    assert siege.attacked(LESSON) == lessons.exercises(LESSON)[0]
-    assert siege.attacked("l5_quantization_in_depth") == "quantize_per_group"
+    assert texts.attacked(LESSON) == lessons.exercises(LESSON)[0]
+    assert texts.attacked("l5_quantization_in_depth") == "quantize_per_group"
+
+
+def test_in_its_second_form_a_lesson_is_judged_in_part_with_the_attacked_exercise() -> None:
+    names = lessons.exercises("l5_quantization_in_depth")
+    few = siege.few("l5_quantization_in_depth")
+    assert "quantize_per_group" in few
+    assert 3 < len(few) < 6
+    assert few[-1] in names[-4:]
+
+
+def test_a_siege_of_some_exercises_judges_no_others() -> None:
+    spoils = "def EXERCISE(*args):\n    return 0\n\n\ndef float_properties(dtype):\n    return {}"
+    attack = [Attack("spoils", "another exercise", "in_one", spoils)]
+    assert siege.siege(LESSON, attacks=attack, notebook=True, only=("integer_range", "float_properties"))["problems"]
+    assert siege.siege(LESSON, attacks=attack, notebook=True, only=("integer_range",))["problems"] == []

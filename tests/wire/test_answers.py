@@ -272,6 +272,17 @@ def test_a_quantized_tensor_with_other_parts_is_refused(path: list[str], value: 
         answers.decode(answer(json.dumps(tree), body))
 
 
+def test_one_scale_may_be_of_all_codes() -> None:
+    """As activations have it: a scale without any dimension."""
+    tree, _ = quantized("qint8")
+    codes = torch.ones(tree["size"], dtype=torch.int8)
+    names = [tree["inner"][name]["value"]["data"] for name in ("_data", "_scale")]
+    tree["inner"]["_scale"]["value"]["size"] = []
+    made = answers.decode(answer(json.dumps(tree), save({names[0]: codes, names[1]: torch.tensor(0.5)})))
+    assert isinstance(made, QuantizedRecord)
+    same(records.dequantized(made), codes * 0.5, bit_for_bit)
+
+
 def test_a_scale_is_not_spread_beyond_its_codes() -> None:
     """40 KB of codes and scales that stand for 100 million numbers."""
     tree, _ = quantized("qint8")

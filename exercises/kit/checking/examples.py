@@ -12,6 +12,7 @@ import linecache
 import math
 import os
 import re
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from types import CodeType, FunctionType, TracebackType
@@ -101,22 +102,36 @@ def _run(exercise: Exercise, namespace: dict[str, Any], stopped: type[BaseExcept
             return Result("not started", f"{exercise.name} is not started yet")
         if own:
             found = f"nothing: {stub}.{method} is not written yet", _show_wanted(example, wanted[index])
-            return Result("wrong", message(examples, index, found, None))
+            return Result("wrong", message(exercise.name, examples, index, found, None))
         if stub:
             return Result("waiting", f"{exercise.name} needs {stub} first")
         found = _difference(example, wanted[index], answer, namespace)
         if found is not None:
-            hint = None if answer.stopped else hint_for(exercise, index, fingerprint(answer.outcome, watch.raised))
-            if hint is None and watch.left:
-                hint = f"it leaves something behind as well: {watch.shown}"
+            hint = _hint(exercise, index, answer, watch)
             if hint is None and answer.error is None and example.exc_msg is None:
-                hint = property_of(answer.value, wanted[index])
-            return Result("wrong", message(examples, index, found, hint), answer.error)
+                hint = _property(answer.value, wanted[index])
+            return Result("wrong", message(exercise.name, examples, index, found, hint), answer.error)
         if watch.left:
             hint = hint_for(exercise, index, watch.mark)
-            return Result("wrong", message(examples, index, (watch.shown, WANTED), hint))
+            return Result("wrong", message(exercise.name, examples, index, (watch.shown, WANTED), hint))
     count = sum(bool(example.want) for example in examples)
     return Result("passed", f"{exercise.name}: {count} example{'s' * (count != 1)} right")
+
+
+def _hint(exercise: Exercise, index: int, answer: _Answer, watch: Watch) -> str | None:
+    """What is known of this mistake, or what else the call did."""
+    if answer.stopped:
+        return None  # what it left behind it had no time to clear away
+    known = None
+    with contextlib.suppress(Exception):  # an answer that cannot be read, as a tensor of 1-bit integers
+        known = hint_for(exercise, index, fingerprint(answer.outcome, watch.raised))
+    return known or (f"it leaves something behind as well: {watch.shown}" if watch.left else None)
+
+
+def _property(value: Any, wanted: Any) -> str | None:
+    with contextlib.suppress(Exception):
+        return property_of(value, wanted)
+    return None
 
 
 def _wanted(exercise: Exercise, example: doctest.Example) -> Any:
@@ -146,13 +161,19 @@ def _answer(
 
 @contextlib.contextmanager
 def _undisturbed() -> Iterator[None]:
-    """Give every example the same random numbers.
+    """Give every example the same random numbers, and one thread as the judge does.
 
-    transformers is quiet meanwhile: the examples' models are small, and some of their settings odd.
+    The models are so small that more threads only wait for one another, on a busy machine beyond the time limit.
+    Libraries are quiet meanwhile: what is wrong is said in the message, and the models' settings are odd at times.
     """
-    with quiet_transformers(), torch.random.fork_rng(devices=[]):
+    threads = torch.get_num_threads()
+    with warnings.catch_warnings(action="ignore"), quiet_transformers(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        yield
+        torch.set_num_threads(1)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(threads)
 
 
 def _difference(

@@ -55,7 +55,7 @@ class Before:
             if before != after
         ]
         for name, value, before in self._values:
-            told += _differences(name, before, _taken(value, _DEEPEST))
+            told += _differences(name, before, _taken(value, _DEEPEST, _detach))
         return told[:_MOST]
 
     def put_back(self) -> None:
@@ -73,35 +73,40 @@ def named(args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
 # What is remembered of a value: a tuple whose first part is its kind; None for what is left alone.
 
 
-def _taken(value: Any, depth: int) -> Any:
+def _copied(tensor: Tensor) -> Tensor:
+    return _clone(_detach(tensor))
+
+
+def _taken(value: Any, depth: int, values: Callable[[Tensor], Tensor] = _copied) -> Any:
+    """`values` keeps those of a tensor: as a copy, or as they are, where they are looked at before anything else happens."""
     kind = type(value)
     if depth == 0:
         return None
     if value is None or kind in (bool, int, float, str, bytes, torch.dtype):
         return ("value", value)
     if issubclass(kind, Tensor):
-        return _taken_tensor(value)
+        return _taken_tensor(value, values)
     if issubclass(kind, torch.nn.Module):
-        return ("model", *_taken_model(value))
+        return ("model", *_taken_model(value, values))
     if issubclass(kind, dict):
-        return ("dict", {key: _taken(item, depth - 1) for key, item in dict.items(value)})
+        return ("dict", {key: _taken(item, depth - 1, values) for key, item in dict.items(value)})
     if issubclass(kind, list | tuple):
         items = list(list.__iter__(value) if issubclass(kind, list) else tuple.__iter__(value))
-        return ("list", [_taken(item, depth - 1) for item in items])
+        return ("list", [_taken(item, depth - 1, values) for item in items])
     if issubclass(kind, set):
         return ("set", frozenset(map(id, set.__iter__(value))))
     return None
 
 
-def _taken_tensor(tensor: Tensor) -> Any:
+def _taken_tensor(tensor: Tensor, values: Callable[[Tensor], Tensor]) -> Any:
     kind: Any = type(tensor)
     if kind not in _PLAIN:
         parts = _inner(tensor)
-        return ("parts", [_taken_tensor(part) for part in parts]) if parts else None
+        return ("parts", [_taken_tensor(part, values) for part in parts]) if parts else None
     if tensor.layout is not torch.strided:
         return None
     head = ("tensor", tensor.dtype, tuple(tensor.shape), tensor.requires_grad)
-    return (*head, None) if tensor.device.type == "meta" else (*head, _clone(_detach(tensor)))
+    return (*head, None) if tensor.device.type == "meta" else (*head, values(tensor))
 
 
 def _inner(tensor: Tensor) -> list[Tensor]:
@@ -110,7 +115,7 @@ def _inner(tensor: Tensor) -> list[Tensor]:
     return [_read(tensor, name) for name in flatten(tensor)[0]] if flatten is not None else []
 
 
-def _taken_model(model: torch.nn.Module) -> tuple[dict[str, Any], dict[str, Any]]:
+def _taken_model(model: torch.nn.Module, values: Callable[[Tensor], Tensor]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the modules (class, training mode, number of hooks) and the tensors, each by qualified name."""
     modules: dict[str, Any] = {}
     tensors: dict[str, Any] = {}
@@ -122,7 +127,7 @@ def _taken_model(model: torch.nn.Module) -> tuple[dict[str, Any], dict[str, Any]
             for key, tensor in dict.items(own[table]):
                 if isinstance(tensor, Tensor):
                     if id(tensor) not in known:
-                        known[id(tensor)] = _taken_tensor(tensor)
+                        known[id(tensor)] = _taken_tensor(tensor, values)
                         if table == "_buffers" and not tensor.is_floating_point() and known[id(tensor)]:
                             known[id(tensor)] = (*known[id(tensor)][:-1], None)  # models count their own calls
                     tensors[f"{name}.{key}" if name else key] = known[id(tensor)]
@@ -189,8 +194,8 @@ def _tensors_differ(name: str, before: Any, after: Any) -> Iterator[str]:
 
 def _same_bits(left: Tensor, right: Tensor) -> bool:
     """Whether two tensors of one dtype and shape hold the same bytes: nan equals itself, -0.0 is not 0.0."""
-    if _equal(left, right) and not left.is_floating_point():
-        return True
+    if not left.is_floating_point() and not left.dtype.is_complex:
+        return _equal(left, right)
     left, right = _contiguous(left).reshape(-1), _contiguous(right).reshape(-1)
     if left.dtype.is_complex:
         left, right = torch.view_as_real(left), torch.view_as_real(right)

@@ -74,7 +74,7 @@ def _permuted(got: list, want: list) -> bool:
 def _same(got: Any, want: Any) -> bool:
     left, right = _numbers(got), _numbers(want)
     if left is not None and right is not None:
-        return base_type(got) is base_type(want) and left.shape == right.shape and _equal(left, right)
+        return _kind(got) == _kind(want) and left.shape == right.shape and _equal(left, right)
     kind = base_type(want)
     if base_type(got) is not kind or kind is Tensor:
         return False
@@ -84,6 +84,11 @@ def _same(got: Any, want: Any) -> bool:
     if kind is dict:
         return got.keys() == want.keys() and all(_same(got[key], want[key]) for key in want)
     return bool(got == want)
+
+
+def _kind(value: Any) -> tuple[type, torch.dtype | None]:
+    kind = base_type(value)
+    return kind, plain(value).dtype if kind is Tensor else None
 
 
 def _numbers(value: Any) -> Tensor | None:
@@ -139,7 +144,14 @@ def _of_floats(got: Tensor, want: Tensor) -> str | None:
     if bool(((got - want).abs() <= want.abs() * _ROUNDING).all()):
         return "only the last digits differ: something is rounded once too often, not at all, or to another dtype"
     if bool((want != 0).all()):
-        factors = got / want
-        if bool(((factors - factors.flatten()[0]).abs() <= 1e-6 * factors.abs()).all()) and factors.flatten()[0] != 0:
-            return f"it is {show_number(factors.flatten()[0].float())} times what it should be"
+        factors = (got / want).flatten()
+        alike = bool(((factors - factors[0]).abs() <= 1e-6 * factors.abs()).all())
+        if alike and factors[0] != 0 and (len(factors) > 1 or _is_telling(factors[0].item())):
+            return f"it is {show_number(factors[0].float())} times what it should be"
     return None
+
+
+def _is_telling(factor: float) -> bool:
+    """Whether a factor between two single numbers is more than chance: a whole number up to 4096, or one over such."""
+    size = max(abs(factor), 1 / abs(factor))
+    return size < 4096.5 and abs(size - round(size)) <= 1e-6 * size

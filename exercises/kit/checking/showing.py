@@ -69,6 +69,7 @@ def plain(value: Any) -> Any:
 def comparable(tensor: Tensor) -> Tensor:
     """The numbers in a dtype in which each compares exactly: float64, int64, complex128; packed ones as bytes."""
     tensor = (tensor if tensor.layout == torch.strided else tensor.to_dense()).cpu()
+    tensor = tensor.dequantize() if tensor.is_quantized else tensor  # torch's own, as of torch.quantize_per_tensor
     if tensor.dtype == torch.uint64:
         return tensor.contiguous().view(torch.int64)
     if tensor.dtype in _PACKED:
@@ -153,12 +154,20 @@ def _show_container(value: Any, kind: type, depth: int) -> str:
 
 
 def _show_tensor(tensor: Tensor) -> str:
+    try:
+        return _show_readable(tensor)
+    except Exception:  # torch has tensors without a shape, and dtypes that it cannot read
+        return f"a tensor of {tensor.dtype} whose numbers cannot be read"
+
+
+def _show_readable(tensor: Tensor) -> str:
     if tensor.numel() > SMALL or tensor.device.type != "cpu" or tensor.layout != torch.strided:
         place = "" if tensor.device.type == "cpu" else f" on {tensor.device.type}"
         return f"a tensor of shape {tuple(tensor.shape)}, {tensor.dtype}{place}"
     default = tensor.dtype in (torch.float32, torch.int64, torch.bool)
     empty = "" if tensor.numel() else f", shape {tuple(tensor.shape)}"
-    return f"tensor({_nested(tensor)}{'' if default else f', dtype={tensor.dtype}'}{empty})"
+    numbers = tensor.dequantize() if tensor.is_quantized else tensor
+    return f"tensor({_nested(numbers)}{'' if default else f', dtype={tensor.dtype}'}{empty})"
 
 
 def _nested(tensor: Tensor) -> str:
@@ -170,24 +179,30 @@ def _nested(tensor: Tensor) -> str:
 # A wrong example
 
 
-def message(examples: list[doctest.Example], index: int, found: tuple[str, str], hint: str | None) -> str:
+def message(name: str, examples: list[doctest.Example], index: int, found: tuple[str, str], hint: str | None) -> str:
     """The call with the statements that prepare it, whole, so that they can be pasted; then got, want and hint."""
-    lines = [*_preparation(examples, index), *examples[index].source.strip().splitlines()]
+    lines = [*_preparation(name, examples, index), *examples[index].source.strip().splitlines()]
     parts = [("got", found[0]), ("want", found[1]), ("hint", hint)]
     lines += [f"  {name:<6} {' '.join(text.splitlines())}" for name, text in parts if text is not None]
     return "\n".join(lines)
 
 
-def _preparation(examples: list[doctest.Example], index: int) -> list[str]:
-    """Source lines of the earlier statements that define, or act on, the variables of the example."""
+def _preparation(name: str, examples: list[doctest.Example], index: int) -> list[str]:
+    """Source lines of the earlier statements that define, or act on, the variables of the example.
+
+    Where the example asks what a call of the exercise, `name`, did to its arguments, that call is one of them.
+    """
     statements = [example.source.strip() for example in examples[:index] if not example.want]
     variables = set().union(*map(_defined, statements))
-    used = _names(examples[index].source.strip()) & variables
+    shown = _names(examples[index].source.strip())
+    used, called = shown & variables, name in shown
     lines: list[str] = []
     for statement in reversed(statements):
-        defined = _defined(statement)
-        if used & (defined or _names(statement)):
-            used = (used - defined) | (_names(statement, ast.Load) & variables)
+        defined, named = _defined(statement), _names(statement)
+        calls = name in named
+        if used & (defined or named) or (calls and not called and used & named):
+            called |= calls
+            used = (used - defined) | (_read(statement) & variables)
             lines = statement.splitlines() + lines
     return lines
 
@@ -195,6 +210,15 @@ def _preparation(examples: list[doctest.Example], index: int) -> list[str]:
 def _names(source: str, context: type = ast.expr_context) -> set[str]:
     nodes = ast.walk(ast.parse(source))
     return {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, context)}
+
+
+def _read(source: str) -> set[str]:
+    """The names whose values a statement needs; `rows += [1]` needs those of rows."""
+    nodes = ast.walk(ast.parse(source))
+    changed = {
+        node.target.id for node in nodes if isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Name)
+    }
+    return _names(source, ast.Load) | changed
 
 
 def _defined(source: str) -> set[str]:

@@ -1,7 +1,9 @@
-"""Probes of lessons 7 and 8: what builders and evaluators count, modes of models."""
+"""Probes of lessons 7 and 8: what builders and evaluators count, modes of models, what new layers give when they are called."""
 
 from collections.abc import Callable
 from typing import Any
+
+import torch
 
 from exercises.kit.probes.l3 import modes_after as modes_after
 
@@ -23,3 +25,23 @@ def builds_made(function: Callable[..., Any], build: Any, *args: Any, **keywords
     """Return how often the function called the builder that it was given."""
     function(build, *args, **keywords)
     return build.calls
+
+
+def called_with(function: Callable[..., Any], layer: Any, x: torch.Tensor) -> torch.Tensor:
+    """Return what the layer that function(layer) returns gives for x."""
+    with torch.no_grad():
+        return function(layer)(x)
+
+
+def called_smoothed(function: Callable[..., Any], layer: Any, x: torch.Tensor) -> torch.Tensor:
+    """Return new(x / s) for the new layer and s that function(layer, x) returns."""
+    new, s = function(layer, x)
+    with torch.no_grad():
+        return new(x / s)
+
+
+def called_in_turn(function: Callable[..., Any], first: Any, second: Any, x: torch.Tensor) -> torch.Tensor:
+    """Return what both layers that function(first, second) returns give for x, with a ReLU between them."""
+    first, second = function(first, second)
+    with torch.no_grad():
+        return second(torch.relu(first(x)))

@@ -1,5 +1,6 @@
 """What students can ask of pytest besides a check, as pytest's options. `exercises/conftest.py` takes its hooks from here."""
 
+import warnings
 from pathlib import Path
 from subprocess import Popen
 from typing import Any
@@ -29,13 +30,15 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
     """Do what was asked for instead of a check."""
     writer = create_terminal_writer(config)
     try:
+        _pass_by_notebooks(config)
         if config.option.watch:
             from exercises.kit.studying.watching import watch
 
             config.pluginmanager.getplugin("capturemanager").suspend_global_capture(in_=True)  # keys are read
             watch(_watched(config), writer, _seconds(config))
             return pytest.ExitCode.OK
-        lines = _asked(config)
+        with warnings.catch_warnings(action="ignore"):  # of libraries, about a student's code
+            lines = _asked(config)
     except KitError as error:
         raise pytest.UsageError(str(error)) from error
     if lines is None:
@@ -45,6 +48,14 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
     for line in lines:
         writer.line("\n".join(wrapped(line, writer.fullwidth)))
     return pytest.ExitCode.OK
+
+
+def _pass_by_notebooks(config: pytest.Config) -> None:
+    """Leave notebooks out of what was named, as `exercises/l2*` does; KitError if there is nothing else."""
+    others = [each for each in config.args if not each.partition("::")[0].endswith(".ipynb")]
+    if config.args and not others:
+        raise KitError("pytest checks the .py files; in a notebook, check(...) below an exercise checks it.")
+    config.args[:] = others
 
 
 def _asked(config: pytest.Config) -> list[str] | None:

@@ -44,12 +44,12 @@ def _refuse_wrong(exercise: Exercise, space: dict[str, Any], own: Path, seconds:
     """KitError unless the examples are right and, where it can be asked, the judge says so too."""
     result = loading.result_of(exercise, space, seconds)
     if result.outcome != "passed":
-        raise KitError(f"{result.message}\nThe reference is shown once {exercise.name} is right.")
+        raise KitError(f"the reference is shown once {exercise.name} is right.\n{result.message}")
     if judging.is_right(exercise.lesson, exercise.name, own) or not judging.is_there():
         return
     verdict = judging.judged([f"{own}::{exercise.name}"])[exercise.lesson, exercise.name]
     if verdict["outcome"] != "passed":
-        raise KitError(f"{judging.told(verdict)}\nThe reference is shown once {exercise.name} is right.")
+        raise KitError(f"the reference is shown once {exercise.name} is right; {judging.told(verdict)}")
     judging.note(own, [exercise.name])
 
 

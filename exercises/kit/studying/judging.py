@@ -4,6 +4,7 @@ They are asked by a command, `python -m graders judge`, so that neither they nor
 student's code. What comes back describes hidden inputs, and never prints them.
 """
 
+import ast
 import hashlib
 import json
 import os
@@ -50,7 +51,11 @@ def judged(
     begun = begun or begin([Path(each.partition("::")[0]) for each in named], root)
     if begun is None:
         raise KitError("The hidden tests need Linux or macOS; on Windows run this in WSL.")
-    told, wrong = begun.communicate("".join(f"{each}\n" for each in named))
+    try:
+        told, wrong = begun.communicate("".join(f"{each}\n" for each in named))
+    except BaseException:  # interrupted: a notebook's kernel is, and those that it started are not
+        begun.terminate()
+        raise
     found = [json.loads(line) for line in told.splitlines() if line.startswith("{")]
     if begun.returncode and not found:
         last = (wrong.strip().splitlines() or ["it said nothing"])[-1]
@@ -61,7 +66,8 @@ def judged(
 def judged_cells(lesson: str, name: str, cells: list[str]) -> dict[str, Any]:
     """Return the judge's verdict on an exercise, given the code cells that were run, in order. KitError as in `judged`."""
     parts: list[dict[str, Any]] = [
-        {"cell_type": "code", "source": cell, "metadata": {}, "outputs": [], "execution_count": None} for cell in cells
+        {"cell_type": "code", "source": cell, "metadata": {}, "outputs": [], "execution_count": None}
+        for cell in not_replaced(cells)
     ]
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"{lesson}.ipynb"
@@ -69,6 +75,30 @@ def judged_cells(lesson: str, name: str, cells: list[str]) -> dict[str, Any]:
             json.dumps({"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": parts}), encoding="utf-8"
         )
         return judged([f"{path}::{name}"])[lesson, name]
+
+
+def not_replaced(cells: list[str]) -> list[str]:
+    """Return the cells without those that only define what a later one defines again: an endless loop in them is gone too."""
+    kept: list[str] = []
+    later: set[str] = set()
+    for cell in reversed(cells):
+        names = _only_defined(cell)
+        if names is None or not names <= later:
+            kept.append(cell)
+            later |= names or set()
+    return kept[::-1]
+
+
+def _only_defined(cell: str) -> set[str] | None:
+    """The functions and classes of a cell that has nothing else but calls for their effect, as `check`; None if it has."""
+    try:
+        body = ast.parse(cell).body
+    except SyntaxError:
+        return None
+    definitions = [node for node in body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)]
+    if not definitions or not all(node in definitions or isinstance(node, ast.Expr) for node in body):
+        return None
+    return {node.name for node in definitions}
 
 
 def told(verdict: dict[str, Any]) -> str:

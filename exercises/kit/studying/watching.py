@@ -89,7 +89,7 @@ class Watch:
             for name, outcome, message in self._asked(path, rest if several else [exercise.name]):
                 if outcome == "passed":
                     memory.turned_green([f"{path.stem}::{name}"], [])
-                    self.writer.line(f"{name} is right: {message.partition(': ')[2]}", green=True)
+                    self.say(f"{name} is right: {message.partition(': ')[2]}", green=True)
                     self.at += 1
             if outcome not in ("passed", "done") or not several or self.at == len(self.todo):
                 break
@@ -115,14 +115,19 @@ class Watch:
             process.join()
             connection.close()
 
+    def say(self, text: str, **style: bool) -> None:
+        """Write lines, cut between words where the terminal is narrower."""
+        for line in text.splitlines():
+            self.writer.line("\n".join(screen.wrapped(line, self.writer.fullwidth)), **style)
+
     def show(self, outcome: str, message: str) -> None:
         """Show where things stand: the exercise at hand, its message, and the keys."""
         _, exercise = self.hand
         if outcome == "done":
-            self.writer.line("All of these exercises are right.", green=True)
+            self.say("All of these exercises are right.", green=True)
         else:
             screen.show_one(self.writer, exercise.name, self.place(), message)
-        self.writer.line(KEYS, light=True)
+        self.say(KEYS, light=True)
 
     def place(self) -> str:
         """Return file:line of the exercise at hand."""
@@ -134,19 +139,17 @@ class Watch:
         """Do what a key stands for; False to quit."""
         path, exercise = self.hand
         if key == "h":
-            self.writer.line(next_hint(f"{path.stem}::{exercise.name}"))
+            self.say(next_hint(f"{path.stem}::{exercise.name}"))
         elif key == "n":
             self.at = (self.at + 1) % len(self.todo)
             self.check(several=False)
         elif key == "l":
-            self.writer.line("\n".join(listed()))
+            self.say("\n".join(listed()))
         elif key == "r":
-            self.writer.line(
-                f"Press y to put the stub of {exercise.name} back (your answer is kept in a file beside it)."
-            )
+            self.say(f"Press y to put the stub of {exercise.name} back (your answer is kept in a file beside it).")
         elif key == "y":
             with contextlib.suppress(KitError):
-                self.writer.line("\n".join(answers.reset(exercise)))
+                self.say("\n".join(answers.reset(exercise)))
         return key != "q"
 
 

@@ -5,6 +5,7 @@ state as it was (running a dropout in training mode draws from it, as dropout do
 float of shape (batch, width).
 """
 
+from collections import OrderedDict
 from collections.abc import Sequence
 
 import torch
@@ -136,6 +137,13 @@ def nested(seed: int = 0, width: int = 16, blocks: int = 2, dropout: float = 0.0
     """Return a `Nested` in training mode; with `dropout` above 0 its answers vary until it is put in eval mode."""
     with seeded(seed):
         return Nested(width, blocks, dropout)
+
+
+def same_ending(seed: int = 0, width: int = 16) -> nn.Module:
+    """Return two Linears, `output` and `part.output`: the name of one ends with that of the other."""
+    with seeded(seed):
+        output, inner = nn.Linear(width, width), nn.Linear(width, width)
+        return nn.Sequential(OrderedDict(output=output, part=nn.Sequential(OrderedDict(output=inner))))
 
 
 def mixed_modes(seed: int = 0, width: int = 16, dropout: float = 0.0) -> nn.Module:

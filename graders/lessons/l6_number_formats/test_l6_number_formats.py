@@ -463,7 +463,7 @@ class TestSharedExponent:
         """The exponent is at most 127."""
         same(student.shared_exponent(tensor([1.0, amax]), emax), want, exactly)
 
-    @pytest.mark.parametrize("emax", [0, 2, 15], ids=str)
+    @pytest.mark.parametrize("emax", [0, 2, 15, -3], ids=str)
     @pytest.mark.parametrize("shape", [(1,), (32,), (2, 3)], ids=name)
     def test_zeros(self, student, shape, emax):
         """Zeros give -127."""
@@ -910,7 +910,7 @@ class TestBitsPerWeight:
         """Codes and scales of a block, divided by its values."""
         same(student.bits_per_weight(format), reference.bits_per_weight(format), exactly)
 
-    @pytest.mark.parametrize("format", ["q5_0", "", "float32", "mxfp6", "Q8_0", " nf4"], ids=repr)
+    @pytest.mark.parametrize("format", ["q5_0", "", "float32", "mxfp6", "Q8_0", " nf4", "nf4_double", "q8-0"], ids=repr)
     def test_refuses_other_names(self, student, format):
         """Another name is a ValueError."""
         with raises(ValueError):
@@ -1089,6 +1089,16 @@ def four_or_six(count: int, four: bool, generator: Generator) -> Tensor:
     return shuffled(block, generator) * uniform((), 0.3, 3.0, generator)
 
 
+def nearly_equal(four: bool, generator: Generator) -> Tensor:
+    """A block that is better with its amax on 4 (or on 6), by more than 2 % and less than 12 %."""
+    while True:
+        block = steady_block(16, generator)
+        on_four, on_six = errors_of(block, by_squares)
+        better, worse = (on_four, on_six) if four else (on_six, on_four)
+        if 1.02 * better < worse < 1.12 * better:
+            return block
+
+
 def told_apart(other: Callable[[Tensor], Tensor], generator: Generator) -> Tensor:
     """A block for which the sum of squares and another measure choose differently, both by more than 3 %."""
     while True:
@@ -1107,6 +1117,12 @@ class TestFourOverSix:
     def test_smaller_error(self, student, reference, generator, four, count):
         """amax lies on 4 or on 6, whichever gives the smaller sum of squared errors."""
         block = four_or_six(count, four, generator)
+        parts(student.four_over_six(block), reference.four_over_six(block), exactly, CLOSE)
+
+    @pytest.mark.parametrize("four", [True, False], ids=["four", "six"])
+    def test_a_little_better(self, student, reference, generator, four):
+        """A little better is better."""
+        block = nearly_equal(four, generator)
         parts(student.four_over_six(block), reference.four_over_six(block), exactly, CLOSE)
 
     @pytest.mark.parametrize("other", [by_magnitudes, by_the_largest], ids=lambda measure: measure.__name__)

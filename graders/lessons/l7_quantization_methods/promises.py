@@ -22,6 +22,7 @@ PROMISES = {
     ],
     "smooth": [
         ("so that new(x / s) equals linear(x).", "test_the_function_stays"),
+        ("so that new(x / s) equals linear(x).", "test_the_new_layer_called"),
         ("The new layer's weight has column j multiplied by s_j;", "test_moves_the_range"),
         ("or None.", "test_the_bias_stays"),
         ("`linear` stays as it is.", "test_leaves_nothing_behind"),
@@ -37,6 +38,7 @@ PROMISES = {
     ],
     "rotate": [
         ("Return a new layer with weight W H", "test_turns_the_weight"),
+        ("so that new(fast_hadamard(x)) equals linear(x).", "test_the_new_layer_called"),
         ("In the layer's dtype (float32 or float64)", "test_float64"),
         ("with its bias as it is, or None;", "test_the_bias_stays"),
         ("in_features is a power of two.", "test_refuses_other_sizes"),
@@ -69,7 +71,9 @@ PROMISES = {
     ],
     "equalize": [
         ("Return new layers with equal ranges", "test_equal_ranges"),
+        ("so that new_second(relu(new_first(x))) equals second(relu(first(x))).", "test_the_function_stays"),
         ("or 1 where one of them is 0.", "test_ranges_of_zero"),
+        ("or 1 where one of them is 0.", "test_small_ranges"),
         ("Row i of the first, its bias too, is divided by s_i", "test_biases"),
         ("both arguments stay as they are.", "test_leaves_nothing_behind"),
     ],

@@ -160,6 +160,11 @@ class TestPerplexity:
         same(told, {"raised": raised, "training": modes})
 
 
+def same_output(got, exact, roundings, size):
+    """Compare what layers gave when they were called with the exact output, so many float32 roundings of `size` away."""
+    same(got, exact.float(), within(gamma(roundings, 2.0**-24) * size, of=exact))
+
+
 # Smoothing --------------------------------------------------------------------------------------------------------------
 
 POWERS = relative(2.0**-18)  # two powers and a quotient in float32; powers by logarithms lose up to 12 ulp each
@@ -201,6 +206,12 @@ class TestSmoothScales:
         args = torch.tensor([1e-4, 2.0]), torch.tensor([[3e5, 1.0], [-9e5, 0.5]]), 0.1
         same(student.smooth_scales(*args), reference.smooth_scales(*args), POWERS)
 
+    @pytest.mark.parametrize("alpha", [0.5, 1.0], ids=str)
+    def test_nothing_is_lowered(self, student, reference, alpha):
+        """There is no largest divisor."""
+        args = torch.tensor([3e9, 2e8]), torch.tensor([[1e-4, 0.5], [-3e-4, 0.25]]), alpha
+        same(student.smooth_scales(*args), reference.smooth_scales(*args), POWERS)
+
     def test_any_strides(self, student, reference, generator):
         """The strides of both do not matter."""
         a, weight = (randn(generator, 12).abs() * 9 + 0.1)[::2], randn(generator, 6, 5).t()
@@ -209,7 +220,7 @@ class TestSmoothScales:
 
 class TestSmooth:
     @main
-    @pytest.mark.parametrize("args", [(), (0.75,)], ids=["default", "alpha"])
+    @pytest.mark.parametrize("args", [(), (0.75,), (0.0,), (1.0,)], ids=["default", "alpha", "0", "1"])
     def test_moves_the_range(self, student, reference, generator, args):
         """s from the largest magnitudes of the inputs, and a weight with column j times s_j."""
         layer, x = linear(randn(generator, 5, 8), randn(generator, 5)), with_outliers(generator, 30, 8, 2, 5)
@@ -222,6 +233,14 @@ class TestSmooth:
         weight, x = randn(generator, 6, 6), with_outliers(generator, 20, 6, 1)
         new, s = pair(student.smooth(linear(weight), x))
         same_product(weight_of(new), s, x, weight)
+
+    @observed
+    def test_the_new_layer_called(self, student, generator):
+        """What new(x / s) gives when it is called: nothing else is done to the input or the output."""
+        weight, bias, x = randn(generator, 6, 8), randn(generator, 6), with_outliers(generator, 20, 8, 1)
+        got = student.probe(probes.called_smoothed, "smooth", linear(weight, bias), x)
+        size = x.double().abs() @ weight.double().abs().T + bias.double().abs()
+        same_output(got, x.double() @ weight.double().T + bias.double(), 14, size)
 
     def test_negative_outliers_count(self, student, reference, generator):
         """The largest magnitude counts, of whichever sign."""
@@ -289,6 +308,22 @@ class TestEqualize:
         got, want = pair(student.equalize(*args)), reference.equalize(*args)
         same([weight_of(each) for each in got], [weight_of(each) for each in want], relative(2.0**-20))
         same([bias_of(each) for each in got], [bias_of(each) for each in want], relative(2.0**-20))
+
+    def test_small_ranges(self, student, reference, generator):
+        """Only 0 is no range: rows and columns of tiny numbers become equal too."""
+        w1, w2 = randn(generator, 5, 4), randn(generator, 3, 5)
+        w1[1], w2[:, 2] = w1[1] * 2.0**-30, w2[:, 2] * 2.0**-40
+        got, want = pair(student.equalize(linear(w1), linear(w2))), reference.equalize(linear(w1), linear(w2))
+        same([weight_of(each) for each in got], [weight_of(each) for each in want], relative(2.0**-20))
+
+    @observed
+    def test_the_function_stays(self, student, generator):
+        """Called one after the other, the new layers give what the old ones gave."""
+        w1, w2, x = randn(generator, 6, 4) * 5, randn(generator, 3, 6), randn(generator, 8, 4)
+        got = student.probe(probes.called_in_turn, "equalize", linear(w1), linear(w2), x)
+        hidden = (x.double() @ w1.double().T).relu()
+        size = (x.double().abs() @ w1.double().abs().T) @ w2.double().abs().T
+        same_output(got, hidden @ w2.double().T, 16, size)
 
 
 # GPTQ -------------------------------------------------------------------------------------------------------------------
@@ -695,6 +730,15 @@ class TestRotate:
         weight = randn(generator, *shape)
         self._turned(student.rotate(linear(weight)), weight)
 
+    @observed
+    def test_the_new_layer_called(self, student, generator):
+        """What the new layer gives for x H when it is called: it does not rotate its input itself."""
+        weight, x = randn(generator, 3, 8), randn(generator, 5, 8)
+        rotated = (x.double() @ sylvester(8)).float()
+        got = student.probe(probes.called_with, "rotate", linear(weight), rotated)
+        size = x.double().abs() @ sylvester(8).abs() @ sylvester(8).abs() @ weight.double().abs().T
+        same_output(got, x.double() @ weight.double().T, 32, size)
+
     @pytest.mark.parametrize("columns", [3, 12], ids=str)
     def test_refuses_other_sizes(self, student, generator, columns):
         """in_features has to be a power of two."""
@@ -796,9 +840,9 @@ class TestLayerSensitivity:
         got, want = student.layer_sensitivity(*made, *args), reference.layer_sensitivity(*made, *args)
         same(got, want, SCORES, ordered=True)
 
-    @pytest.mark.parametrize("toy", ["nested", "tied"])
+    @pytest.mark.parametrize("toy", ["nested", "tied", "same_ending"])
     def test_qualified_names(self, student, reference, generator, toy):
-        """Layers below others by their full names, tied ones too; embeddings and norms are none."""
+        """Layers below others by their full names, tied ones too, and names that end alike; embeddings and norms are none."""
         made = recipe(precisions.builder, toy), recipe(parts.layers_evaluator)
         got, want = student.layer_sensitivity(*made, "qint2"), reference.layer_sensitivity(*made, "qint2")
         same(got, want, SCORES, ordered=True)

@@ -9,10 +9,12 @@ PROMISES = {
     "compute_bound_batch": [
         ("peak · bits / (16 · bandwidth).", "test_reading_takes_as_long_as_computing"),
         ("ValueError unless all are > 0.", "test_refuses_what_is_not_positive"),
+        ("ValueError unless all are > 0.", "test_refuses_two_negative_numbers"),
     ],
     "plan_mixed_precision": [
         ("least total cost within the budget", "test_least_cost_that_fits"),
         ("of equal cost fewest bytes.", "test_fewest_bytes_of_equal_cost"),
+        ("both with the same keys, in any order;", "test_the_order_of_keys_is_free"),
         ("At most 40 layers of 4 precisions", "test_forty_layers"),
         ("A plan fits if its bytes are <= budget_bytes;", "test_a_plan_may_fill_the_budget"),
         ("ValueError if even the smallest does not.", "test_refuses_a_budget_that_is_too_small"),

@@ -42,7 +42,9 @@ class TestArithmeticIntensity:
 class TestDecodeBound:
     @main
     @pytest.mark.parametrize(
-        "args", [(7e9, 3e9, 5e11), (123.0, 7, 1000), (0.25, 0.5, 0.125)], ids=["large", "ints", "small"]
+        "args",
+        [(7e9, 3e9, 5e11), (7e9, 1e9, 5e11), (7e9, 3e9, 9e11), (8e9, 3e9, 5e11), (123.0, 7, 1000), (0.25, 0.5, 0.125)],
+        ids=["large", "other cache", "other bandwidth", "other weights", "ints", "small"],
     )
     def test_bandwidth_over_bytes(self, student, reference, args):
         """Weights and cache are read once for each token."""
@@ -70,7 +72,16 @@ class TestDecodeBound:
 class TestComputeBoundBatch:
     @main
     @pytest.mark.parametrize(
-        "args", [(3.1e14, 2e12, 16), (1e13, 9e11, 4.5), (0.5, 0.75, 0.25)], ids=["16", "4.5", "small"]
+        "args",
+        [
+            (3.1e14, 2e12, 16),
+            (3.1e14, 2e12, 3),
+            (3.1e14, 7e11, 16),
+            (1e13, 2e12, 16),
+            (1e12, 9e11, 32),
+            (0.5, 0.75, 0.25),
+        ],
+        ids=["16", "other bits", "other bandwidth", "other peak", "32", "small"],
     )
     def test_reading_takes_as_long_as_computing(self, student, reference, args):
         """peak · bits / (16 · bandwidth)."""
@@ -82,6 +93,12 @@ class TestComputeBoundBatch:
         """All three are above 0."""
         with raises(ValueError):
             student.compute_bound_batch(*(value if index == place else 8.0 for index in range(3)))
+
+    @pytest.mark.parametrize("place", [0, 1, 2], ids=["peak", "bandwidth", "bits"])
+    def test_refuses_two_negative_numbers(self, student, place):
+        """Two negative numbers, whose product is positive, are refused too."""
+        with raises(ValueError):
+            student.compute_bound_batch(*(8.0 if index == place else -2.0 for index in range(3)))
 
 
 # Plans ------------------------------------------------------------------------------------------------------------------
@@ -173,6 +190,14 @@ class TestPlanMixedPrecision:
         got, want = (each.plan_mixed_precision(costs, sizes, budget) for each in (student, reference))
         best_plan(got, want, costs, sizes)
 
+    def test_the_order_of_keys_is_free(self, student, reference, generator):
+        """Layers and precisions may stand in another order among the sizes than among the costs."""
+        costs, sizes = drawn(generator, 7, 4, 40, 900)
+        sizes = {name: dict(reversed(each.items())) for name, each in reversed(sizes.items())}
+        budget = between(sizes, 0.5)
+        got, want = (each.plan_mixed_precision(costs, sizes, budget) for each in (student, reference))
+        best_plan(got, want, costs, sizes)
+
     def test_forty_layers(self, student, reference, generator):
         """40 layers of 4 precisions, sizes up to 2**31, in time."""
         costs, sizes = drawn(generator, 40)
@@ -247,11 +272,22 @@ class TestApplyPlan:
         plan = {"layers.1": precision}
         same_model(student.apply_plan(MLP, plan), reference.apply_plan(MLP, plan))
 
+    def test_another_model(self, student, reference):
+        """The same plan for a model of other weights."""
+        plan = {"layers.1": "qint4"}
+        build = recipe(precisions.builder, "mlp", widths=[16, 32, 16, 16], seed=9)
+        same_model(student.apply_plan(build, plan), reference.apply_plan(build, plan))
+
     def test_names_that_begin_alike(self, student, reference):
         """layers.1 is not layers.10."""
         build = recipe(precisions.builder, "mlp", widths=[16] * 13)
         plan = {"layers.1": "qint4", "layers.11": "qint8"}
         same_model(student.apply_plan(build, plan), reference.apply_plan(build, plan))
+
+    def test_names_that_end_alike(self, student, reference):
+        """output is not part.output."""
+        build = recipe(precisions.builder, "same_ending")
+        same_model(student.apply_plan(build, {"output": "qint8"}), reference.apply_plan(build, {"output": "qint8"}))
 
     @pytest.mark.parametrize("plan", [{}, {"layers.0": "float32", "layers.2": "float32"}], ids=["empty", "float32"])
     def test_float_layers(self, student, reference, plan):
@@ -278,7 +314,7 @@ class TestApplyPlan:
         with raises(ValueError):
             student.apply_plan(recipe(precisions.builder, build), {name: precision})
 
-    @pytest.mark.parametrize("precision", ["qfloat8", "int8", "bfloat16", "qint3", ""])
+    @pytest.mark.parametrize("precision", ["qfloat8", "int8", "bfloat16", "qint3", "QINT8", "Float32", ""])
     def test_refuses_other_precisions(self, student, precision):
         """Only the four precisions."""
         with raises(ValueError):
@@ -309,8 +345,9 @@ class TestParetoFront:
             [(7, 0.1), (6, 0.2), (5, 0.3)],
             [(7, -0.1), (5, -3.0)],
             [(3, 0.0)],
+            [(6, 0.7 + 2**-40), (5, 0.7), (2**40 + 1, 0.8 + 2**-40), (2**40, 0.8)],
         ],
-        ids=["equal bytes", "equal scores", "all", "one", "negative", "single"],
+        ids=["equal bytes", "equal scores", "all", "one", "negative", "single", "nearly equal"],
     )
     def test_small_lists(self, student, reference, pairs):
         """Better in one is enough, if it is not worse in the other."""
@@ -320,7 +357,7 @@ class TestParetoFront:
     def test_equal_rows_once(self, student, reference):
         """Of rows of equal bytes and score the first in the list."""
         pairs = [(9, 0.9), (5, 0.5), (9, 0.9), (5, 0.5), (5, 0.4), (9, 0.9)]
-        rows = [{"bytes": size, "score": score, "at": at} for at, (size, score) in enumerate(pairs)]
+        rows = [{"bytes": size, "score": score, "at": 9 - at} for at, (size, score) in enumerate(pairs)]
         same(student.pareto_front(rows), reference.pareto_front(rows))
 
     def test_no_rows(self, student):

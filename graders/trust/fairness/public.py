@@ -36,6 +36,8 @@ UNSEEN: dict[str, dict[str, list[str]]] = {
     "it takes a model that was made to tell it apart": {
         "l8_capstone": [
             "smallest_model: outside a_buffer_more",
+            "smallest_model: outside hook_gives_float_logits",
+            "smallest_model: outside same_for_each_budget",
             "smallest_model: outside the_float_weights_in_attributes",
             "smallest_model: outside the_model_it_was_trained_as",
         ]
