@@ -52,6 +52,9 @@ from torch import Tensor
 # hint 2: Look up torch.iinfo and its attributes.
 # hint 3: Two lines: ask torch for the description of the dtype, then return its smallest and its largest value as a
 #         tuple. The TypeErrors come by themselves.
+# >>> integer_range(torch.complex64)
+# Traceback (most recent call last):
+# TypeError
 def integer_range(dtype: torch.dtype) -> tuple[int, int]:
     """Return the smallest and the largest value of an integer dtype, as exact Python ints.
 
@@ -80,6 +83,13 @@ def integer_range(dtype: torch.dtype) -> tuple[int, int]:
 # hint 2: No torch here: Python's ** on ints, which never rounds.
 # hint 3: Two cases. Unsigned: from 0 to one less than the number of patterns. Signed: half of the patterns lie below
 #         zero, and the largest is one less than that half.
+# >>> range_from_bits(1, True), range_from_bits(2000, True) == (-(2**1999), 2**1999 - 1)
+# ((-1, 0), True)
+# >>> range_from_bits(100, False)[1] == 2**100 - 1
+# True
+# >>> range_from_bits(0, True)
+# Traceback (most recent call last):
+# ValueError
 def range_from_bits(bits: int, signed: bool) -> tuple[int, int]:
     """Compute the smallest and the largest integer of any width, in two's complement when signed.
 
@@ -147,6 +157,11 @@ def range_from_bits(bits: int, signed: bool) -> tuple[int, int]:
 # hint 2: Look up torch.finfo and its attributes.
 # hint 3: Ask torch for the description of the dtype, then build a dict with five keys, each holding the attribute of
 #         that name. The TypeErrors come by themselves.
+# >>> float_properties(torch.float8_e5m2)["eps"], float_properties(torch.float64)["eps"]
+# (0.25, 2.220446049250313e-16)
+# >>> float_properties(torch.bool)
+# Traceback (most recent call last):
+# TypeError
 def float_properties(dtype: torch.dtype) -> dict[str, float]:
     """Describe a float dtype in a dict with the keys bits, min, max, smallest_normal and eps.
 
@@ -174,6 +189,14 @@ def float_properties(dtype: torch.dtype) -> dict[str, float]:
 # hint 2: Look up torch.finfo (bits and eps), math.log2 and round.
 # hint 3: Three lines: the mantissa bits from eps; the exponent bits are what remains of all bits after sign and
 #         mantissa; return the three in the order sign, exponent, mantissa.
+# >>> bit_layout(torch.float8_e5m2)
+# (1, 5, 2)
+# >>> bit_layout(torch.complex64)
+# Traceback (most recent call last):
+# TypeError
+# >>> bit_layout(torch.bool)
+# Traceback (most recent call last):
+# TypeError
 def bit_layout(dtype: torch.dtype) -> tuple[int, int, int]:
     """Return how many sign, exponent and mantissa bits a float dtype stores.
 
@@ -214,6 +237,8 @@ def bit_layout(dtype: torch.dtype) -> tuple[int, int, int]:
 # hint 2: Look up torch.tensor with its dtype argument, item(), and the format specification .60f.
 # hint 3: One line from the inside out: store the value in a tensor of the dtype, take it out as a Python float, which
 #         holds it exactly, and format that with 60 decimals.
+# >>> stored_value(nan, torch.bfloat16)
+# 'nan'
 def stored_value(value: float, dtype: torch.dtype) -> str:
     """Write with 60 decimals the number that a float dtype stores for `value`.
 
@@ -263,6 +288,12 @@ def stored_value(value: float, dtype: torch.dtype) -> str:
 # hint 1: Does casting a tensor change it, or make another one?
 # hint 2: Look up Tensor.to.
 # hint 3: One line: return what the cast of the tensor gives. Nothing has to be rounded, clamped or copied by hand.
+# >>> downcast(tensor([2.0**-24, nan]), torch.float16)
+# tensor([5.960464477539063e-08, nan], dtype=torch.float16)
+# >>> downcast(tensor([1.0625 + 2.0**-12]), torch.float8_e4m3fn).float()
+# tensor([1.125000000])
+# >>> downcast(torch.zeros(0, 3), torch.float16).shape == (0, 3)
+# True
 def downcast(tensor: Tensor, dtype: torch.dtype) -> Tensor:
     """Return the tensor rounded to a float dtype: nearest number, half to even, too large becomes inf.
 
@@ -301,10 +332,15 @@ def downcast(tensor: Tensor, dtype: torch.dtype) -> Tensor:
 # hint 2: Look up Tensor.to, Tensor.double and Tensor.abs.
 # hint 3: One line: the tensor in float64, minus the tensor cast down and then to float64, without its sign. The cases
 #         with inf and nan come by themselves.
+# >>> downcast_error(tensor([65504.0], dtype=torch.float16), torch.bfloat16)
+# tensor([32.], dtype=torch.float64)
+# >>> downcast_error(tensor([nan]), torch.float16)
+# tensor([nan], dtype=torch.float64)
 def downcast_error(tensor: Tensor, dtype: torch.dtype) -> Tensor:
     """Return the absolute error that each element suffers when it is cast to `dtype` and back.
 
-    tensor: float, any shape.  dtype: float64, float32, float16 or bfloat16.  Returns: float64, same shape.
+    tensor: float, any shape but 0-dim.  dtype: float64, float32, float16 or bfloat16.  Returns: float64,
+    same shape.
     The difference is taken in float64: inf where the value overflows, nan where it was inf or nan before.
 
     >>> downcast_error(tensor([1.00048828125, 1.00146484375, 70000.0, inf]), torch.float16)
@@ -352,6 +388,16 @@ def downcast_error(tensor: Tensor, dtype: torch.dtype) -> Tensor:
 # hint 2: Look up torch.dot; and see in the cell above why it is not the sum of products.
 # hint 3: One line: cast both vectors, then take their dot product with torch's own function, which adds in float32
 #         and rounds once.
+# >>> dot_in_dtype(tensor([300.0]), tensor([300.0]), torch.float16)
+# tensor(inf, dtype=torch.float16)
+# >>> dot_in_dtype(tensor([1 + 2.0**-40], dtype=torch.float64), torch.ones(1, dtype=torch.float64), torch.float64) - 1
+# tensor(9.094947017729282e-13, dtype=torch.float64)
+# >>> dot_in_dtype(torch.ones(2), torch.ones(1), torch.float32)
+# Traceback (most recent call last):
+# ValueError
+# >>> dot_in_dtype(torch.ones(1, 2), torch.ones(1, 2), torch.float32)
+# Traceback (most recent call last):
+# ValueError
 def dot_in_dtype(x: Tensor, y: Tensor, dtype: torch.dtype) -> Tensor:
     """Cast both vectors to `dtype`, then return their dot product in that dtype.
 
@@ -379,6 +425,12 @@ def dot_in_dtype(x: Tensor, y: Tensor, dtype: torch.dtype) -> Tensor:
 # hint 2: Look up torch.dot on float64 tensors, item() and math.isfinite.
 # hint 3: Five lines: the exact result as a Python float; the result of your dot_in_dtype as one; if that is not
 #         finite, inf; if the exact one is 0, then 0.0 or inf; else the quotient of magnitudes.
+# >>> dot_relative_error(tensor([1.005859375, 1.0, -2.0068359375]), torch.ones(3), torch.bfloat16)
+# 9.0
+# >>> dot_relative_error(tensor([70000.0, -70000.0]), torch.ones(2), torch.float16)
+# inf
+# >>> dot_relative_error(tensor([70000.0, 1.0]), tensor([0.0, 1.0]), torch.float16)
+# inf
 def dot_relative_error(x: Tensor, y: Tensor, dtype: torch.dtype) -> float:
     """Return |dot_in_dtype(x, y, dtype) - exact| / |exact|, exact being the dot product taken in float64.
 
@@ -478,6 +530,10 @@ def dot_relative_error(x: Tensor, y: Tensor, dtype: torch.dtype) -> float:
 # hint 1: What does a view have of its own, and what does it share?
 # hint 2: Look up Tensor.numel and Tensor.element_size.
 # hint 3: One line: a product of two numbers that the tensor knows.
+# >>> tensor_bytes(torch.zeros(())), tensor_bytes(torch.zeros(2, dtype=torch.complex64))
+# (4, 16)
+# >>> tensor_bytes(torch.zeros(3, 1, device="meta").expand(3, 4)), tensor_bytes(torch.ones(100, dtype=torch.bool))
+# (48, 100)
 def tensor_bytes(tensor: Tensor) -> int:
     """Return the bytes of the tensor's elements.
 
@@ -507,10 +563,12 @@ def tensor_bytes(tensor: Tensor) -> int:
 # hint 1: What tells a value that overflowed apart from an inf that was there before?
 # hint 2: Look up Tensor.isfinite, Tensor.isinf and the operator & on masks.
 # hint 3: One line: two masks combined, one of the tensor as given, one of its cast.
+# >>> overflows(tensor([1e39, 1e38], dtype=torch.float64), torch.float32)
+# tensor([ True, False])
 def overflows(tensor: Tensor, dtype: torch.dtype) -> Tensor:
     """Mark the finite elements that a cast to `dtype` turns into an infinity.
 
-    tensor: float, any shape.  dtype: float16, bfloat16 or float32.  Returns: bool, same shape.
+    tensor: float, any shape but 0-dim.  dtype: float16, bfloat16 or float32.  Returns: bool, same shape.
     inf and nan that were there before are False.
 
     >>> overflows(tensor([[65519.0, 65520.0, -70000.0], [inf, nan, 0.0]]), torch.float16)
@@ -541,10 +599,22 @@ def overflows(tensor: Tensor, dtype: torch.dtype) -> Tensor:
 #         dtype holds every int32?
 # hint 2: Look up torch.iinfo, Tensor.round, Tensor.clamp, and float64.
 # hint 3: Two lines: the limits of the dtype; then widen, round, clamp to both limits and cast, in one chain.
+# >>> saturating_cast(tensor([-5], dtype=torch.int8), torch.uint8)
+# tensor([0], dtype=torch.uint8)
+# >>> saturating_cast(tensor([1.0, nan]), torch.int8)
+# Traceback (most recent call last):
+# ValueError
+# >>> saturating_cast(tensor([1.0]), torch.int64)
+# Traceback (most recent call last):
+# ValueError
+# >>> saturating_cast(torch.zeros(0), torch.float16)
+# Traceback (most recent call last):
+# TypeError
 def saturating_cast(tensor: Tensor, dtype: torch.dtype) -> Tensor:
     """Round half to even, clamp to the range of an integer dtype, then cast to it; never wrap.
 
-    tensor: float or integer, any shape; infinities saturate, integers are clamped too, nan is a ValueError.
+    tensor: float or integer, any shape but 0-dim; infinities saturate, integers are clamped too, nan is a
+    ValueError.
     dtype: uint8, int8, int16 or int32 (ValueError for int64, TypeError for a float dtype or torch.bool).
 
     >>> saturating_cast(tensor([[0.5, 1.5, -2.5], [300.0, -129.0, 1.9]]), torch.int8)
@@ -570,6 +640,10 @@ def saturating_cast(tensor: Tensor, dtype: torch.dtype) -> Tensor:
 # hint 2: Look up torch.finfo (eps, smallest_normal), math.frexp and math.isfinite; or torch.nextafter.
 # hint 3: Store the magnitude in the dtype first and refuse what is not finite. The gap is eps times the power of two
 #         at or below the value; below the smallest normal number it does not shrink any more.
+# >>> spacing(-256.0, torch.bfloat16), spacing(1e-30, torch.float16)
+# (2.0, 5.960464477539063e-08)
+# >>> spacing(1.7976931348623157e308, torch.float64) == 2.0**971
+# True
 def spacing(value: float, dtype: torch.dtype) -> float:
     """Return the distance from |value|, rounded to `dtype`, to the next larger number of that dtype.
 
@@ -602,6 +676,12 @@ def spacing(value: float, dtype: torch.dtype) -> float:
 # hint 2: Look up torch.iinfo.
 # hint 3: A loop over the five dtypes, from narrow to wide and signed before unsigned: return the first whose limits
 #         enclose both numbers. Behind the loop a ValueError.
+# >>> smallest_integer_dtype(-(2**63) - 1, 0)
+# Traceback (most recent call last):
+# ValueError
+# >>> smallest_integer_dtype(1, 0)
+# Traceback (most recent call last):
+# ValueError
 def smallest_integer_dtype(low: int, high: int) -> torch.dtype:
     """Return the narrowest of uint8, int8, int16, int32 and int64 that holds both low and high.
 
@@ -647,11 +727,15 @@ def smallest_integer_dtype(low: int, high: int) -> torch.dtype:
 # hint 2: Look up Tensor.view with torch.int32, the operators >> and &, torch.where and Tensor.isnan.
 # hint 3: Four lines: the bits as integers; the last bit that stays; add just less than half a step plus that bit and
 #         mask the lower half away; view as floats, but keep nan as it was.
+# >>> round_to_bfloat16(tensor([[1.01171875, 2.0**-133], [1.0, 2.0]]).t())
+# tensor([[1.015625000e+00, 1.000000000e+00],
+#         [9.183549616e-41, 2.000000000e+00]])
 def round_to_bfloat16(tensor: Tensor) -> Tensor:
     """Round each float32 to the nearest bfloat16, half to even, by integer arithmetic on its bits.
 
-    tensor: float32, any shape.  Returns: float32, same shape, bit-equal to `tensor.to(torch.bfloat16).float()` but made
-    without a cast to bfloat16: ties, carries, overflow to inf, subnormals, -0.0 and inf included; nan stays nan.
+    tensor: float32, any shape but 0-dim.  Returns: float32, same shape, bit-equal to
+    `tensor.to(torch.bfloat16).float()` but made without a cast to bfloat16: ties, carries, overflow to inf, subnormals,
+    -0.0 and inf included; nan stays nan.
 
     >>> round_to_bfloat16(tensor([1.01171875, 1.00390625, 1.001953125, -3.4e38, -0.0]))
     tensor([1.015625, 1.0, 1.0, -inf, -0.0])
@@ -686,6 +770,11 @@ def round_to_bfloat16(tensor: Tensor) -> Tensor:
 # hint 3: Read sign, exponent and fraction, then three cases: exponent all ones (inf or nan), exponent zero (no hidden
 #         1, the exponent of the smallest normal number), and everything else (1 plus the fraction, exponent minus
 #         bias).
+# >>> math.copysign(1.0, decode_bits("10000000", 4, 3)), decode_bits("01111000", 4, 3), decode_bits("0" * 63 + "1", 11, 52)
+# (-1.0, inf, 5e-324)
+# >>> decode_bits("0_000000", 4, 3)
+# Traceback (most recent call last):
+# ValueError
 def decode_bits(bits: str, exponent_bits: int, mantissa_bits: int) -> float:
     """Return the number that an IEEE 754 bit string (sign, exponent, mantissa) stands for.
 
@@ -733,6 +822,11 @@ def decode_bits(bits: str, exponent_bits: int, mantissa_bits: int) -> float:
 # hint 2: Look up torch.zeros with an empty shape, Tensor.to and iterating over a 1-D tensor.
 # hint 3: A total of the dtype that starts at zero, a loop over the cast elements that adds each, and a return. No
 #         torch.sum: it adds in float32.
+# >>> x = tensor([1.0, 2.0])
+# >>> running_sum(x, torch.float32), x
+# (tensor(3.), tensor([1., 2.]))
+# >>> running_sum(torch.zeros(0), torch.float16), running_sum(tensor([-0.0]), torch.float32).signbit()
+# (tensor(0., dtype=torch.float16), tensor(False))
 def running_sum(tensor: Tensor, dtype: torch.dtype) -> Tensor:
     """Cast the elements to `dtype` and add them from left to right, rounding every partial sum to `dtype`.
 
@@ -769,6 +863,18 @@ def running_sum(tensor: Tensor, dtype: torch.dtype) -> Tensor:
 # hint 1: Where is a product of two 16-bit numbers exact, and how often may the sum be rounded?
 # hint 2: Look up Tensor.float, torch.dot and Tensor.to.
 # hint 3: One line: widen both vectors, take their dot product, and cast the result back once.
+# >>> mixed_precision_dot(torch.ones(2), torch.ones(2))
+# Traceback (most recent call last):
+# ValueError
+# >>> mixed_precision_dot(torch.ones(2, dtype=torch.int16), torch.ones(2, dtype=torch.int16))
+# Traceback (most recent call last):
+# ValueError
+# >>> mixed_precision_dot(torch.ones(2).half(), torch.ones(2).bfloat16())
+# Traceback (most recent call last):
+# ValueError
+# >>> mixed_precision_dot(torch.ones(()).half(), torch.ones(()).half())
+# Traceback (most recent call last):
+# ValueError
 def mixed_precision_dot(x: Tensor, y: Tensor) -> Tensor:
     """Multiply and add two 16-bit vectors in float32 or wider, and round the sum once to their dtype.
 

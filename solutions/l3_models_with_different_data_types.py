@@ -114,6 +114,8 @@ def parameter_dtypes(model: nn.Module) -> dict[str, torch.dtype]:
 # False
 # >>> half_in_place(toys.mlp_from([tensor([[1e6, 1.0]], dtype=torch.float64)])).layers[0].weight.data
 # tensor([[inf, 1.]], dtype=torch.float16)
+# >>> {buffer.dtype for buffer in half_in_place(toy_behaviours.non_persistent()).buffers() if buffer.is_floating_point()}
+# {torch.float16}
 def half_in_place(model: nn.Module) -> nn.Module:
     """Cast the model's float parameters and buffers to float16, in place, and return the very same object.
 
@@ -181,6 +183,10 @@ def half_in_place(model: nn.Module) -> nn.Module:
 # >>> coarse = cast_copy(fine, torch.float16)
 # >>> fine.layers[0].weight.item() == 1.0 + 2**-40
 # True
+# >>> cast_copy(fine, torch.float64).layers[0].weight.item() == 1.0 + 2**-40
+# True
+# >>> "table" in cast_copy(toy_behaviours.non_persistent(), torch.float16).state_dict()
+# False
 def cast_copy(model: nn.Module, dtype: torch.dtype) -> nn.Module:
     """Return a deep copy of the model in the float dtype; the original stays as it is and shares no storage with it.
 
@@ -220,10 +226,13 @@ def cast_copy(model: nn.Module, dtype: torch.dtype) -> nn.Module:
 # >>> logits_gap(tensor([1.0, 2.0]), tensor([1.0]))
 # Traceback (most recent call last):
 # ValueError
+# >>> logits_gap(tensor(2.5), tensor(-1.0))
+# (3.5, 3.5)
 def logits_gap(expected: Tensor, actual: Tensor) -> tuple[float, float]:
     """Return the mean and the largest absolute difference of two tensors of logits, as Python floats.
 
-    expected, actual: float, of one shape and any dtypes.  Both are cast to float32 first.  They may require gradients.
+    expected, actual: float, of one shape (0-dim too) and any dtypes.  Both are cast to float32 first.  They may require
+    gradients.
     ValueError if the shapes differ, even if they could be broadcast, or if there is nothing to compare.
     >>> logits_gap(tensor([1.0, -2.0, 4.0, 8.0]), tensor([1.5, -4.0, 4.0, 8.0], dtype=torch.bfloat16))
     (0.625, 2.0)
@@ -667,6 +676,8 @@ def caption_image(model: nn.Module, processor: Any, image: Any) -> str:
 # ...         return [part.training for part in stopped.modules()] == modes
 # >>> modes_after_an_interrupt()
 # True
+# >>> [row["footprint"] for row in compare_dtypes(toys.root_leaf(tensor([1.0])), {"x": tensor([1.0])}, [torch.float16] * 2)]
+# [2, 2]
 def compare_dtypes(model: nn.Module, inputs: dict, dtypes: list[torch.dtype]) -> list[dict[str, Any]]:
     """Return one row per dtype, in order: a dict with the keys dtype, footprint, mean_gap and max_gap.
 
@@ -791,6 +802,8 @@ def compare_dtypes(model: nn.Module, inputs: dict, dtypes: list[torch.dtype]) ->
 # >>> made = cast_inputs(batch, torch.float32)
 # >>> made is batch, made["deep"] is batch["deep"], made["list"] is batch["list"]
 # (False, False, False)
+# >>> cast_inputs({"deep": [[tensor([0.5])], {"x": [tensor([0.5])]}]}, torch.float16)
+# {'deep': [[tensor([0.500000000], dtype=torch.float16)], {'x': [tensor([0.500000000], dtype=torch.float16)]}]}
 def cast_inputs(batch: Mapping[str, Any], dtype: torch.dtype) -> dict[str, Any]:
     """Return a new plain dict with the batch's float tensors in `dtype` and everything else as it is.
 
@@ -881,6 +894,10 @@ def caption_accuracy(model: nn.Module, processor: Any, images: list, captions: l
 # >>> cast_except(toy_behaviours.batch_norm(), torch.float16, ["linear_*"]).norm.running_mean.dtype
 # torch.float16
 # >>> cast_except(toys.module_under_two_names(), torch.float16, ["again"]).first.weight.dtype
+# torch.float32
+# >>> cast_except(toys.mlp(), torch.float16, [""]).layers[0].weight.dtype
+# torch.float32
+# >>> cast_except(toy_behaviours.batch_norm(), torch.float16, ["norm"]).norm.running_mean.dtype
 # torch.float32
 def cast_except(model: nn.Module, dtype: torch.dtype, patterns: list[str]) -> nn.Module:
     """Return a copy of the model in `dtype`, except for the modules whose qualified name matches one of the patterns.

@@ -67,10 +67,16 @@ unpack_in_torch()  # quanto would compile C++ at the first use of 4-bit weights
 # (0.00130718954248366, -128)
 # >>> scale_and_zero_point(tensor([1.0, -254.0, 0.5]), torch.uint8)
 # (1.0, 254)
+# >>> scale_and_zero_point(tensor(-51.0)), scale_and_zero_point(torch.zeros(2), torch.uint8)
+# ((0.2, 127), (1.0, 0))
+# >>> scale_and_zero_point(torch.full((3,), 32640.0).half())
+# (128.0, -128)
+# >>> scale_and_zero_point(tensor([255 * 2.0**-900], dtype=torch.float64)) == (2.0**-900, -128)
+# True
 def scale_and_zero_point(tensor: Tensor, dtype: torch.dtype = torch.int8) -> tuple[float, int]:
     """Map the range of `tensor`, widened to contain 0, onto the whole range of `dtype`.
 
-    tensor: float, any shape.  dtype: int8 or uint8.  The range is taken in float64: the width of a float16
+    tensor: float, any shape (0-dim too).  dtype: int8 or uint8.  The range is taken in float64: the width of a float16
     tensor's range may exceed float16.  The zero point is an int inside the dtype's range, rounded to nearest.
     All zeros give (1.0, 0).  ValueError if the tensor is empty or not finite.  Ranges whose width or scale float64 cannot
     hold (from -1.7e308 to 1.7e308, or from 0 to 5e-324) do not occur.
@@ -107,10 +113,13 @@ def scale_and_zero_point(tensor: Tensor, dtype: torch.dtype = torch.int8) -> tup
 #         of all.
 # >>> linear_quantize(tensor([[0.5, 4.0]], dtype=torch.float64), 2.0, 1)
 # tensor([[1, 3]], dtype=torch.int8)
+# >>> linear_quantize(tensor([-12.649, 12.451]), 0.1, 0)
+# tensor([-126,  125], dtype=torch.int8)
 def linear_quantize(tensor: Tensor, scale: float, zero_point: int, dtype: torch.dtype = torch.int8) -> Tensor:
     """Return the codes of `tensor`: divide by scale, round half to even, shift by zero_point, clamp, cast.
 
-    tensor: float, any shape.  dtype: int8 or uint8, of which the codes are; same shape.  Values outside the range,
+    tensor: float, any shape but 0-dim.  dtype: int8 or uint8, of which the codes are; same shape.  The
+    quotient is formed in the tensor's own float dtype or a wider one.  Values outside the range,
     infinities too, get the nearest end of it.  At an exact tie you may also shift first.  ValueError on nan.
     >>> linear_quantize(tensor([-0.25, 0.25, 0.75, 1.25, -100.0, 100.0]), 0.5, -2)
     tensor([-2, -2, 0, 0, -128, 127], dtype=torch.int8)
@@ -147,7 +156,7 @@ def linear_quantize(tensor: Tensor, scale: float, zero_point: int, dtype: torch.
 def linear_dequantize(q: Tensor, scale: float, zero_point: int) -> Tensor:
     """Return the float32 values that codes stand for: scale * (q - zero_point).
 
-    q: int8 or uint8, any shape; same shape.  The subtraction is exact, then one product.
+    q: int8 or uint8, any shape but 0-dim; same shape.  The subtraction is exact, then one product.
     >>> linear_dequantize(tensor([[127], [-70], [-128]], dtype=torch.int8), 0.5, -70)
     tensor([[98.5], [0.0], [-29.0]])
     >>> linear_dequantize(tensor([0, 255], dtype=torch.uint8), 2.0, 200)
@@ -220,6 +229,8 @@ def linear_dequantize(q: Tensor, scale: float, zero_point: int) -> Tensor:
 # ...         return type(model.layers[0]).__name__
 # >>> after_a_refusal()
 # 'Linear'
+# >>> quantize_model(toys.mlp()).layers[0].activation_qtype is None
+# True
 def quantize_model(
     model: nn.Module,
     weights: str | quanto.qtype = "qint8",
@@ -781,10 +792,15 @@ def choose_precision(
 # True
 # >>> symmetric_scale(tensor([127 * (1.0 + 2.0**-16)], dtype=torch.float64)) == 1.0 + 2.0**-16
 # True
+# >>> symmetric_scale(tensor(-254.0)), round(symmetric_scale(torch.full((3,), 57344.0).half()), 3)
+# (2.0, 451.528)
+# >>> symmetric_scale(tensor([2.0**31]), torch.int64)
+# 2.3283064365386963e-10
 def symmetric_scale(tensor: Tensor, dtype: torch.dtype = torch.int8) -> float:
     """Return the step that puts the largest magnitude in `tensor` on the largest value of `dtype`.
 
-    tensor: float, any shape.  dtype: any integer dtype.  All zeros give 1.0.  ValueError if empty or not finite.
+    tensor: float, any shape (0-dim too).  dtype: any integer dtype.  The quotient is taken in float32 or wider.  All
+    zeros give 1.0.  ValueError if empty or not finite.
     >>> symmetric_scale(tensor([[1.0, 0.5], [-254.0, 100.0]]))
     2.0
     >>> symmetric_scale(tensor([-127.5, 25.5]), torch.uint8)
@@ -815,10 +831,18 @@ def symmetric_scale(tensor: Tensor, dtype: torch.dtype = torch.int8) -> float:
 # >>> x = tensor([1.0, 2.0], dtype=torch.float64)
 # >>> quantization_error(x, tensor([0.0, 0.0])), x.tolist()
 # (2.5, [1.0, 2.0])
+# >>> quantization_error(tensor(3.0), tensor(2.5))
+# 0.25
+# >>> quantization_error(tensor([3.0]), tensor(2.5))
+# Traceback (most recent call last):
+# ValueError
+# >>> quantization_error(torch.ones(2, 2), torch.ones(4))
+# Traceback (most recent call last):
+# ValueError
 def quantization_error(tensor: Tensor, restored: Tensor) -> float:
     """Return the mean squared difference of two tensors, computed in float64.
 
-    Float, of one shape; ValueError otherwise, and if they are empty.
+    Float, of one shape (0-dim too); ValueError otherwise, and if they are empty.
     >>> quantization_error(tensor([[1.0, 2.0], [4.0, -1.0]]), tensor([[1.5, 2.0], [3.0, -1.0]]))
     0.3125
     >>> quantization_error(tensor([300.0], dtype=torch.float16), tensor([-300.0], dtype=torch.float16))
@@ -849,6 +873,8 @@ def quantization_error(tensor: Tensor, restored: Tensor) -> float:
 # 3.010299956639812
 # >>> x.tolist()
 # [1.0, 2.0]
+# >>> sqnr_db(tensor(8.0), tensor(0.0)), sqnr_db(tensor([2.0**-60]), tensor([2.0**-59]))
+# (0.0, 0.0)
 def sqnr_db(tensor: Tensor, restored: Tensor) -> float:
     """Return the signal to quantization noise ratio in decibel: 10 log10(sum x² / sum (x - restored)²), in float64.
 
@@ -1064,6 +1090,8 @@ def predicted_int8_bytes(model: nn.Module, exclude: str | tuple[str, ...] | list
 # hint 1: What is counted, and what is it divided by?
 # hint 2: Your generate_text, and ==.
 # hint 3: Two lines: how many answers equal the expected text; that over the number of pairs.
+# >>> exact_match(*models.tiny_t5(), [("translate number to words: 20", text) for text in ("twenty", "twenty", "twenty ")])
+# 0.6666666666666666
 def exact_match(model: nn.Module, tokenizer, pairs: list[tuple[str, str]]) -> float:
     """Return the fraction of (prompt, expected) pairs to which `generate_text` gives exactly the expected answer.
 

@@ -60,6 +60,8 @@ from exercises.kit import error_pictures, models, pictures
 # >>> quantize_per_channel(torch.ones(2, 2), -3)
 # Traceback (most recent call last):
 # IndexError
+# >>> quantize_per_channel(torch.ones(1, 2, 1, 2), 3)[1].shape == (1, 1, 1, 2)
+# True
 def quantize_per_channel(weight: Tensor, axis: int) -> tuple[Tensor, Tensor]:
     """Quantize symmetrically to int8 with one scale for each index of `axis`; return (codes, scales).
 
@@ -86,6 +88,8 @@ def quantize_per_channel(weight: Tensor, axis: int) -> tuple[Tensor, Tensor]:
 # tensor([[True]])
 # >>> dequantize_per_channel(torch.ones(1, 2, 2, dtype=torch.int8), tensor([[[0.5], [4.0]]]))
 # tensor([[[0.500000000, 0.500000000], [4.000000000, 4.000000000]]])
+# >>> dequantize_per_channel(torch.ones(1, 2, 1, 1, dtype=torch.int8), tensor([[[[0.5]], [[4.0]]]])).flatten()
+# tensor([0.500000000, 4.000000000])
 def dequantize_per_channel(codes: Tensor, scales: Tensor) -> Tensor:
     """Return the float32 values that the codes stand for: each code times its scale, one product.
 
@@ -142,6 +146,11 @@ def dequantize_per_channel(codes: Tensor, scales: Tensor) -> Tensor:
 # ValueError
 # >>> quantize_per_group(tensor([[7.0, 1.0, 2.0, 3.0], [-14.0, 5.0, 6.0, 8.0]]).t(), 1)[0]
 # tensor([[7, -7], [7, 7], [7, 7], [7, 7]], dtype=torch.int8)
+# >>> quantize_per_group(tensor([[127.0, 1.0]]), 2, bits=8)[0]
+# tensor([[127, 1]], dtype=torch.int8)
+# >>> quantize_per_group(torch.ones(1, 2), 4)
+# Traceback (most recent call last):
+# ValueError
 def quantize_per_group(weight: Tensor, group_size: int, bits: int = 4) -> tuple[Tensor, Tensor]:
     """Quantize a matrix symmetrically with one scale for each `group_size` neighbours of a row; return (codes, scales).
 
@@ -244,6 +253,14 @@ def dequantize_per_group(codes: Tensor, scales: Tensor) -> Tensor:
 # ValueError
 # >>> pack_bits(tensor([], dtype=torch.uint8), 1)
 # tensor([], dtype=torch.uint8)
+# >>> pack_bits(tensor([], dtype=torch.uint8), 3)
+# Traceback (most recent call last):
+# ValueError
+# >>> pack_bits(tensor([1, 9, 2], dtype=torch.uint8)[::2], 4), pack_bits(tensor([255, 1], dtype=torch.uint8) & 1, 4)
+# (tensor([33], dtype=torch.uint8), tensor([17], dtype=torch.uint8))
+# >>> pack_bits(tensor([255], dtype=torch.uint8), 4)
+# Traceback (most recent call last):
+# ValueError
 def pack_bits(codes: Tensor, bits: int) -> Tensor:
     """Pack unsigned codes of 1, 2 or 4 bits into bytes, the first code in the lowest bits.
 
@@ -278,6 +295,9 @@ def pack_bits(codes: Tensor, bits: int) -> Tensor:
 # Traceback (most recent call last):
 # ValueError
 # >>> unpack_bits(tensor([228], dtype=torch.uint8), 8, 1)
+# Traceback (most recent call last):
+# ValueError
+# >>> unpack_bits(tensor([228], dtype=torch.uint8), 3, 0)
 # Traceback (most recent call last):
 # ValueError
 def unpack_bits(packed: Tensor, bits: int, count: int) -> Tensor:
@@ -329,6 +349,11 @@ def unpack_bits(packed: Tensor, bits: int, count: int) -> Tensor:
 # Traceback (most recent call last):
 # ValueError
 # >>> int8_matmul(torch.ones(1, 1, 2, dtype=torch.int8), torch.ones(2, 1, dtype=torch.int8))
+# Traceback (most recent call last):
+# ValueError
+# >>> int8_matmul(torch.full((1, 2), -128, dtype=torch.int8), torch.full((2, 1), -128, dtype=torch.int8))
+# tensor([[32768]], dtype=torch.int32)
+# >>> int8_matmul(torch.ones(2, 2, dtype=torch.int8), torch.ones(2, dtype=torch.int8))
 # Traceback (most recent call last):
 # ValueError
 def int8_matmul(a: Tensor, b: Tensor) -> Tensor:
@@ -383,6 +408,15 @@ def int8_matmul(a: Tensor, b: Tensor) -> Tensor:
 # >>> layer.quantize(nn.Parameter(torch.ones(2, 3)))
 # >>> layer.scales.requires_grad, layer.scales.shape == (2,)
 # (False, True)
+# >>> W8A16Linear(2, 1, dtype=torch.bfloat16).scales.dtype, small.bias.dtype
+# (torch.bfloat16, torch.bfloat16)
+# >>> layer.quantize(tensor([[0.0, 0.0, 0.0], [127.0, 1.0, 2.0]]))
+# >>> layer.eval()(torch.ones(3)), layer(torch.ones(2, 1, 2, 3)).shape == (2, 1, 2, 2)
+# (tensor([   0., 1130.]), True)
+# >>> other = W8A16Linear(3, 2)
+# >>> _ = other(torch.ones(3)), other.load_state_dict(layer.state_dict())
+# >>> other(torch.ones(3))
+# tensor([   0., 1130.])
 class W8A16Linear(nn.Module):
     """A linear layer with int8 weights and a scale for each output; dtype: float32 or bfloat16.
 
@@ -468,6 +502,15 @@ class W8A16Linear(nn.Module):
 # >>> replace_linear_layers(nn.Linear(2, 2), lambda linear: nn.Identity())
 # Traceback (most recent call last):
 # ValueError
+# >>> alike = replace_linear_layers(layers.look_alikes(), lambda linear: nn.Identity())
+# >>> type(alike.like).__name__, type(alike.linear).__name__, alike.training, alike.two.training
+# ('LookAlike', 'Identity', True, True)
+# >>> model = nn.Sequential(nn.Linear(2, 2), nn.Sequential(nn.Linear(2, 2)))
+# >>> inside = model[0]
+# >>> type(replace_linear_layers(model, nn.Sequential, ("*.0",))[1][0]).__name__, model[0][0] is inside
+# ('Linear', True)
+# >>> type(replace_linear_layers(model, lambda linear: nn.Identity(), "*")[1][0]).__name__
+# 'Linear'
 def replace_linear_layers(
     model: nn.Module, make: Callable[[nn.Linear], nn.Module], exclude: str | list[str] | tuple[str, ...] = ()
 ) -> nn.Module:
@@ -475,7 +518,8 @@ def replace_linear_layers(
 
     Subclasses of nn.Linear too.  exclude: a glob or globs on full qualified names (`fnmatch`); what matches stays, and a
     glob that matches a parent does not reach its children.  What `make` returns is not searched.  A layer under two names
-    is made once and put under both.  The order of modules stays.  ValueError if the model itself is an nn.Linear.
+    is made once and put under both.  The order of modules and the training modes stay.  ValueError if the model itself is
+    an nn.Linear.
     >>> model = nn.Sequential(nn.Linear(2, 3), nn.Sequential(nn.Linear(3, 3), nn.ReLU(), nn.Linear(3, 1)))
     >>> replace_linear_layers(model, lambda linear: nn.Sequential(linear, nn.Tanh()), exclude="1.0") is model
     True
@@ -510,6 +554,10 @@ def replace_linear_layers(
 # >>> _ = model[0].weight.data.fill_(254.0)
 # >>> quantize_with_own_layers(model)[0].int8_weights
 # tensor([[127]], dtype=torch.int8)
+# >>> model = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2), nn.Sequential(nn.Linear(2, 2)))
+# >>> quantized = quantize_with_own_layers(model, "2.0")
+# >>> quantized[1].running_mean is model[1].running_mean, quantized[0].bias.requires_grad, type(quantized[2][0]).__name__
+# (False, False, 'Linear')
 def quantize_with_own_layers(model: nn.Module, exclude: str | list[str] | tuple[str, ...] = ()) -> nn.Module:
     """Return a deep copy of the model in which a quantized `W8A16Linear` stands for every `nn.Linear`.
 
@@ -602,6 +650,14 @@ def quantize_with_own_layers(model: nn.Module, exclude: str | list[str] | tuple[
 # ...     _ = x.fill_(7.0)
 # >>> watching.min, watching.max
 # (tensor(-1.), tensor(105.))
+# >>> constant = MinMaxObserver()
+# >>> _ = constant(torch.full((2,), 5.0)), constant.scale_and_zero_point(), constant(tensor([6.0, 9.0]))
+# >>> constant.min, constant.max
+# (tensor(5.), tensor(9.))
+# >>> loaded = MinMaxObserver()
+# >>> _ = loaded.load_state_dict(zeros.state_dict()), loaded(tensor([3.0, 5.0]))
+# >>> loaded.min, loaded.max
+# (tensor(0.), tensor(5.))
 class MinMaxObserver(nn.Module):
     """Note the smallest and largest value of all batches so far, in the 0-dim float32 buffers `min` and `max`.
 
@@ -687,6 +743,13 @@ class MinMaxObserver(nn.Module):
 # >>> fake_quantize(y, step, 100).sum().backward()
 # >>> y.grad, step.grad is None
 # (tensor([1., 0., 1.]), True)
+# >>> made_of = tensor([0.75, 100.0], requires_grad=True)
+# >>> fake_quantize(2 * made_of, 0.5, 0).sum().backward()
+# >>> made_of.grad
+# tensor([2., 0.])
+# >>> fake_quantize(tensor([[1.25], [-1.0]]), 0.5, 0)
+# tensor([[ 1.],
+#         [-1.]])
 def fake_quantize(x: Tensor, scale: float | Tensor, zero_point: int, dtype: torch.dtype = torch.int8) -> Tensor:
     """Quantize x to `dtype` and back in float32, with the straight-through gradient.
 
@@ -735,6 +798,10 @@ def fake_quantize(x: Tensor, scale: float | Tensor, zero_point: int, dtype: torc
 # >>> affine_per_group(torch.ones(2, 3), 2)
 # Traceback (most recent call last):
 # ValueError
+# >>> affine_per_group(tensor([[0.0, 2.0, 1.75, 3.0]]) * 2.0**-40, 4, bits=2)[0]
+# tensor([[0, 2, 2, 3]], dtype=torch.uint8)
+# >>> affine_per_group(tensor([[0.0, 255.0, 200.0]]), 3, bits=8)[0]
+# tensor([[0, 255, 200]], dtype=torch.uint8)
 def affine_per_group(tensor: Tensor, group_size: int, bits: int = 4) -> tuple[Tensor, Tensor, Tensor]:
     """Quantize groups of a matrix between their minimum and maximum; return (codes, scales, minimums).
 
@@ -803,6 +870,8 @@ def pack_int4(codes: Tensor) -> Tensor:
 # >>> unpack_int4(tensor([120], dtype=torch.uint8), -1)
 # Traceback (most recent call last):
 # ValueError
+# >>> unpack_int4(tensor([143, 0, 120], dtype=torch.uint8)[::2], 4)
+# tensor([-1, -8, -8,  7], dtype=torch.int8)
 def unpack_int4(packed: Tensor, count: int) -> Tensor:
     """Return the first `count` signed codes that `pack_int4` put into these bytes.
 
@@ -864,6 +933,12 @@ def matmul_with_zero_points(a: Tensor, zero_a: int, b: Tensor, zero_b: int) -> T
 # hint 3: round(sums in float64 · scale_a · scale_b / scale_out) + zero_point, clamped, as int8.
 # >>> requantize(tensor([[16777217], [-16777217]], dtype=torch.int32), 2.0**-25, 1.0, 1.0)
 # tensor([[1], [-1]], dtype=torch.int8)
+# >>> requantize(tensor([1], dtype=torch.int32), 2.5 + 1e-9, 1.0, 1.0)
+# tensor([3], dtype=torch.int8)
+# >>> requantize(tensor(5, dtype=torch.int32), 1.0, 1.0, 1.0)
+# tensor(5, dtype=torch.int8)
+# >>> requantize(tensor([2**31 - 1, -(2**31)], dtype=torch.int32), 1.0, 1.0, 1.0, 1)
+# tensor([ 127, -128], dtype=torch.int8)
 def requantize(accumulator: Tensor, scale_a: float, scale_b: float, scale_out: float, zero_point: int = 0) -> Tensor:
     """Turn int32 sums into int8 codes of another scale, of the same shape.
 
@@ -894,6 +969,11 @@ def requantize(accumulator: Tensor, scale_a: float, scale_b: float, scale_out: f
 # Traceback (most recent call last):
 # ValueError
 # >>> fixed_point_multiplier(1.0)
+# Traceback (most recent call last):
+# ValueError
+# >>> fixed_point_multiplier(2.0**-300), fixed_point_multiplier(0.25 - 2.0**-50)
+# ((1073741824, 299), (1073741824, 1))
+# >>> fixed_point_multiplier(-0.5)
 # Traceback (most recent call last):
 # ValueError
 def fixed_point_multiplier(real: float) -> tuple[int, int]:
@@ -935,6 +1015,13 @@ def fixed_point_multiplier(real: float) -> tuple[int, int]:
 # >>> _ = observer(tensor([-200.0, 300.0]))
 # >>> observer.min, observer.max
 # (tensor(-101.), tensor(102.))
+# >>> single, watching = tensor(2.0), MovingAverageObserver(momentum=1.0)
+# >>> _ = watching(single), single.fill_(7.0)
+# >>> watching.min
+# tensor(2.)
+# >>> _ = watching(tensor([4.0, 9.0]))
+# >>> watching.min, watching.max
+# (tensor(4.), tensor(9.))
 class MovingAverageObserver(MinMaxObserver):
     """As `MinMaxObserver`, but batches after the first move `min` and `max` only by `momentum` of the way to their own.
 
@@ -944,11 +1031,11 @@ class MovingAverageObserver(MinMaxObserver):
     ...     _ = observer(tensor(batch))
     >>> observer.min, observer.max
     (tensor(-9.5), tensor(11.0))
-    >>> loaded = MovingAverageObserver(momentum=0.5)
+    >>> loaded = MovingAverageObserver(momentum=0.25)
     >>> _ = loaded.load_state_dict(observer.state_dict())
     >>> _ = loaded(tensor([0.0, 31.0]))
     >>> loaded.min, loaded.max
-    (tensor(-4.75), tensor(21.0))
+    (tensor(-7.125), tensor(16.0))
     """
 
     def __init__(self, momentum: float = 0.01):
@@ -990,6 +1077,13 @@ class MovingAverageObserver(MinMaxObserver):
 # ValueError
 # >>> percentile_scale(tensor([1 / 3], dtype=torch.float64), 100, bits=2)
 # 0.3333333333333333
+# >>> percentile_scale(tensor([2.0**-100]), 100, bits=2)
+# 7.888609052210118e-31
+# >>> percentile_scale(tensor([60000.0, 60000.0]).half(), 100, bits=2), percentile_scale(tensor([0.0, 200.0]), 62.5, bits=2)
+# (60000.0, 125.0)
+# >>> percentile_scale(tensor([1.0, inf]), 50)
+# Traceback (most recent call last):
+# ValueError
 def percentile_scale(tensor: Tensor, percentile: float, bits: int = 8) -> float:
     """Return the symmetric scale that maps a percentile of all magnitudes to the largest code of `bits` bits.
 
@@ -1023,6 +1117,8 @@ def percentile_scale(tensor: Tensor, percentile: float, bits: int = 8) -> float:
 # 70000.0
 # >>> mse_scale(tensor([-8.0, 7.0, -7.0, 6.0]), bits=4, steps=80)
 # 1.1428571428571428
+# >>> mse_scale(tensor([60000.0, 60000.0]).half(), bits=2)
+# 60000.0
 def mse_scale(tensor: Tensor, bits: int = 8, steps: int = 100) -> float:
     """Return the symmetric scale of least squared error among `steps` candidates.
 
@@ -1083,6 +1179,14 @@ def mse_scale(tensor: Tensor, bits: int = 8, steps: int = 100) -> float:
 # >>> _ = layer.bias.data.fill_(4.0), layer.weight.data.fill_(254.0)
 # >>> converted.bias, layer(tensor([[1.0]])).detach()
 # (tensor([3., 3.]), tensor([[258., 258.]]))
+# >>> layer.convert().int8_weights
+# tensor([[127],
+#         [127]], dtype=torch.int8)
+# >>> layer = QATLinear(2, 1, bias=False).eval()
+# >>> _ = layer.weight.data.copy_(tensor([[254.0, 3.5]]))
+# >>> layer(torch.eye(2)).detach()
+# tensor([[254.],
+#         [  4.]])
 class QATLinear(nn.Module):
     """A linear layer that trains with its weight rounded to int8 rows.
 
@@ -1108,7 +1212,7 @@ class QATLinear(nn.Module):
         ### END SOLUTION
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return x times the weight as it is now, quantized per row and back, plus the bias.
+        """Return x times the weight as it is now, quantized per row and back, plus the bias; in eval mode too.
 
         x: float32, any leading dimensions or none.  The weight's gradient is that of the rounded weight (straight through, none
         through the scales), and goes to `weight` as it is; x's goes through the rounded weight.  `weight` is never rounded.
@@ -1153,6 +1257,8 @@ class QATLinear(nn.Module):
 # >>> fold_batch_norm(linear, nn.BatchNorm1d(2, track_running_stats=False))
 # Traceback (most recent call last):
 # ValueError
+# >>> fold_batch_norm(nn.Linear(2, 2, bias=False), nn.BatchNorm1d(2, affine=False)).bias.tolist()
+# [0.0, 0.0]
 def fold_batch_norm(layer: nn.Linear | nn.Conv2d, bn: nn.BatchNorm1d | nn.BatchNorm2d) -> nn.Module:
     """Return a new layer of the same class that equals `bn(layer(x))` in eval mode, whatever mode `bn` is in.
 

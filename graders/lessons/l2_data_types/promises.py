@@ -49,7 +49,7 @@ PROMISES = {
             "Return the absolute error that each element suffers when it is cast to `dtype` and back.",
             "test_absolute_error",
         ),
-        ("tensor: float, any shape.", "test_any_shape"),
+        ("tensor: float, any shape but 0-dim.", "test_any_shape"),
         ("dtype: float64, float32, float16 or bfloat16.", "test_no_error"),
         ("Returns: float64, same shape.", "test_any_shape"),
         ("The difference is taken in float64", "test_in_float64"),
@@ -86,7 +86,7 @@ PROMISES = {
     ],
     "overflows": [
         ("Mark the finite elements that a cast to `dtype` turns into an infinity.", "test_edge_of_the_range"),
-        ("tensor: float, any shape.", "test_any_shape"),
+        ("tensor: float, any shape but 0-dim.", "test_any_shape"),
         ("dtype: float16, bfloat16 or float32.", "test_beyond_the_range"),
         ("Returns: bool, same shape.", "test_any_shape"),
         ("inf and nan that were there before are False.", "test_not_finite_before"),
@@ -94,7 +94,7 @@ PROMISES = {
     "saturating_cast": [
         ("Round half to even, clamp to the range of an integer dtype, then cast to it", "test_rounds_and_clamps"),
         ("never wrap.", "test_limits"),
-        ("tensor: float or integer, any shape", "test_any_shape"),
+        ("tensor: float or integer, any shape but 0-dim", "test_any_shape"),
         ("infinities saturate", "test_infinities"),
         ("integers are clamped too", "test_integers"),
         ("nan is a ValueError.", "test_refuses_nan"),
@@ -128,7 +128,7 @@ PROMISES = {
     "round_to_bfloat16": [
         ("Round each float32 to the nearest bfloat16, half to even", "test_rounds_to_nearest"),
         ("by integer arithmetic on its bits.", "test_does_not_cast"),
-        ("tensor: float32, any shape.", "test_any_shape"),
+        ("tensor: float32, any shape but 0-dim.", "test_any_shape"),
         ("Returns: float32, same shape, bit-equal to `tensor.to(torch.bfloat16).float()`", "test_any_shape"),
         ("but made without a cast to bfloat16", "test_does_not_cast"),
         ("ties, carries, overflow to inf, subnormals, -0.0 and inf included", "test_every_kind_of_number"),

@@ -35,7 +35,8 @@ PROMISES = {
             "Return the mean and the largest absolute difference of two tensors of logits, as Python floats.",
             "test_mean_and_largest",
         ),
-        ("expected, actual: float, of one shape and any dtypes.", "test_float32_for_narrow_inputs"),
+        ("expected, actual: float, of one shape (0-dim too) and any dtypes.", "test_float32_for_narrow_inputs"),
+        ("(0-dim too)", "test_mean_and_largest"),
         ("Both are cast to float32 first.", "test_float32_for_wide_inputs"),
         ("They may require gradients.", "test_gradients"),
         (

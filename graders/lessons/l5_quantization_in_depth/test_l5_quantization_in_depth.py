@@ -903,6 +903,7 @@ BRANCHES = recipe(layers.branches, 3)
 SHARING = recipe(layers.sharing, 4)
 MLP = recipe(toys.mlp, [16, 32, 16])
 LOOK_ALIKES = recipe(layers.look_alikes, 5)
+MODES = recipe(behaviours.mixed_modes)
 LINEARS = ["h", "head", "body.1.inner", "body.1.head", "body.2", "parts.left", "parts.right", "last"]
 
 
@@ -970,6 +971,13 @@ class TestReplaceLinearLayers:
         """What only looks like a Linear stays."""
         got = student.probe(probes.stands, "replace_linear_layers", LOOK_ALIKES)
         same(kinds_of(model_of(got)), stood(record_of(LOOK_ALIKES), ["linear"]))
+
+    def test_training_modes_stay(self, student):
+        """Modules that are not replaced have the mode that they had, the model itself too."""
+        found = records.training(model_of(student.probe(probes.stands, "replace_linear_layers", MODES)))
+        before = record_of(MODES)
+        kept = [name for name, kind in kinds_of(before).items() if kind != "Linear"]
+        same({name: found.get(name) for name in kept}, {name: records.training(before)[name] for name in kept})
 
     def test_the_order_of_modules_stays(self, student):
         """Modules are in the order in which they were."""
