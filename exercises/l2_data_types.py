@@ -247,7 +247,8 @@ def downcast(tensor: Tensor, dtype: torch.dtype) -> Tensor:
 def downcast_error(tensor: Tensor, dtype: torch.dtype) -> Tensor:
     """Return the absolute error that each element suffers when it is cast to `dtype` and back.
 
-    tensor: float, any shape.  dtype: float64, float32, float16 or bfloat16.  Returns: float64, same shape.
+    tensor: float, any shape but 0-dim.  dtype: float64, float32, float16 or bfloat16.  Returns: float64,
+    same shape.
     The difference is taken in float64: inf where the value overflows, nan where it was inf or nan before.
 
     >>> downcast_error(tensor([1.00048828125, 1.00146484375, 70000.0, inf]), torch.float16)
@@ -405,7 +406,7 @@ def tensor_bytes(tensor: Tensor) -> int:
 def overflows(tensor: Tensor, dtype: torch.dtype) -> Tensor:
     """Mark the finite elements that a cast to `dtype` turns into an infinity.
 
-    tensor: float, any shape.  dtype: float16, bfloat16 or float32.  Returns: bool, same shape.
+    tensor: float, any shape but 0-dim.  dtype: float16, bfloat16 or float32.  Returns: bool, same shape.
     inf and nan that were there before are False.
 
     >>> overflows(tensor([[65519.0, 65520.0, -70000.0], [inf, nan, 0.0]]), torch.float16)
@@ -434,7 +435,8 @@ def overflows(tensor: Tensor, dtype: torch.dtype) -> Tensor:
 def saturating_cast(tensor: Tensor, dtype: torch.dtype) -> Tensor:
     """Round half to even, clamp to the range of an integer dtype, then cast to it; never wrap.
 
-    tensor: float or integer, any shape; infinities saturate, integers are clamped too, nan is a ValueError.
+    tensor: float or integer, any shape but 0-dim; infinities saturate, integers are clamped too, nan is a
+    ValueError.
     dtype: uint8, int8, int16 or int32 (ValueError for int64, TypeError for a float dtype or torch.bool).
 
     >>> saturating_cast(tensor([[0.5, 1.5, -2.5], [300.0, -129.0, 1.9]]), torch.int8)
@@ -513,8 +515,9 @@ def smallest_integer_dtype(low: int, high: int) -> torch.dtype:
 def round_to_bfloat16(tensor: Tensor) -> Tensor:
     """Round each float32 to the nearest bfloat16, half to even, by integer arithmetic on its bits.
 
-    tensor: float32, any shape.  Returns: float32, same shape, bit-equal to `tensor.to(torch.bfloat16).float()` but made
-    without a cast to bfloat16: ties, carries, overflow to inf, subnormals, -0.0 and inf included; nan stays nan.
+    tensor: float32, any shape but 0-dim.  Returns: float32, same shape, bit-equal to
+    `tensor.to(torch.bfloat16).float()` but made without a cast to bfloat16: ties, carries, overflow to inf, subnormals,
+    -0.0 and inf included; nan stays nan.
 
     >>> round_to_bfloat16(tensor([1.01171875, 1.00390625, 1.001953125, -3.4e38, -0.0]))
     tensor([1.015625, 1.0, 1.0, -inf, -0.0])

@@ -150,7 +150,8 @@ def cast_copy(model: nn.Module, dtype: torch.dtype) -> nn.Module:
 def logits_gap(expected: Tensor, actual: Tensor) -> tuple[float, float]:
     """Return the mean and the largest absolute difference of two tensors of logits, as Python floats.
 
-    expected, actual: float, of one shape and any dtypes.  Both are cast to float32 first.  They may require gradients.
+    expected, actual: float, of one shape (0-dim too) and any dtypes.  Both are cast to float32 first.  They may require
+    gradients.
     ValueError if the shapes differ, even if they could be broadcast, or if there is nothing to compare.
     >>> logits_gap(tensor([1.0, -2.0, 4.0, 8.0]), tensor([1.5, -4.0, 4.0, 8.0], dtype=torch.bfloat16))
     (0.625, 2.0)

@@ -46,7 +46,7 @@ unpack_in_torch()  # quanto would compile C++ at the first use of 4-bit weights
 def scale_and_zero_point(tensor: Tensor, dtype: torch.dtype = torch.int8) -> tuple[float, int]:
     """Map the range of `tensor`, widened to contain 0, onto the whole range of `dtype`.
 
-    tensor: float, any shape.  dtype: int8 or uint8.  The range is taken in float64: the width of a float16
+    tensor: float, any shape (0-dim too).  dtype: int8 or uint8.  The range is taken in float64: the width of a float16
     tensor's range may exceed float16.  The zero point is an int inside the dtype's range, rounded to nearest.
     All zeros give (1.0, 0).  ValueError if the tensor is empty or not finite.  Ranges whose width or scale float64 cannot
     hold (from -1.7e308 to 1.7e308, or from 0 to 5e-324) do not occur.
@@ -73,7 +73,8 @@ def scale_and_zero_point(tensor: Tensor, dtype: torch.dtype = torch.int8) -> tup
 def linear_quantize(tensor: Tensor, scale: float, zero_point: int, dtype: torch.dtype = torch.int8) -> Tensor:
     """Return the codes of `tensor`: divide by scale, round half to even, shift by zero_point, clamp, cast.
 
-    tensor: float, any shape.  dtype: int8 or uint8, of which the codes are; same shape.  Values outside the range,
+    tensor: float, any shape but 0-dim.  dtype: int8 or uint8, of which the codes are; same shape.  The
+    quotient is formed in the tensor's own float dtype or a wider one.  Values outside the range,
     infinities too, get the nearest end of it.  At an exact tie you may also shift first.  ValueError on nan.
     >>> linear_quantize(tensor([-0.25, 0.25, 0.75, 1.25, -100.0, 100.0]), 0.5, -2)
     tensor([-2, -2, 0, 0, -128, 127], dtype=torch.int8)
@@ -100,7 +101,7 @@ def linear_quantize(tensor: Tensor, scale: float, zero_point: int, dtype: torch.
 def linear_dequantize(q: Tensor, scale: float, zero_point: int) -> Tensor:
     """Return the float32 values that codes stand for: scale * (q - zero_point).
 
-    q: int8 or uint8, any shape; same shape.  The subtraction is exact, then one product.
+    q: int8 or uint8, any shape but 0-dim; same shape.  The subtraction is exact, then one product.
     >>> linear_dequantize(tensor([[127], [-70], [-128]], dtype=torch.int8), 0.5, -70)
     tensor([[98.5], [0.0], [-29.0]])
     >>> linear_dequantize(tensor([0, 255], dtype=torch.uint8), 2.0, 200)
@@ -537,7 +538,8 @@ def choose_precision(
 def symmetric_scale(tensor: Tensor, dtype: torch.dtype = torch.int8) -> float:
     """Return the step that puts the largest magnitude in `tensor` on the largest value of `dtype`.
 
-    tensor: float, any shape.  dtype: any integer dtype.  All zeros give 1.0.  ValueError if empty or not finite.
+    tensor: float, any shape (0-dim too).  dtype: any integer dtype.  The quotient is taken in float32 or wider.  All
+    zeros give 1.0.  ValueError if empty or not finite.
     >>> symmetric_scale(tensor([[1.0, 0.5], [-254.0, 100.0]]))
     2.0
     >>> symmetric_scale(tensor([-127.5, 25.5]), torch.uint8)
@@ -553,7 +555,7 @@ def symmetric_scale(tensor: Tensor, dtype: torch.dtype = torch.int8) -> float:
 def quantization_error(tensor: Tensor, restored: Tensor) -> float:
     """Return the mean squared difference of two tensors, computed in float64.
 
-    Float, of one shape; ValueError otherwise, and if they are empty.
+    Float, of one shape (0-dim too); ValueError otherwise, and if they are empty.
     >>> quantization_error(tensor([[1.0, 2.0], [4.0, -1.0]]), tensor([[1.5, 2.0], [3.0, -1.0]]))
     0.3125
     >>> quantization_error(tensor([300.0], dtype=torch.float16), tensor([-300.0], dtype=torch.float16))

@@ -313,7 +313,8 @@ def replace_linear_layers(
 
     Subclasses of nn.Linear too.  exclude: a glob or globs on full qualified names (`fnmatch`); what matches stays, and a
     glob that matches a parent does not reach its children.  What `make` returns is not searched.  A layer under two names
-    is made once and put under both.  The order of modules stays.  ValueError if the model itself is an nn.Linear.
+    is made once and put under both.  The order of modules and the training modes stay.  ValueError if the model itself is
+    an nn.Linear.
     >>> model = nn.Sequential(nn.Linear(2, 3), nn.Sequential(nn.Linear(3, 3), nn.ReLU(), nn.Linear(3, 1)))
     >>> replace_linear_layers(model, lambda linear: nn.Sequential(linear, nn.Tanh()), exclude="1.0") is model
     True
@@ -622,11 +623,11 @@ class MovingAverageObserver(MinMaxObserver):
     ...     _ = observer(tensor(batch))
     >>> observer.min, observer.max
     (tensor(-9.5), tensor(11.0))
-    >>> loaded = MovingAverageObserver(momentum=0.5)
+    >>> loaded = MovingAverageObserver(momentum=0.25)
     >>> _ = loaded.load_state_dict(observer.state_dict())
     >>> _ = loaded(tensor([0.0, 31.0]))
     >>> loaded.min, loaded.max
-    (tensor(-4.75), tensor(21.0))
+    (tensor(-7.125), tensor(16.0))
     """
 
     def __init__(self, momentum: float = 0.01):
@@ -726,7 +727,7 @@ class QATLinear(nn.Module):
         raise NotImplementedError()
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return x times the weight as it is now, quantized per row and back, plus the bias.
+        """Return x times the weight as it is now, quantized per row and back, plus the bias; in eval mode too.
 
         x: float32, any leading dimensions or none.  The weight's gradient is that of the rounded weight (straight through, none
         through the scales), and goes to `weight` as it is; x's goes through the rounded weight.  `weight` is never rounded.
