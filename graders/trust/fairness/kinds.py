@@ -176,7 +176,8 @@ def _promised(judge: Judge, exercise: checks.Exercise) -> list[tuple[str, str]]:
 def _unequal_rows(tensor: Tensor) -> bool:
     if tensor.dim() < 2 or min(tensor.shape) < 1 or tensor.shape[0] < 2 or tensor.device.type == "meta":
         return False
-    rows = tensor.detach().reshape(tensor.shape[0], -1).double()
+    rows = tensor.detach().reshape(tensor.shape[0], -1)
+    rows = rows if rows.is_complex() else rows.double()  # some narrow dtypes cannot be compared
     return bool((rows[0] != rows[1:]).any())
 
 
@@ -196,7 +197,7 @@ _VECTOR = r"\b(two )?vectors?\b|\b1-D\b|(a|A) row\b|absmax: float32 \(blocks,\)"
 _MATRIX = r"\b(two )?matri(x|ces)\b|\b2-D\b|\(rows, columns\)|\(tokens, \w+\)|uint8 \(n, 144\)|\(in_features"
 _AXES = r"last axis|\(\.\.\., [^)]*\)|of at least one axis|2 to 4 dimensions"
 _OTHER_SHAPES = {
-    "0-dim": f"{_VECTOR}|{_MATRIX}|{_AXES}",
+    "0-dim": f"{_VECTOR}|{_MATRIX}|{_AXES}|any shape but 0-dim",
     "1-D": f"{_MATRIX}|2 to 4 dimensions",
     "unequal rows": _VECTOR,
     "3-D or more": f"{_VECTOR}|{_MATRIX}",
