@@ -6,6 +6,7 @@ import argparse
 import gc
 import os
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 from graders.wire.tiers import TIERS
@@ -19,20 +20,23 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     release = commands.add_parser("release", help="write the student kit, without solutions or graders")
+    release.set_defaults(run=_release)
     release.add_argument("directory", type=Path, metavar="DIR")
 
     course = commands.add_parser("course", help="write an nbgrader course: config, source notebooks, README")
+    course.set_defaults(run=_course)
     course.add_argument("directory", type=Path, metavar="DIR")
-    course.add_argument("--only", nargs="+", default=[], metavar="EXERCISE", help="the exercises that count")
-    course.add_argument("--points", type=Path, metavar="FILE.csv", help="other points: lines EXERCISE,POINTS")
+    _add_what_counts(course)
 
     sample = commands.add_parser("sample", help="write a class that does not exist, to try grade and its report on")
+    sample.set_defaults(run=_sample)
     sample.add_argument("directory", type=Path, metavar="DIR")
     sample.add_argument("--students", type=_positive, default=120, metavar="N", help="how many (default: 120)")
     sample.add_argument("--lessons", nargs="+", default=["l2_data_types"], metavar="LESSON", help="default: lesson 2")
     sample.add_argument("--seed", default="sample", metavar="TEXT", help="another seed is another class")
 
     grade = commands.add_parser("grade", help="grade files, folders and archives")
+    grade.set_defaults(run=_grade)
     grade.add_argument("paths", type=Path, nargs="+", metavar="PATH")
     grade.add_argument(
         "--output", type=Path, required=True, metavar="DIR", help="where verdicts.jsonl and grades.csv go"
@@ -43,10 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     grade.add_argument(
         "--pattern", metavar="REGEX", help="what paths begin with; groups student, and name, attempt, late if need be"
     )
-    grade.add_argument(
-        "--only", nargs="+", default=[], metavar="EXERCISE", help="the exercises that count (default: all)"
-    )
-    grade.add_argument("--points", type=Path, metavar="FILE.csv", help="other points: lines EXERCISE,POINTS")
+    _add_what_counts(grade)
     grade.add_argument("--roster", type=Path, metavar="FILE.csv", help="the class list: id, name, email, section, ...")
     grade.add_argument(
         "--due",
@@ -71,7 +72,6 @@ def _parser() -> argparse.ArgumentParser:
     grade.add_argument(
         "--require-tier", type=_tier, metavar="TIER", help="refuse to grade with less isolation (see selfcheck)"
     )
-
     grade.add_argument(
         "--pseudonyms", action="store_true", help="no names in the leaderboard of lesson 8, but model 1, model 2, ..."
     )
@@ -79,6 +79,7 @@ def _parser() -> argparse.ArgumentParser:
     explain = commands.add_parser(
         "explain", help="why an exercise lost points: the failing hidden input as a call to paste"
     )
+    explain.set_defaults(run=_explain)
     explain.add_argument("directory", type=Path, metavar="DIR")
     explain.add_argument("student", metavar="STUDENT")
     explain.add_argument("exercise", metavar="EXERCISE")
@@ -89,36 +90,49 @@ def _parser() -> argparse.ArgumentParser:
     views = commands.add_parser(
         "views", help="write JUnit, Gradescope, Classroom 50, Canvas and Moodle files of verdicts"
     )
+    views.set_defaults(run=_views)
     views.add_argument("directory", type=Path, metavar="DIR")
     views.add_argument("--roster", type=Path, metavar="FILE.csv", help="the class list, for Canvas and Moodle")
 
     forget = commands.add_parser("forget", help="take a student's data out of every file in DIR")
+    forget.set_defaults(run=_forget)
     forget.add_argument("directory", type=Path, metavar="DIR")
     forget.add_argument("student", metavar="STUDENT")
 
     autograder = commands.add_parser("gradescope", help="write an autograder for Gradescope: DIR/autograder.zip")
+    autograder.set_defaults(run=_gradescope)
     autograder.add_argument("directory", type=Path, metavar="DIR")
 
     derive = commands.add_parser("derive", help="regenerate exercises/ from solutions/")
+    derive.set_defaults(run=_derive)
     derive.add_argument("--check", action="store_true", help="change nothing; exit 1 if something is out of date")
 
     judge = commands.add_parser("judge", help="what `pytest exercises/ --judge` asks: a JSON line per exercise")
+    judge.set_defaults(run=_judge)
     judge.add_argument("exercises", nargs="+", metavar="FILE[::EXERCISE]")
     judge.add_argument(
         "--stdin", action="store_true", help="load what these need, and read from the standard input what to judge"
     )
 
     trust = commands.add_parser("trust", help="measure how good the graders are")
+    trust.set_defaults(run=_trust)
     trust.add_argument("lessons", nargs="*", metavar="LESSON")
     trust.add_argument("--output", type=Path, metavar="DIR")
 
     bench = commands.add_parser("bench", help="measure what grading costs, against its floor")
+    bench.set_defaults(run=_bench)
     bench.add_argument("--output", type=Path, metavar="DIR")
 
     check = commands.add_parser("selfcheck", help="what each isolation tier of this machine really stops")
+    check.set_defaults(run=_selfcheck)
     check.add_argument("tiers", nargs="*", type=_tier, metavar="TIER", help="only these (default: all)")
     check.add_argument("--markdown", action="store_true", help="print the manual's table of promises instead")
     return parser
+
+
+def _add_what_counts(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--only", nargs="+", default=[], metavar="EXERCISE", help="the exercises that count")
+    parser.add_argument("--points", type=Path, metavar="FILE.csv", help="other points: lines EXERCISE,POINTS")
 
 
 def _positive(text: str) -> int:
@@ -167,27 +181,14 @@ def _grade(given: argparse.Namespace) -> int:
         refuse_below(given.require_tier)
     try:
         with Screen() as screen:
+            only, due = tuple(given.only), tuple(given.due)
             options = grading.Options(
-                given.layout,
-                given.pattern,
-                given.roster,
-                tuple(given.only),
-                given.points,
-                tuple(given.due),
-                given.late_penalty,
+                given.layout, given.pattern, given.roster, only, given.points, due, given.late_penalty
             )
             verdicts = grading.grade(
-                given.paths,
-                given.output,
-                given.seed,
-                given.workers,
-                given.scheduler,
-                screen.each,
-                options,
-                screen.gathered,
-                screen.note,
-                screen.pace.add,
-            )
+                given.paths, given.output, given.seed, given.workers, given.scheduler,
+                screen.each, options, screen.gathered, screen.note, screen.pace.add,
+            )  # fmt: skip
         write_csv(verdicts, given.output / "grades.csv")
         leaderboard.write(verdicts, given.output, given.pseudonyms)
         written = Written(given.output)
@@ -200,6 +201,82 @@ def _grade(given: argparse.Namespace) -> int:
     return int(screen.lost)
 
 
+def _release(given: argparse.Namespace) -> int:
+    from graders.authoring.release import release
+
+    return _say(release(given.directory))
+
+
+def _course(given: argparse.Namespace) -> int:
+    from graders.for_nbgrader.course import course
+    from graders.lessons import all_exercises
+    from graders.marks.scoring import Scheme
+
+    scheme = Scheme(given.only, given.points, all_exercises())
+    return _say(course(given.directory, only=scheme.only, points=scheme.points))
+
+
+def _sample(given: argparse.Namespace) -> int:
+    from graders.bench.samples import sample
+
+    return _say([sample(given.directory, given.students, given.lessons, given.seed)])
+
+
+def _explain(given: argparse.Namespace) -> int:
+    from graders.followup.explain import explain
+
+    return _say(f"{text}\n" for text in explain(given.directory, given.student, given.exercise, given.places))
+
+
+def _views(given: argparse.Namespace) -> int:
+    from graders.followup import views
+
+    return _say(views.write(given.directory, given.roster))
+
+
+def _forget(given: argparse.Namespace) -> int:
+    from graders.followup.forget import forget
+
+    return _say(forget(given.directory, given.student))
+
+
+def _gradescope(given: argparse.Namespace) -> int:
+    from graders.followup.autograder import autograder
+
+    return _say(autograder(given.directory))
+
+
+def _judge(given: argparse.Namespace) -> int:
+    from graders.cohort.own import judge
+
+    return judge(given.exercises, sys.stdin if given.stdin else None)
+
+
+def _trust(given: argparse.Namespace) -> int:
+    from graders.trust.measure import trust
+
+    return trust(given.lessons, given.output)
+
+
+def _bench(given: argparse.Namespace) -> int:
+    from graders.bench.costs import bench
+
+    return bench(given.output)
+
+
+def _selfcheck(given: argparse.Namespace) -> int:
+    from graders.trust.selfcheck import selfcheck
+
+    return selfcheck(given.tiers, given.markdown)
+
+
+def _say(lines: Iterable[str]) -> int:
+    """Print what a command did, line by line as it comes; return the exit status of one that did it."""
+    for line in lines:
+        print(line, flush=True)
+    return 0
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; return its exit status: 0 done, 1 something could not be done, 2 wrong usage."""
     given = _parser().parse_args(arguments)
@@ -208,66 +285,10 @@ def main(arguments: list[str] | None = None) -> int:
     from graders.errors import exit_status
 
     try:
-        return exit_status(lambda: _run(given))
+        return exit_status(lambda: given.run(given))
     except KeyboardInterrupt:
         print("\nstopped; what was finished is kept, the same command goes on from there", file=sys.stderr)
         return 130
-
-
-def _run(given: argparse.Namespace) -> int:
-    if given.command == "derive":
-        return _derive(given)
-    if given.command == "grade":
-        return _grade(given)
-    if given.command == "judge":
-        from graders.cohort import own
-
-        return own.judge(given.exercises, sys.stdin if given.stdin else None)
-    elif given.command == "release":
-        from graders.authoring.release import release
-
-        print(*release(given.directory), sep="\n")
-    elif given.command == "course":
-        from graders.for_nbgrader.course import course
-        from graders.lessons import all_exercises
-        from graders.marks.scoring import Scheme
-
-        scheme = Scheme(given.only, given.points, all_exercises())
-        print(*course(given.directory, only=scheme.only, points=scheme.points), sep="\n")
-    elif given.command == "explain":
-        from graders.followup.explain import explain
-
-        for text in explain(given.directory, given.student, given.exercise, given.places):
-            print(text, end="\n\n", flush=True)
-    elif given.command == "views":
-        from graders.followup import views
-
-        print(*views.write(given.directory, given.roster), sep="\n")
-    elif given.command == "forget":
-        from graders.followup.forget import forget
-
-        print(*forget(given.directory, given.student), sep="\n")
-    elif given.command == "gradescope":
-        from graders.followup.autograder import autograder
-
-        print(*autograder(given.directory), sep="\n")
-    elif given.command == "sample":
-        from graders.bench import samples
-
-        print(samples.sample(given.directory, given.students, given.lessons, given.seed))
-    elif given.command == "trust":
-        from graders.trust.measure import trust
-
-        return trust(given.lessons, given.output)
-    elif given.command == "bench":
-        from graders.bench.costs import bench
-
-        return bench(given.output)
-    elif given.command == "selfcheck":
-        from graders.trust.selfcheck import selfcheck
-
-        return selfcheck(given.tiers, given.markdown)
-    return 0
 
 
 if __name__ == "__main__":
