@@ -538,8 +538,8 @@ def choose_precision(
 def symmetric_scale(tensor: Tensor, dtype: torch.dtype = torch.int8) -> float:
     """Return the step that puts the largest magnitude in `tensor` on the largest value of `dtype`.
 
-    tensor: float, any shape (0-dim too).  dtype: any integer dtype.  The quotient is taken in float32 or wider.  All
-    zeros give 1.0.  ValueError if empty or not finite.
+    tensor: float, any shape (0-dim too).  dtype: any integer dtype.  All zeros give 1.0.  ValueError if empty or not
+    finite.
     >>> symmetric_scale(tensor([[1.0, 0.5], [-254.0, 100.0]]))
     2.0
     >>> symmetric_scale(tensor([-127.5, 25.5]), torch.uint8)

@@ -792,15 +792,15 @@ def choose_precision(
 # True
 # >>> symmetric_scale(tensor([127 * (1.0 + 2.0**-16)], dtype=torch.float64)) == 1.0 + 2.0**-16
 # True
-# >>> symmetric_scale(tensor(-254.0)), round(symmetric_scale(torch.full((3,), 57344.0).half()), 3)
-# (2.0, 451.528)
+# >>> symmetric_scale(tensor(-254.0)), symmetric_scale(torch.full((3,), 65024.0).half())
+# (2.0, 512.0)
 # >>> symmetric_scale(tensor([2.0**31]), torch.int64)
 # 2.3283064365386963e-10
 def symmetric_scale(tensor: Tensor, dtype: torch.dtype = torch.int8) -> float:
     """Return the step that puts the largest magnitude in `tensor` on the largest value of `dtype`.
 
-    tensor: float, any shape (0-dim too).  dtype: any integer dtype.  The quotient is taken in float32 or wider.  All
-    zeros give 1.0.  ValueError if empty or not finite.
+    tensor: float, any shape (0-dim too).  dtype: any integer dtype.  All zeros give 1.0.  ValueError if empty or not
+    finite.
     >>> symmetric_scale(tensor([[1.0, 0.5], [-254.0, 100.0]]))
     2.0
     >>> symmetric_scale(tensor([-127.5, 25.5]), torch.uint8)

@@ -18,7 +18,9 @@ from graders.wire.records import ModelRecord
 
 INT8 = torch.int8
 U = 2.0**-24  # of float32; 2**-8 is that of bfloat16
-SMALL = 2.0**-40  # makes the scales of hidden weights about 1e-12: whatever guards against 0 by a small number is seen
+# Makes the scales of hidden weights about 1e-6, as small weights have them: a guard of 1e-5 is seen, those of 1e-8, which many
+# libraries have, change nothing there.
+SMALL = 2.0**-16
 FAR = 1e300  # a bound for scales that may be any finite number
 
 
@@ -1694,7 +1696,7 @@ class TestPercentileScale:
         x = (torch.arange(float(math.prod(shape))) - 7.25).reshape(shape)
         same(student.percentile_scale(x, 40, 4), reference.percentile_scale(x, 40, 4), relative(1e-9))
 
-    @pytest.mark.parametrize("size", [2.0**-100, 2.0**-20], ids=["tiny", "small"])
+    @pytest.mark.parametrize("size", [2.0**-40, 2.0**-20], ids=["tiny", "small"])
     def test_small_values(self, student, size):
         """Only a percentile of 0 gives 1.0."""
         x = torch.tensor([1.0, -3.0, 2.0, 0.0]) * size
@@ -1789,7 +1791,7 @@ class TestMseScale:
         x = torch.relu(with_outliers(generator, 16, 25, power=3))
         near_best(student.mse_scale(x, 4), x, 4, 100)
 
-    @pytest.mark.parametrize("size", [2.0**-100, 1.0], ids=["tiny", "large"])
+    @pytest.mark.parametrize("size", [2.0**-40, 1.0], ids=["tiny", "large"])
     def test_any_size(self, student, size):
         """Small values, and finite ones although float16 cannot hold their sum."""
         x = torch.tensor([60000.0, 60000.0, 54016.0]).half() if size == 1.0 else torch.tensor([3.0, -2.0, 1.0]) * size
