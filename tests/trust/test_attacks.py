@@ -57,12 +57,12 @@ def test_without_namespaces_the_answers_can_be_read(name: str, monkeypatch: pyte
 
 
 def test_the_public_examples_alone_earn_nothing() -> None:
-    """An answer from a table passes every public example, so the hidden tests have to refuse it."""
+    """An answer from a table passes the public examples of some exercises, so the hidden tests have to refuse it."""
     text = texts.text_of(named("knows_the_examples"), LESSON, HONEST)
     space: dict[str, object] = {}
     exec(text, space)
     outcomes = {exercise.name: run(exercise, space).outcome for exercise in kit_lessons()[LESSON].exercises}
-    assert list(outcomes.values()).count("passed") > len(outcomes) / 2
+    assert "passed" in outcomes.values()
     assert siege.siege(LESSON, attacks=[named("knows_the_examples")])["problems"] == []
 
 
