@@ -15,9 +15,9 @@ _PROMOTES = (
 _OPEN_START = "What a fresh layer holds before it is filled is open, as the catalogue says."
 _ANNOTATION = "An annotation in a class body is not executed for its value; no attribute depends on it."
 _LEGAL_TENSOR = (
-    "A float tensor that requires gradients, as a Parameter does, is legal where a float tensor is due; its memory is its own, or "
-    "that of the discarded layer of the deep copy."
+    "A float tensor that requires gradients, as a Parameter does, is legal for a bias; its memory is its own."
 )
+_DISCARDED = "The memory of the bias is that of the discarded layer of the deep copy, which nobody else has."
 _REPLACED = (
     "quantize and the assignment of the bias replace all three buffers of the layer, so that the sizes and the "
     "dtype that it was made with leave no trace."
@@ -190,12 +190,8 @@ _GROUPS = (
     ),
     (
         "quantize_with_own_layers",
-        _both(
-            "layer.bias = linear.bias.detach().clone()",
-            "layer.bias = linear.bias.detach()",
-            "layer.bias = linear.bias.clone()",
-        ),
-        _LEGAL_TENSOR,
+        _both("layer.bias = linear.bias.detach().clone()", "layer.bias = linear.bias.detach()"),
+        _DISCARDED,
     ),
     ("MinMaxObserver", ["without: min: Tensor", "without: max: Tensor"], _ANNOTATION),
     (
