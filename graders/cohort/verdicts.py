@@ -45,6 +45,15 @@ def new_seed(folder: Path, seed: str | None = None) -> str:
     return made
 
 
+def secret_seed(folder: Path) -> str:
+    """Return the secret seed that a folder keeps for its owner only; it is made the first time."""
+    path = folder / ".seed"
+    if not path.exists():
+        return new_seed(folder)
+    path.chmod(0o600)
+    return path.read_text(encoding="utf-8")
+
+
 class _Line(NamedTuple):
     """Where a verdict stands in the file, where the first one of the same student and lesson does, and what tells whether it
     is current."""

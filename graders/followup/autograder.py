@@ -7,7 +7,7 @@ import zipfile
 from pathlib import Path
 
 from graders import ROOT
-from graders.cohort.verdicts import new_seed
+from graders.cohort.verdicts import secret_seed
 from graders.errors import Problem
 
 _FOLDERS = ("graders", "solutions", "exercises")
@@ -25,9 +25,7 @@ def autograder(folder: Path) -> list[str]:
     if folder.exists() and not folder.is_dir():
         raise Problem(f"{folder} is a file; name a folder")
     folder.mkdir(parents=True, exist_ok=True)
-    seed = folder / ".seed"
-    if not seed.exists():
-        new_seed(folder)
+    seed = secret_seed(folder)
     unfinished = folder / f"{FILE}.part"
     secret = os.fdopen(os.open(unfinished, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600), "w+b")
     with secret, zipfile.ZipFile(secret, "w", zipfile.ZIP_DEFLATED) as made:
@@ -35,7 +33,7 @@ def autograder(folder: Path) -> list[str]:
             _add(made, name, (_TEMPLATES / name).read_bytes(), executable=True)
         for path in _project():
             _add(made, f"project/{path.relative_to(ROOT).as_posix()}", path.read_bytes())
-        _add(made, "project/seed", seed.read_bytes())
+        _add(made, "project/seed", seed.encode())
     os.replace(unfinished, folder / FILE)
     return [f"{folder / FILE} holds solutions, hidden tests and the seed: give it to Gradescope and to nobody else"]
 

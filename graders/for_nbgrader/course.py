@@ -13,11 +13,10 @@ from graders import ROOT
 from graders.authoring.files import edited, templates, update_folder
 from graders.authoring.notebooks import as_bytes, source_notebook
 from graders.authoring.source import BEGIN, END, Lesson, read_lessons, tags
-from graders.cohort.verdicts import new_seed
+from graders.cohort.verdicts import secret_seed
 
 _HERE = Path(__file__).parent
 _MANIFEST = ".course.json"
-_SEED = ".seed"
 
 
 def course(
@@ -71,15 +70,6 @@ def course_files(
         )
     )
     return files | {"README.md": readme.encode()}
-
-
-def secret_seed(directory: Path) -> str:
-    """Return the secret of the cohort, kept in `directory/.seed` for its owner only; it is made the first time."""
-    path = directory / _SEED
-    if not path.exists():
-        return new_seed(directory)
-    path.chmod(0o600)
-    return path.read_text(encoding="utf-8")
 
 
 def _totals(notebook: NotebookNode) -> dict[str, str]:

@@ -100,7 +100,7 @@ def note(notebook: Any, folder: Path, checks: Checks | None = None) -> dict[str,
 
 
 def _noted(graded: Path) -> dict[str, Any] | None:
-    """Return what was noted in an autograded notebook; None if there is none, or nothing was."""
+    """Return what was noted in an autograded notebook, {} if nothing was; None where there is no notebook to read."""
     try:
         return json.loads(graded.read_bytes())["metadata"].get(NOTED, {})
     except (OSError, ValueError, KeyError):

@@ -14,6 +14,7 @@ from graders import ROOT, lessons
 from graders.trust.attacks import Attack
 
 
+@functools.cache
 def honest(lesson: str) -> str:
     """Return the text of a lesson's solutions."""
     return (ROOT / "solutions" / f"{lesson}.py").read_text(encoding="utf-8")
