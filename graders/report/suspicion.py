@@ -16,6 +16,7 @@ from typing import Any
 from graders import ROOT
 
 MOST = 200_000  # characters that are looked at; a lesson has a third of that
+MOST_OF_A_LINE = 1000  # of these: the standard library looks through a line that is no Python once for each quote in it
 MOST_TOLD = 20
 _TIMES = 10  # that reading goes on behind a line that is no Python
 _LONG = 300  # characters of a name or a string that can be of interest
@@ -55,8 +56,13 @@ def in_cells(cells: list[dict[str, Any]], lesson: str | None = None) -> list[str
         for offset in range(cell["source"].count("\n") + 1)
     ]
     source = "\n".join(cell["source"] for cell in cells)
-    found = _found(source[:MOST], lesson)
-    sentences = [f"{places[min(line, len(places)) - 1]}: {sentence}" for sentence, line in found.items()]
+    lines = source[:MOST].split("\n")
+    found = _found("\n".join(line[:MOST_OF_A_LINE] for line in lines), lesson)
+    long = next((at for at, line in enumerate(lines, 1) if len(line) > MOST_OF_A_LINE), 0)
+    if long:
+        found[f"only the first {MOST_OF_A_LINE} characters of this line were looked at"] = long
+    by_line = sorted(found.items(), key=lambda item: item[1])
+    sentences = [f"{places[min(line, len(places)) - 1]}: {sentence}" for sentence, line in by_line]
     if len(source) > MOST:
         sentences.append(f"only its first {MOST} characters were looked at")
     return sentences[:MOST_TOLD] + ["and more"] * (len(sentences) > MOST_TOLD)
