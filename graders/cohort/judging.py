@@ -11,6 +11,7 @@ import importlib
 import importlib.metadata
 import platform
 import time
+from collections.abc import Collection
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -61,13 +62,14 @@ class Bench:
             importlib.import_module("graders.judge.judge")  # heavy, and meanwhile the zygote loads the same
         return self._zygotes[libraries]
 
-    def judge(self, lesson: str) -> Judge:
+    def judge(self, lesson: str, only: Collection[str] = ()) -> Judge:
+        """Return the judge of a lesson. only: the exercises that it will be asked for, if not all; the first call decides."""
         from graders.judge.judge import Judge  # heavy; only those who judge need it
 
         if lesson not in self._judges:
-            zygote = self.zygote(lessons.libraries(lesson))
+            zygote = self.zygote(lessons.libraries(lesson, only))
             zygote.begin()
-            loaded = lessons.load(lesson)  # while the zygote loads the same libraries
+            loaded = lessons.load(lesson, only)  # while the zygote loads the same libraries
             earlier = kept.Kept(self._store, lesson, self.seed, environment("any", self.seed, lesson))
             self._judges[lesson] = Judge(loaded, self.seed, zygote, earlier)
             gc.collect()
