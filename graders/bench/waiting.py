@@ -75,7 +75,7 @@ def _saves(lesson: str) -> list[float]:
 
 
 def first_verdicts(names: tuple[str, ...] = LESSONS) -> list[dict[str, Any]]:
-    """Return five rows a lesson: the imports, the verdict on one exercise; all imports, the verdict on all, and with nothing recorded."""
+    """Return five rows a lesson: its imports and the verdict on one exercise, all imports and the verdict on all, and recording."""
     return [each for lesson in names for each in _rows(lesson)]
 
 

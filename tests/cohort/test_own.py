@@ -58,7 +58,9 @@ def test_one_exercise_waits_for_no_library_that_others_need(tmp_path: Path) -> N
     looks = 'import sys; assert not {"transformers", "optimum.quanto"} & sys.modules.keys()'
     first = "    wide, largest_code = "
     assert first in right
-    (tmp_path / "l5_quantization_in_depth.py").write_text(right.replace(first, f"    {looks}\n{first}"), encoding="utf-8")
+    (tmp_path / "l5_quantization_in_depth.py").write_text(
+        right.replace(first, f"    {looks}\n{first}"), encoding="utf-8"
+    )
     code = f"""
 from graders.cohort.own import judged
 (told,) = judged(["{tmp_path}/l5_quantization_in_depth.py::mse_scale"], "a seed")
