@@ -12,7 +12,6 @@ import importlib.metadata
 import platform
 import time
 from collections.abc import Collection
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from graders import lessons
@@ -228,6 +227,5 @@ def renewed(told: dict[str, Any], found: Submission) -> dict[str, Any]:
 
 
 def _exercise(verdict: ExerciseVerdict) -> dict[str, Any]:
-    told = {key: value for key, value in asdict(verdict).items() if key != "measured"}
-    told["checks"] = [{key: check[key] for key in ("name", "outcome", "message")} for check in told["checks"]]
-    return told
+    checks = [{"name": check.name, "outcome": check.outcome, "message": check.message} for check in verdict.checks]
+    return {key: value for key, value in vars(verdict).items() if key != "measured"} | {"checks": checks}

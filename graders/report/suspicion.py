@@ -19,6 +19,7 @@ MOST = 200_000  # characters that are looked at; a lesson has a third of that
 MOST_TOLD = 20
 _TIMES = 10  # that reading goes on behind a line that is no Python
 _LONG = 300  # characters of a name or a string that can be of interest
+_SHORT = 5_000  # characters of a cell that is kept as it was read
 _KIT = "exercises.kit"
 # `check` and `hint` of every notebook, and its first cell
 _ALWAYS_GIVEN = {
@@ -49,33 +50,33 @@ def suspicious(source: str, lesson: str | None = None) -> list[str]:
 
 def in_cells(cells: list[dict[str, Any]], lesson: str | None = None) -> list[str]:
     """Return the same of the cells of a submission (`wire.schema.CELL`); of a notebook each sentence names the cell."""
-    places = [
-        f"line {cell['line'] + offset}" if cell["line"] > 1 or len(cells) == 1 else f"cell {cell['number']}"
-        for cell in cells
-        for offset in range(cell["source"].count("\n") + 1)
-    ]
-    source = "\n".join(cell["source"] for cell in cells)
-    found = _found(source[:MOST], lesson)
-    sentences = [f"{places[min(line, len(places)) - 1]}: {sentence}" for sentence, line in found.items()]
-    if len(source) > MOST:
+    found: dict[str, str] = {}
+    aliases: dict[str, str] = {}
+    left = MOST
+    for cell in cells:
+        in_file = cell["line"] > 1 or len(cells) == 1
+        for line, words, told in _read(cell["source"][:left]):
+            place = f"line {cell['line'] + max(line, 1) - 1}" if in_file else f"cell {cell['number']}"
+            for sentence in _said_of_line(words, told, aliases, lesson):
+                found.setdefault(sentence, place)
+        left = max(left - len(cell["source"]), 0)
+    sentences = [f"{place}: {sentence}" for sentence, place in found.items()]
+    if sum(len(cell["source"]) for cell in cells) > MOST:
         sentences.append(f"only its first {MOST} characters were looked at")
     return sentences[:MOST_TOLD] + ["and more"] * (len(sentences) > MOST_TOLD)
 
 
-def _found(source: str, lesson: str | None) -> dict[str, int]:
-    """Return each sentence with the first line that it is true of."""
-    found: dict[str, int] = {}
-    aliases: dict[str, str] = {}
-    for line, words, told in _statements(source):
-        names = _imported(words, aliases) or _used(words, aliases)
-        names += [text for text in told if len(text) < _LONG and _INSIDE.fullmatch(text)]
-        sentences = [sentence for name in names for sentence in _said_of(name, lesson)]
-        patched = _assigned_to(words, aliases)
-        sentences += [f"replaces {patched}"] * bool(patched)
-        sentences += [f"names the path {text[:60]!r}" for text in told if len(text) < _LONG and _FILES.search(text)]
-        for sentence in sentences:
-            found.setdefault(sentence, max(line, 1))
-    return found
+def _said_of_line(words: list[str], told: list[str], aliases: dict[str, str], lesson: str | None) -> Iterator[str]:
+    names = _imported(words, aliases) or _used(words, aliases)
+    names += [text for text in told if len(text) < _LONG and _INSIDE.fullmatch(text)]
+    for name in names:
+        yield from _said_of(name, lesson)
+    patched = _assigned_to(words, aliases)
+    if patched:
+        yield f"replaces {patched}"
+    for text in told:
+        if len(text) < _LONG and _FILES.search(text):
+            yield f"names the path {text[:60]!r}"
 
 
 def _said_of(name: str, lesson: str | None) -> Iterator[str]:
@@ -110,6 +111,15 @@ def _given(lesson: str | None) -> set[str]:
             words = re.findall(r"[\w.]+", re.sub(r"^[\s#>.]+", "", line))
             names.update(_imported(words, {}))
     return {name for name in names if name.startswith(_KIT)}
+
+
+@lru_cache(1024)  # most of a submission is what its lesson gave to everybody
+def _read_once(source: str) -> list[tuple[int, list[str], list[str]]]:
+    return list(_statements(source))
+
+
+def _read(source: str) -> list[tuple[int, list[str], list[str]]]:
+    return _read_once(source) if len(source) < _SHORT else list(_statements(source))
 
 
 def _statements(source: str) -> Iterator[tuple[int, list[str], list[str]]]:
