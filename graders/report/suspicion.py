@@ -7,6 +7,7 @@ syntax tree, since a tree can be built so deep that it ends the process that bui
 from __future__ import annotations
 
 import io
+import itertools
 import re
 import tokenize
 from collections.abc import Iterator
@@ -65,9 +66,12 @@ def in_cells(cells: list[dict[str, Any]], lesson: str | None = None) -> list[str
 def _found(source: str, lesson: str | None) -> dict[str, int]:
     """Return each sentence with the first line that it is true of."""
     found: dict[str, int] = {}
-    aliases: dict[str, str] = {}
-    for line, words, told in _statements(source):
-        names = _imported(words, aliases) or _used(words, aliases)
+    imported: dict[str, str] = {}
+    own: set[str] = set()  # names of the function's own, which hide what is imported by the same
+    for line, column, words, told in _statements(source):
+        own = own | _bound(words) if column else set(_bound(words) if "def" in words[:2] else ())
+        aliases = {name: meant for name, meant in imported.items() if name not in own} if own else imported
+        names = _imported(words, imported) or _used(words, aliases)
         names += [text for text in told if len(text) < _LONG and _INSIDE.fullmatch(text)]
         sentences = [sentence for name in names for sentence in _said_of(name, lesson)]
         patched = _assigned_to(words, aliases)
@@ -112,21 +116,22 @@ def _given(lesson: str | None) -> set[str]:
     return {name for name in names if name.startswith(_KIT)}
 
 
-def _statements(source: str) -> Iterator[tuple[int, list[str], list[str]]]:
-    """Yield each line of code: its number, its names (dotted ones joined) and signs, and its strings."""
+def _statements(source: str) -> Iterator[tuple[int, int, list[str], list[str]]]:
+    """Yield each line of code: its number, where it begins, its names (dotted ones joined) and signs, and its strings."""
     lines = [f"{line}\n" for line in source.split("\n")]
     at = 0
     for _ in range(_TIMES):
         words: list[str] = []
         told: list[str] = []
-        last = 0
+        last = column = 0
         try:
             for token in tokenize.generate_tokens(io.StringIO("".join(lines[at:])).readline):
                 last = token.start[0]
+                column = column if words or told else token.start[1]
                 if token.type == tokenize.STRING:
                     told.append(token.string.strip("rbufRBUF").strip("\"'"))
                 elif token.type in (tokenize.NEWLINE, tokenize.ENDMARKER) or token.string == ";":
-                    yield at + last, words, told
+                    yield at + last, column, words, told
                     words, told = [], []
                 elif token.type in (tokenize.NAME, tokenize.OP):
                     if words and _continues(words[-1], token.string):
@@ -135,7 +140,7 @@ def _statements(source: str) -> Iterator[tuple[int, list[str], list[str]]]:
                         words.append(token.string)
             return
         except (tokenize.TokenError, SyntaxError):
-            yield at + last, words, told
+            yield at + last, column, words, told
             at += max(last, 1)
         if at >= len(lines):
             return
@@ -167,6 +172,17 @@ def _imported(words: list[str], aliases: dict[str, str]) -> list[str]:
     return names
 
 
+def _bound(words: list[str]) -> set[str]:
+    """Return the names that a statement makes a function's own: its parameters, or what is assigned to."""
+    if "def" in words[:2]:
+        return {
+            word
+            for before, word in itertools.pairwise(words)
+            if before in ("(", ",", "*", "**") and word.isidentifier()
+        }
+    return set(words[:1]) if words[1:2] in (["="], [":"]) else set()
+
+
 def _used(words: list[str], aliases: dict[str, str]) -> list[str]:
     return [name for word in words if (name := _resolved(word, aliases))]
 
@@ -179,7 +195,7 @@ def _resolved(word: str, aliases: dict[str, str]) -> str:
 
 def _assigned_to(words: list[str], aliases: dict[str, str]) -> str:
     """Return the name in a library that a statement assigns to, "" if it does not."""
-    if len(words) > 2 and words[1] == "=" and "." in words[0]:
+    if words[1:2] == ["="] and "." in words[0]:
         name = _resolved(words[0], aliases)
         if name.partition(".")[0] in _PATCHED and not name.startswith(_SETTINGS):
             return name

@@ -115,3 +115,27 @@ def test_2000_students_of_8_lessons_make_a_small_page_in_seconds(tmp_path: Path)
     )
     assert time.process_time() - begun < 10
     assert (tmp_path / "report.html").stat().st_size < 3_000_000
+
+
+def test_who_handed_in_nothing_needs_a_look() -> None:
+    told = SimpleNamespace(lost=[], look=[], missing=["zoe"], notes=[])
+    shown = page.render(of_class([verdict("ann")]), told, {})
+    assert "Handed in nothing (1)" in shown
+    assert "<p>Nothing.</p>" not in shown
+    assert "<p>Nothing.</p>" in page.render(of_class([verdict("ann")]), NOBODY, {})
+
+
+def test_a_lesson_is_named_beside_its_exercises_where_there_are_several() -> None:
+    beside = '<span class="soft">l2_data_types</span>'
+    assert beside not in page.render(of_class([verdict("bob", "l2_data_types", WRONG)]), NOBODY, {})
+    both = [verdict("bob", "l2_data_types", WRONG), verdict("bob", "l4_quantization_theory")]
+    assert beside in page.render(of_class(both), NOBODY, {})
+
+
+def test_the_class_list_is_in_order_however_it_was_handed_in() -> None:
+    assert list(of_class([verdict(student) for student in ("bob", "Zoe", "ann", "Bo")]).students) == [
+        "ann",
+        "Bo",
+        "bob",
+        "Zoe",
+    ]

@@ -106,6 +106,7 @@ def of_class(verdicts: Iterable[dict[str, Any]]) -> Figures:
     for verdict in verdicts:
         _count(made, verdict)
     made.lessons = dict(sorted(made.lessons.items()))
+    made.students = dict(sorted(made.students.items(), key=lambda one: (one[0].casefold(), one[0])))
     return made
 
 
