@@ -14,6 +14,10 @@ BINS = 10
 SLOW = 10.0  # seconds for one exercise: what a person may want to know of
 SUSPICIOUS = "uses more than the lesson gives"
 MOST = 25  # mistakes and checks that are listed
+LOOKS = (
+    "could not be graded", "two places for one student", "files that could not be opened", "handed in late", SUSPICIOUS,
+    "slow, or ended by the limits",
+)  # fmt: skip
 KINDS = ("right", "partly", "wrong", "not started")
 
 
@@ -106,6 +110,7 @@ def of_class(verdicts: Iterable[dict[str, Any]]) -> Figures:
     for verdict in verdicts:
         _count(made, verdict)
     made.lessons = dict(sorted(made.lessons.items()))
+    made.look = {why: made.look[why] for why in LOOKS if why in made.look}
     made.students = dict(sorted(made.students.items(), key=lambda one: (one[0].casefold(), one[0])))
     return made
 
