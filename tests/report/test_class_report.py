@@ -139,3 +139,12 @@ def test_the_class_list_is_in_order_however_it_was_handed_in() -> None:
         "bob",
         "Zoe",
     ]
+
+
+def test_the_class_list_shows_what_an_instructor_decided() -> None:
+    decided = {"overrides": {"spacing": {"score": 1.5, "reason": ""}}, "final_score": 1.5}
+    figures = of_class([verdict("ann", **decided), lost("bob", "no", "l2_data_types", **decided)])
+    assert [list(row.scores.values()) for row in figures.students.values()] == [
+        ["1.5 of 2 (2 before overrides)"],
+        ["could not grade; 1.5 by overrides"],
+    ]

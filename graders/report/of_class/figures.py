@@ -132,14 +132,16 @@ def _count(made: Figures, verdict: dict[str, Any]) -> None:
     figures = made.lessons.setdefault(lesson, LessonFigures(lesson)) if lesson else None
     if verdict["status"] != GRADED:
         made.lost += 1
-        row.scores[lesson or ""] = "could not grade"
+        given = f"; {verdict['final_score']:g} by overrides" if "overrides" in verdict else ""
+        row.scores[lesson or ""] = f"could not grade{given}"
         made.needs_a_look("could not be graded", student, where + verdict.get("reason", ""))
         if figures:
             figures.lost += 1
         return
     assert figures is not None  # what was graded has a lesson
     made.graded += 1
-    row.scores[lesson] = f"{verdict.get('final_score', verdict['score']):g} of {verdict['max_score']:g}"
+    counted = f"{verdict.get('final_score', verdict['score']):g} of {verdict['max_score']:g}"
+    row.scores[lesson] = counted + (f" ({verdict['score']:g} before overrides)" if "overrides" in verdict else "")
     figures.shares.append(verdict["score"] / (verdict["max_score"] or 1))
     environment = {key: value for key, value in verdict["environment"].items() if isinstance(value, str)}
     made.environments[tuple(environment.items())] += 1
