@@ -62,13 +62,17 @@ class Roster:
             self.rows.append(enrolled)
             for name in _names(enrolled):
                 self._by[name].add(enrolled)
+        self._ids = {enrolled.id: enrolled for enrolled in self.rows}
         ids = [enrolled.id for enrolled in self.rows]
-        twice = next((one for one in ids if ids.count(one) > 1), None) if len(set(ids)) < len(ids) else None
+        twice = next((one for one in ids if ids.count(one) > 1), None) if len(self._ids) < len(ids) else None
         if twice is not None:
             raise Problem(f"{path}: {twice} stands there twice; each {header[key]} must be one student's")
 
     def find(self, source: Source) -> Enrolled | None:
-        """Return who it is: the one student for whom the roster has the platform's id, login, address or name."""
+        """Return whose id it is, else the one student for whom the roster has the platform's id, login, address or name."""
+        student = unicodedata.normalize("NFC", source.student)
+        if student in self._ids:
+            return self._ids[student]
         for said in (source.student, source.id, source.email, source.name):
             found = self._by.get(plain(said), set()) if said else set()
             if len(found) == 1:

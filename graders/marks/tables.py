@@ -71,11 +71,14 @@ def _read(path: Path, what: str) -> _Table:
         encoding = "utf-16" if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8"
         if data.startswith(codecs.BOM_UTF8):
             encoding = "utf-8-sig"
-        lines = list(io.StringIO(data.decode(encoding), newline=""))
+        text = data.decode(encoding)
     except OSError as error:
         raise Problem(f"{what} {path} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
-        raise Problem(f"{what} {path} is not UTF-8 text; save it as CSV in UTF-8") from None
+        text = "\0"
+    if "\0" in text:
+        raise Problem(f"{what} {path} is not UTF-8 text; save it as CSV in UTF-8")
+    lines = list(io.StringIO(text, newline=""))
     first = lines[0] if lines else ""
     return _Table(encoding, _said(first) or max(",;\t", key=first.count), lines)
 

@@ -374,6 +374,14 @@ def test_a_roster_may_be_saved_by_a_spreadsheet(encoding: str, tmp_path: Path) -
     assert [(one.id, one.get("name")) for one in found] == [("007", 'Zoë "Zo" O\'Neil'), ("1e5", "two\nlines")]
 
 
+def test_an_id_is_its_students_whatever_else_is_called_so(tmp_path: Path) -> None:
+    write(tmp_path, {"roster.csv": "id,number,tutor\nann,1,bob\nANN,2,bob\nbob,3,ann\n7,8,ann\n8,7,ann\n"})
+    files = {f"{who}/{L2}.py": solved(who) for who in ("ann", "ANN", "bob", "7", "3")}
+    found = gathered(write(tmp_path / "in", files), roster=tmp_path / "roster.csv")
+    assert {person.student for person in found.people} == {"ann", "ANN", "bob", "7"}
+    assert (found.missing, len(found.people[-1].sources)) == (["8"], 1)
+
+
 @pytest.mark.parametrize("header", ["last_name,first_name", "Last Name,First Name", "Surname,Firstname"])
 def test_a_roster_may_have_first_and_last_name_apart(header: str, tmp_path: Path) -> None:
     write(tmp_path, {"roster.csv": f"id,{header}\ns1,Doe,Jane\ns2,Doe,Rick\n"})
@@ -396,6 +404,7 @@ def test_a_roster_makes_one_person_of_numbers_that_differ_from_lesson_to_lesson(
         ("id,name\n1,a\n1,b\n", "stands there twice"),
         ("id,name\n,a\n", "has no id"),
         ("\xff", "not UTF-8"),
+        ("i\0d\0\n\0a\0\n\0", "not UTF-8"),
         ("s1,Ann Lee,ann@example.org\ns2,Bob Ray,bob@example.org\n", "first line must name the columns"),
         ("1001,Ann Lee\n1002,Bob Ray\n", "it has 1001"),
         ("id,name,email\ns1,Doe, Jane,j@x\n", "line 2 has more values than there are columns"),
