@@ -255,11 +255,12 @@ def counts(entry: Entry) -> bool:
 
 
 def _opened(entry: Entry) -> Named | None:
-    """Return what is in an archive on the disk, None if it cannot be opened."""
+    """Return what is in an archive on the disk, None if it cannot be opened or nothing is in it."""
     try:
-        return Named(entry.stem, list(archives.listing(entry.disk)) if entry.disk else [], "archive")
+        entries = list(archives.listing(entry.disk)) if entry.disk else []
     except ValueError:
         return None
+    return Named(entry.stem, entries, "archive") if entries else None
 
 
 def _assignment(named: Named, sure: bool = False) -> str:

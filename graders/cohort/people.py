@@ -85,7 +85,10 @@ def _named(paths: list[Path], recogniser: Recogniser, output: Path | None) -> li
         elif is_archive(path.name) and not path.is_symlink() and not _is_named_by_a_platform(path.name):
             entry = file_entry(path)
             try:
-                made.append(Named(entry.stem, list(archives.listing(path)), "archive"))
+                entries = list(archives.listing(path))
+                if not entries:
+                    raise ValueError("nothing is in it")
+                made.append(Named(entry.stem, entries, "archive"))
             except ValueError as error:
                 entry.problem = str(error)
                 made.append(Found("one", [Source(entry.stem, path.name, [entry])]))

@@ -103,13 +103,17 @@ class Candidate:
 
 @dataclass
 class Handed:
-    """Everything of one source: what may be a lesson, Python files beside it, what could not be opened, and the rest."""
+    """Everything of one source: what may be a lesson, Python files beside it, what could not be opened, and the rest.
+
+    What could not be opened says why behind its path, and so does what of the rest has a reason; `paths` has them alone.
+    """
 
     source: Source
     candidates: list[Candidate] = field(default_factory=list)
     modules: dict[str, Entry] = field(default_factory=dict)
     closed: list[str] = field(default_factory=list)
     others: list[str] = field(default_factory=list)
+    paths: list[str] = field(default_factory=list)
 
 
 def unpack(source: Source) -> Handed:
@@ -133,9 +137,11 @@ def unpack(source: Source) -> Handed:
                 inner = archives.opened(entry, left)
             except ValueError as error:
                 made.closed.append(f"{entry.path} ({error})")
+                made.paths.append(entry.path)
                 continue
             if all(each.folder for each in inner):
                 made.others.append(f"{entry.path} (nothing is in it)")
+                made.paths.append(entry.path)
             left -= entry.size
             waiting = [(each, depth + 1) for each in inner] + waiting
         elif entry.kind in KINDS:
@@ -146,6 +152,7 @@ def unpack(source: Source) -> Handed:
                 made.modules[entry.path] = entry
         elif entry.name not in _NOTES:
             made.others.append(f"{entry.path} ({entry.problem})" if entry.problem else entry.path)
+            made.paths.append(entry.path)
     return _without_repository(made)
 
 

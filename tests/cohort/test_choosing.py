@@ -256,6 +256,14 @@ def test_one_file_on_the_disk_is_read_if_it_may_be_graded(tmp_path: Path) -> Non
     assert gone.problem == "it cannot be read (No such file or directory)"
 
 
+@pytest.mark.parametrize("files", [{}, {"__MACOSX/._x.py": "x"}, {".DS_Store": "x"}], ids=str)
+def test_an_empty_archive_that_is_named_has_a_row(files: dict[str, str], tmp_path: Path) -> None:
+    folder = write(tmp_path, {"bob.zip": files})
+    for named in (folder / "bob.zip", folder):
+        (bob,) = chosen(named)
+        assert (bob.student, bob.problem) == ("bob", "handed in bob.zip (nothing is in it)")
+
+
 def test_of_a_copy_of_the_repository_the_exercises_count_alone(tmp_path: Path) -> None:
     theirs = {f"repo/exercises/{L2}.py": solved("theirs"), "repo/exercises/own.py": "", f"repo/solutions/{L2}.py": STUB}
     theirs |= {f"repo/graders/lessons/{L2}/hidden.py": solved("h"), f"repo/tests/{L2}.py": solved("t")}
