@@ -40,7 +40,11 @@ from graders.cohort.unpacking.sevenzip import as_tar
 
 MAX_UNPACKED = 4 << 30  # of a tar or 7z archive that an instructor names, which has to be unpacked to be listed
 MAX_RATIO = 1000
-_UNPACK: dict[str, Any] = {".gz": gzip.open, ".tgz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open, ".txz": lzma.open}
+_UNPACK: dict[str, Any] = {
+    ".gz": gzip.open, ".tgz": gzip.open, ".bz2": bz2.open, ".tbz": bz2.open, ".tbz2": bz2.open, ".xz": lzma.open,
+    ".txz": lzma.open, ".lzma": lzma.open,
+}  # fmt: skip
+_NO_TIME = (1980, 1, 1, 0, 0, 0)  # what a zip archive has where nobody said when
 
 
 class TooMuch(ValueError):
@@ -106,7 +110,8 @@ def _zip_members(source: Path | io.BytesIO, most: int) -> Iterator[Entry]:
         if not parts or any(map(ignored, parts)):
             yield from _around(parts, told)
             continue
-        made = Entry(parts, member.file_size, moment(member.date_time), folder=member.is_dir())
+        modified = moment(member.date_time) if member.date_time > _NO_TIME else 0.0
+        made = Entry(parts, member.file_size, modified, folder=member.is_dir())
         if stat.S_ISLNK(member.external_attr >> 16):
             made.problem = "it is a symbolic link; hand in the file itself"
         elif member.flag_bits & 1:
