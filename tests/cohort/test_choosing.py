@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import os
 import random
 import stat
+import tarfile
+import time
 import zipfile
 from functools import partial
 from pathlib import Path
@@ -14,8 +17,9 @@ from typing import Any
 import py7zr
 import pytest
 
+from graders.cohort import choosing
 from graders.cohort.submissions import Submission, read
-from graders.cohort.unpacking import archives
+from graders.cohort.unpacking import archives, entries
 from graders.cohort.unpacking.archives import listing
 from graders.cohort.unpacking.entries import MAX_BYTES, Entry
 from graders.cohort.unpacking.sevenzip import as_tar
@@ -169,7 +173,7 @@ def test_a_7z_archive_keeps_times_and_leads_nowhere(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="it is encrypted"):
         list(listing(tmp_path / "locked.7z"))
     with pytest.raises(ValueError, match="larger than 1 MiB unpacked"):
-        as_tar(io.BytesIO(packed({"a": b"0" * (3 << 20)}, "7z")), 1 << 20, 1 << 20)
+        as_tar(io.BytesIO(packed({"a": b"0" * (3 << 20)}, "7z")), 1 << 20, 1 << 20, 60)
     assert {path.name for path in tmp_path.iterdir()} == {"work", "hw.7z", "locked.7z"}
 
 
@@ -244,6 +248,70 @@ def test_a_tar_archive_has_the_budget_of_who_made_it(
     with pytest.raises(archives.TooMuch, match="larger than 1 MiB unpacked"):
         list(refused())
     assert [entry.name for entry in read()] == ["a.py"]
+
+
+def slow_tar(size: int = archives.MAX_HEADER) -> bytes:
+    """A small archive whose header the standard library looks through once for each of its digits."""
+    member = tarfile.TarInfo("x")
+    member.type, member.size = tarfile.XHDTYPE, size
+    return member.tobuf(tarfile.USTAR_FORMAT) + b"1" * size + bytes(1024)
+
+
+def test_what_takes_too_long_to_read_costs_its_own_student(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(choosing, "SECONDS", 0.5)
+    folder = write(
+        tmp_path / "in", {"ann.zip": {"more.tar": slow_tar(), f"{L2}.py": solved("a")}, f"bob/{L2}.py": STUB}
+    )
+    begun = time.process_time()
+    ann, bob = chosen(folder)
+    assert time.process_time() - begun < 5
+    assert (ann.student, ann.lesson, bob.problem) == ("ann", None, None)
+    assert "more than 0.5 seconds to read what was handed in; hand in the notebook" in str(ann.problem)
+
+
+def test_a_header_of_a_tar_archive_has_a_limit(tmp_path: Path) -> None:
+    """Else it takes the square of its length, in one call that no signal interrupts."""
+    path = write(tmp_path, {"ann.tar": slow_tar(20 << 20)}) / "ann.tar"
+    (found,) = chosen(path)
+    assert str(found.problem) == "handed in ann.tar (the archive cannot be read (a header of 20971520 bytes))"
+    long = tarfile.TarInfo("x" * 5000 + ".py")
+    path.write_bytes(long.tobuf(tarfile.PAX_FORMAT) + bytes(1024))
+    assert [entry.name for entry in listing(path)] == [long.name]
+
+
+def test_an_archive_that_takes_too_long_to_list_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(entries, "SECONDS", 0.1)
+    path = write(tmp_path, {"ann.tar": slow_tar()}) / "ann.tar"
+    (found,) = chosen(path)
+    assert (found.student, found.problem is None) == ("ann", False)
+    assert "seconds to list what it holds" in str(found.problem)
+
+
+def test_what_a_file_imports_is_found_in_short_time(tmp_path: Path) -> None:
+    text = f"import one, two\nx = '''{' import' * 100_000}'''\n{solved('a')}"
+    begun = time.process_time()
+    found = one(tmp_path, {**{f"ann/{name}.py": "" for name in ("two", "three", "four")}, f"ann/{L2}.py": text})
+    assert list(found.helpers) == ["two.py"]
+    assert time.process_time() - begun < 5
+
+
+def test_a_packed_tar_archive_is_unpacked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However its members are read: backwards, gzip would begin anew for each."""
+    unpacked = 0
+
+    class Counted(gzip.GzipFile):
+        def read(self, size: int | None = -1) -> bytes:
+            nonlocal unpacked
+            data = super().read(size)
+            unpacked += len(data)
+            return data
+
+    monkeypatch.setitem(archives._UNPACK, ".gz", Counted)
+    files = {f"{name}.py": solved(name) for name in "abcdefgh"}
+    path = write(tmp_path, {"class.tar.gz": packed(files, "gz")}) / "class.tar.gz"
+    found = list(listing(path))
+    assert [entry.read().decode() for entry in reversed(found)] == list(reversed(files.values()))
+    assert unpacked < 2 * sum(entry.size + 1024 for entry in found) + 20_000
 
 
 def test_one_file_on_the_disk_is_read_if_it_may_be_graded(tmp_path: Path) -> None:

@@ -99,6 +99,72 @@ def memory(told: dict[str, Any]) -> list[str]:
     return ["held more memory in three processes than one may have"]
 
 
+def memory_untouched(told: dict[str, Any]) -> list[str]:
+    """memory nobody touches: shared, filled by a process that ended, and only kept by others"""
+    import mmap
+    import os
+    import time
+
+    part = told["memory"] // 4
+    reader, writer = os.pipe()
+    for _ in range(2):
+        if os.fork() == 0:
+            held = []
+            for _ in range(3):
+                held.append(mmap.mmap(-1, part))
+                pid = os.fork()
+                if pid == 0:
+                    for at in range(0, part, mmap.PAGESIZE):
+                        held[-1][at] = 1
+                    os._exit(0)
+                os.waitpid(pid, 0)
+            os.write(writer, b"x")
+            time.sleep(5)
+            os._exit(0)
+    filled = b""
+    while len(filled) < 2:
+        filled += os.read(reader, 2)
+    time.sleep(1)
+    return [f"kept {6 * part >> 20} MiB of shared memory"]
+
+
+def memory_of_the_kernel(told: dict[str, Any]) -> list[str]:
+    """memory of the kernel: what is on its way through sockets, and in names of files"""
+    import os
+    import socket
+    import time
+
+    files = os.statvfs(".").f_files
+    if files > 100_000 and os.path.ismount("."):
+        return [f"may make {files} empty files"]
+    reader, writer = os.pipe()
+    children = 24
+    for _ in range(children):
+        if os.fork() == 0:
+            held, sent = [], 0
+            try:
+                while True:
+                    for end in socket.socketpair():
+                        held.append(end)
+                        end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
+                        end.setblocking(False)
+                        try:
+                            while True:
+                                sent += end.send(bytes(1 << 16))
+                        except BlockingIOError:
+                            pass
+            except OSError:  # so many open files and no more
+                os.write(writer, sent.to_bytes(8, "little"))
+            time.sleep(5)
+            os._exit(0)
+    told_of = b""
+    while len(told_of) < 8 * children:
+        told_of += os.read(reader, 8)
+    time.sleep(1)
+    sent = sum(int.from_bytes(told_of[at : at + 8], "little") for at in range(0, len(told_of), 8))
+    return [f"left {sent >> 20} MiB on their way"] if sent > told["memory"] else []
+
+
 def memory_that_stays(told: dict[str, Any]) -> list[str]:
     """memory that stays: files in shared memory; no longer being the first to go when the machine runs out"""
     import os

@@ -20,10 +20,10 @@ from graders.wire.tiers import TIERS, UNFILTERED
 from graders.worker.sandbox import kernel, limits, seccomp, watch
 from graders.worker.sandbox.kernel import LINUX
 from graders.worker.sandbox.landlock import SIGNALS, TRUNCATION, Grants, abi
-from graders.worker.sandbox.limits import OPEN_FILES, limit, tasks
+from graders.worker.sandbox.limits import OPEN_FILES, limit, limit_files, tasks
 from graders.worker.sandbox.namespaces import FIRST_USER, USERS, Namespaces
 
-__all__ = ["LINUX", "OPEN_FILES", "Sandbox", "abi", "enter", "limit", "tasks", "watch"]
+__all__ = ["LINUX", "OPEN_FILES", "Sandbox", "abi", "beside_others", "enter", "limit", "limit_files", "tasks", "watch"]
 
 COUNT_EVERY = 1.0  # seconds that a count of the user's other threads is good for
 
@@ -99,6 +99,16 @@ def enter(hidden: list[str], scratch: str, needed: list[str]) -> Sandbox:
             if _possible(lambda: Sandbox(tier, hidden, scratch, needed, own_user)):  # noqa: B023, called at once
                 return Sandbox(tier, hidden, scratch, needed, own_user)
     return Sandbox("process", hidden, scratch, needed, False)
+
+
+def beside_others(scratch: str, needed: list[str]) -> Sandbox:
+    """Return the `landlock` tier for children of this process, which enters nothing itself. Raises OSError without Landlock."""
+    made = Sandbox("landlock", [], scratch, needed, own_user=False)
+    if not _possible(lambda: made):
+        raise OSError(
+            "this machine has no Landlock, so that it cannot be tried what functions do of which that is not known"
+        )
+    return made
 
 
 def _possible(made: Callable[[], Sandbox]) -> bool:

@@ -20,6 +20,7 @@ _NEWNS, _NEWUSER, _NEWPID, _NEWNET, _NEWIPC = 0x00020000, 0x10000000, 0x20000000
 _SYSTEM = {"bin", "dev", "etc", "gnu", "lib", "lib32", "lib64", "libx32", "nix", "proc", "sbin", "snap", "sys", "usr"}
 _DEVICES = ("null", "zero", "full", "random", "urandom")
 _TOLD_OF_KEYS = ("/proc/keys", "/proc/key-users")
+_ROOM = "size=64m,nr_inodes=20k"  # what is in no file, their names and places, is the kernel's memory
 FIRST_USER, USERS = 1_000_000, 50_000
 
 
@@ -82,10 +83,8 @@ class Namespaces:
         uid, gid = os.getuid(), os.getgid()
         self.own_user = uid == 0 and own_user
         flags = _NEWNS | _NEWNET | _NEWIPC | (0 if uid == 0 else _NEWUSER | _NEWPID)
-        outside = os.readlink("/proc/self/ns/mnt")
         kernel.check(libc().unshare(flags), "unshare")
-        if os.readlink("/proc/self/ns/mnt") == outside:  # what is mounted now would be mounted for the whole machine
-            raise OSError("this process has no mounts of its own")
+        kernel.need_own_mounts()
         if uid != 0:
             Path("/proc/self/setgroups").write_text("deny")
             Path("/proc/self/uid_map").write_text(f"0 {uid} 1")
@@ -106,7 +105,7 @@ class Namespaces:
                 mount("/dev/null", str(folder), None, MS_BIND)
         Path(scratch).mkdir(parents=True, exist_ok=True)
         os.umask(before)
-        mount("none", scratch, "tmpfs", MS_NOSUID | MS_NODEV, "size=64m,mode=700")
+        mount("none", scratch, "tmpfs", MS_NOSUID | MS_NODEV, f"{_ROOM},mode=700")
         kernel.make_read_only("/")
 
     def fork(self) -> int:
@@ -133,7 +132,7 @@ class Namespaces:
         for folder in ("/dev/shm", self.scratch):
             if not os.path.isdir(folder):
                 os.makedirs(folder)
-            mount("none", folder, "tmpfs", MS_NOSUID | MS_NODEV, f"size=64m,mode=700,uid={user},gid={user}")
+            mount("none", folder, "tmpfs", MS_NOSUID | MS_NODEV, f"{_ROOM},mode=700,uid={user},gid={user}")
         mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC)
         limits.first_to_go()
         for path in filter(os.path.exists, _TOLD_OF_KEYS):
