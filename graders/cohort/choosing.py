@@ -16,6 +16,7 @@ from typing import Any
 from graders import ROOT, lessons
 from graders.cohort import submissions
 from graders.cohort.people import Person
+from graders.cohort.platforms import Source
 from graders.cohort.submissions import Candidate, File, Handed, Submission
 from graders.cohort.unpacking.entries import SECONDS, TooLong
 from graders.collecting.limited import limited
@@ -118,7 +119,7 @@ class Chooser:
         sides = _collisions(candidates)
         if len(sides) < 2:
             return [self._submission(person.student, lesson, candidates, handed)]
-        places = _told_apart([side[0].source.place for side in sides])
+        places = _told_apart([side[0].source for side in sides])
         made = []
         for side, place in zip(sides, places, strict=True):
             one = self._submission(f"{person.student} ({place.replace('/', ' - ')})", lesson, side, handed)
@@ -232,8 +233,12 @@ def _collisions(candidates: list[Candidate]) -> list[list[Candidate]]:
     ]
 
 
-def _told_apart(places: list[str]) -> list[str]:
-    return [f"{place}, {at}" if places.count(place) > 1 else place for at, place in enumerate(places, 1)]
+def _told_apart(sources: list[Source]) -> list[str]:
+    """Name the places so that no two are called the same: with what holds them, or a number, only where that is needed."""
+    names = [source.place for source in sources]
+    if len(set(names)) < len(names):
+        names = [f"{source.within}/{source.place}" for source in sources]
+    return [f"{name}, {at}" if names.count(name) > 1 else name for at, name in enumerate(names, 1)]
 
 
 def _attempts(candidates: list[Candidate]) -> list[list[Candidate]]:

@@ -48,15 +48,20 @@ def gather(
     """Return who handed in what under files, folders and archives. Raises Problem where a layout is not as asked for."""
     cohort = Cohort()
     sources: list[Source] = []
+    aside: list[str] = []
     taken: dict[str, list[str]] = defaultdict(list)
     for named in _named(list(paths), recogniser, output):
         found = recogniser.recognise(named) if isinstance(named, Named) else named
         taken[found.layout].append(named.label if isinstance(named, Named) else found.sources[0].place)
-        sources += found.sources
+        within = named.label if isinstance(named, Named) else ""
+        sources += [replace(source, within=within) for source in found.sources]
         if found.nobodys:
             names = ", ".join(entry.path for entry in found.nobodys)
             cohort.lost.append(f"nobody's by this pattern: {names}")
+        aside += found.aside
     cohort.notes += [f"layout {layout}: {_some(labels)}" for layout, labels in taken.items()]
+    if aside:
+        cohort.notes.append(f"left aside, by their names no work of a student's: {_some(aside)}")
     _join(sources, roster, cohort)
     _report_alike(cohort)
     return cohort
@@ -80,7 +85,10 @@ def _named(paths: list[Path], recogniser: Recogniser, output: Path | None) -> li
         elif is_archive(path.name) and not path.is_symlink() and not _is_named_by_a_platform(path.name):
             entry = file_entry(path)
             try:
-                made.append(Named(entry.stem, list(archives.listing(path)), "archive"))
+                entries = list(archives.listing(path))
+                if not entries:
+                    raise ValueError("nothing is in it")
+                made.append(Named(entry.stem, entries, "archive"))
             except ValueError as error:
                 entry.problem = str(error)
                 made.append(Found("one", [Source(entry.stem, path.name, [entry])]))

@@ -23,7 +23,7 @@ from graders.cohort.unpacking import archives, entries
 from graders.cohort.unpacking.archives import listing
 from graders.cohort.unpacking.entries import MAX_BYTES, Entry
 from graders.cohort.unpacking.sevenzip import as_tar
-from tests.cohort.handed_in import L2, L3, L4, STUB, chosen, notebook, packed, rows, solved, write
+from tests.cohort.handed_in import L2, L3, L4, STUB, Content, chosen, notebook, packed, rows, solved, write
 
 
 def one(folder: Path, files: dict[str, Any], **options: Any) -> Submission:
@@ -124,6 +124,7 @@ def test_files_whose_content_tells_the_lesson(tmp_path: Path) -> None:
         ({"bob/l2.7z": "7z"}, None, "handed in l2.7z (the archive cannot be read (not a 7z file))"),
         ({"bob/": ""}, None, "handed in nothing"),
         ({"bob/broken.zip": "PK"}, None, "handed in broken.zip (the archive cannot be read (File is not a zip file))"),
+        ({"bob/empty.zip": {}}, None, "handed in empty.zip (nothing is in it)"),
         ({"bob/a.py": "", "bob/b.html": ""}, None, "it defines no exercise of any lesson"),
         ({"bob/hw.ipynb": "{"}, None, "the notebook is not valid JSON (was it saved completely?)"),
         ({"bob.pdf": "%PDF"}, None, "handed in bob.pdf"),
@@ -132,7 +133,9 @@ def test_files_whose_content_tells_the_lesson(tmp_path: Path) -> None:
     ],
     ids=str,
 )
-def test_everything_handed_in_has_a_row(files: dict[str, str], lesson: str | None, reason: str, tmp_path: Path) -> None:
+def test_everything_handed_in_has_a_row(
+    files: dict[str, Content], lesson: str | None, reason: str, tmp_path: Path
+) -> None:
     folder = write(tmp_path / "in", files | {f"ann/{L2}.py": solved("a")})
     ann, bob = sorted(chosen(folder), key=lambda one: one.student)
     assert (ann.student, ann.problem) == ("ann", None)
@@ -319,6 +322,24 @@ def test_one_file_on_the_disk_is_read_if_it_may_be_graded(tmp_path: Path) -> Non
     assert other.problem == "it is neither a .py file nor a notebook (.ipynb)"
     assert link.problem == "it is a symbolic link; hand in the file itself"
     assert gone.problem == "it cannot be read (No such file or directory)"
+
+
+@pytest.mark.parametrize("files", [{}, {"__MACOSX/._x.py": "x"}, {".DS_Store": "x"}], ids=str)
+def test_an_empty_archive_that_is_named_has_a_row(files: dict[str, str], tmp_path: Path) -> None:
+    folder = write(tmp_path, {"bob.zip": files})
+    for named in (folder / "bob.zip", folder):
+        (bob,) = chosen(named)
+        assert (bob.student, bob.problem) == ("bob", "handed in bob.zip (nothing is in it)")
+
+
+def test_of_a_copy_of_the_repository_the_exercises_count_alone(tmp_path: Path) -> None:
+    theirs = {f"repo/exercises/{L2}.py": solved("theirs"), "repo/exercises/own.py": "", f"repo/solutions/{L2}.py": STUB}
+    theirs |= {f"repo/graders/lessons/{L2}/hidden.py": solved("h"), f"repo/tests/{L2}.py": solved("t")}
+    own = {f"exercises/{L2}.py": STUB, f"solutions/{L2}.py": solved("a folder of her own")}
+    folder = write(tmp_path, {**{f"ann/{name}": text for name, text in own.items()}, "bob.zip": theirs})
+    ann, bob = sorted(chosen(folder), key=lambda found: found.student)
+    assert counted(ann) == [f"solutions/{L2}.py"]
+    assert (counted(bob), bob.older) == ([f"bob.zip/repo/exercises/{L2}.py"], [])
 
 
 def test_an_archive_writes_nothing(tmp_path: Path) -> None:

@@ -49,7 +49,11 @@ MAX_HEADER = 64 << 10  # of a member of a tar archive: what may take the square 
 _HEADERS = (
     tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK,
 )  # fmt: skip
-_UNPACK: dict[str, Any] = {".gz": gzip.open, ".tgz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open, ".txz": lzma.open}
+_UNPACK: dict[str, Any] = {
+    ".gz": gzip.open, ".tgz": gzip.open, ".bz2": bz2.open, ".tbz": bz2.open, ".tbz2": bz2.open, ".xz": lzma.open,
+    ".txz": lzma.open, ".lzma": lzma.open,
+}  # fmt: skip
+_NO_TIME = (1980, 1, 1, 0, 0, 0)  # what a zip archive has where nobody said when
 
 
 class TooMuch(ValueError):
@@ -121,7 +125,8 @@ def _zip_members(source: Path | io.BytesIO, most: int) -> Iterator[Entry]:
         if not parts or any(map(ignored, parts)):
             yield from _around(parts, told)
             continue
-        made = Entry(parts, member.file_size, moment(member.date_time), folder=member.is_dir())
+        modified = moment(member.date_time) if member.date_time > _NO_TIME else 0.0
+        made = Entry(parts, member.file_size, modified, folder=member.is_dir())
         if stat.S_ISLNK(member.external_attr >> 16):
             made.problem = "it is a symbolic link; hand in the file itself"
         elif member.flag_bits & 1:
