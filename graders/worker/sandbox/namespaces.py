@@ -18,7 +18,7 @@ from graders.worker.sandbox.kernel import MS_BIND, MS_NODEV, MS_NOEXEC, MS_NOSUI
 
 _NEWNS, _NEWUSER, _NEWPID, _NEWNET, _NEWIPC = 0x00020000, 0x10000000, 0x20000000, 0x40000000, 0x08000000
 _SYSTEM = {"bin", "dev", "etc", "gnu", "lib", "lib32", "lib64", "libx32", "nix", "proc", "sbin", "snap", "sys", "usr"}
-_DEVICES = ("null", "zero", "full", "random", "urandom")
+_DEVICES = ("null", "full", "random", "urandom")
 _TOLD_OF_KEYS = ("/proc/keys", "/proc/key-users")
 _ROOM = "size=64m,nr_inodes=20k"  # what is in no file, their names and places, is the kernel's memory
 FIRST_USER, USERS = 1_000_000, 50_000
