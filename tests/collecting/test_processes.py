@@ -320,3 +320,13 @@ def test_a_file_that_takes_long_to_read_costs_that_time_once(zygote: Zygote, mon
     assert "limits of time" in zygote.read(text.encode(), False, {"l": ["f0"]})["error"]
     assert time.monotonic() - begun < 4 * 0.5
     assert "lessons" in zygote.read(b"x = 1", False, {"l": ["f0"]})
+
+
+def test_no_two_workers_are_the_same_user(zygote: Zygote) -> None:
+    """Also of two processes that judge: whoever starts as many processes as may be would keep the other's from starting any."""
+    other = Zygote()
+    try:
+        found = [run(each, "return os.getuid()") for each in (zygote, other) for _ in range(3)]
+    finally:
+        other.close()
+    assert len(set(found)) == (6 if os.getuid() == 0 else 1)
