@@ -19,7 +19,7 @@ import torch
 from safetensors import TensorSpec, serialize
 from torch import Tensor
 
-from exercises.kit.checking.showing import Foreign
+from exercises.kit.checking.showing import Foreign, is_freed
 from graders.wire import models, records
 from graders.wire.recipes import Recipe, Unreadable, cook
 from graders.wire.schema import MAX_BYTES, MAX_NODES, MAX_TENSORS, MAX_TREE
@@ -118,6 +118,8 @@ class Encoder:
     def _plain(self, value: Tensor, depth: int = 0) -> dict:
         if value.layout is not torch.strided:
             return {"k": "foreign", "type": f"Tensor with layout {value.layout}"}
+        if value.is_quantized:  # torch's own, as of torch.quantize_per_tensor
+            return {"k": "foreign", "type": f"Tensor of {value.dtype}"}
         node: dict[str, Any] = {"k": "tensor", "dtype": str(value.dtype)[6:], "size": list(value.shape)}
         if self.strided:
             node["stride"] = list(value.stride())
@@ -133,6 +135,8 @@ class Encoder:
     def block(self, value: Tensor) -> str:
         """Put the bytes of a tensor into the safetensors block and return its key."""
         plain = _detach(value)
+        if is_freed(plain):
+            raise Unreadable("a tensor has lost its numbers")
         if plain.is_conj() or plain.is_neg():
             plain = plain.resolve_conj().resolve_neg()
         if self.strided:
