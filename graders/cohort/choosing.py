@@ -79,7 +79,8 @@ class Chooser:
         A tie is settled by a name in which one lesson's stands.
         """
         known = [name for lesson in self._judged for name in lessons.exercises(lesson)]
-        if one.problem or not (one.notebook or any(name.encode() in one.data for name in known)):
+        data = one.data.replace(b"\0", b"")  # as UTF-16 has them between the letters
+        if one.problem or not (one.notebook or any(name.encode() in data for name in known)):
             return None
         told = self._read(one)
         if "error" in told:

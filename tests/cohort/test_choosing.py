@@ -123,6 +123,7 @@ def test_files_whose_content_tells_the_lesson(tmp_path: Path) -> None:
         ({"bob/empty.zip": {}}, None, "handed in empty.zip (nothing is in it)"),
         ({"bob/a.py": "", "bob/b.html": ""}, None, "it defines no exercise of any lesson"),
         ({"bob/hw.ipynb": "{"}, None, "the notebook is not valid JSON (was it saved completely?)"),
+        ({"bob/hw.py": solved().encode("utf-16")}, None, "the file is not text (it contains null bytes)"),
         ({"bob.pdf": "%PDF"}, None, "handed in bob.pdf"),
         ({"bob.ipynb.txt": "{}"}, None, "handed in bob.ipynb.txt"),
         ({"bob/a.py": "", "bob/b.py": ""}, None, "handed in a.py, b.py: no exercise of any lesson in it"),
