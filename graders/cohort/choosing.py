@@ -226,7 +226,7 @@ def _collisions(candidates: list[Candidate]) -> list[list[Candidate]]:
 def _told_apart(sources: list[Source]) -> list[str]:
     """Name the places so that no two are called the same: with what holds them, or a number, only where that is needed."""
     names = [source.place for source in sources]
-    if len(set(names)) < len(names):
+    if len({source.within for source in sources}) == len(names) > len(set(names)):
         names = [f"{source.within}/{source.place}" for source in sources]
     return [f"{name}, {at}" if names.count(name) > 1 else name for at, name in enumerate(names, 1)]
 

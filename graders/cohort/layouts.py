@@ -172,11 +172,13 @@ class Recogniser:
         """Whether it is one person's: lessons stand at its top, and there are not several folders with lessons beside them."""
         if named.kind == "files" or not any(self._is_lesson(entry.parts) for entry in named.entries):
             return False
-        others = {
-            entry.parts[0] for entry in named.entries if len(entry.parts) > 1 and self._is_lesson(entry.parts[1:])
-        }
-        others |= {entry.parts[0] for entry in named.entries if len(entry.parts) == 1 and entry.archive}
-        return len({other for other in others if other.lower() not in _KIT and not self.lesson_of(other)}) < 2
+        archives = {entry.parts[0] for entry in named.entries if len(entry.parts) == 1 and entry.archive}
+        return len(archives | self.perhaps_people(named.entries)) < 2
+
+    def perhaps_people(self, entries: list[Entry]) -> set[str]:
+        """Return the folders at the top that have lessons at theirs, but for the kit's and those of lessons."""
+        tops = {entry.parts[0] for entry in entries if len(entry.parts) > 1 and self._is_lesson(entry.parts[1:])}
+        return {top for top in tops if top.lower() not in _KIT and not self.lesson_of(top)}
 
     def _is_lesson(self, parts: tuple[str, ...]) -> bool:
         """Whether a path is a lesson at the top of what one person has: alone, in the kit's folder, or in the lesson's own."""

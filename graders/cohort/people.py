@@ -49,10 +49,14 @@ def gather(
     cohort = Cohort()
     sources: list[Source] = []
     aside: list[str] = []
+    several: list[str] = []
     taken: dict[str, list[str]] = defaultdict(list)
     for named in _named(list(paths), recogniser, output):
         found = recogniser.recognise(named) if isinstance(named, Named) else named
         taken[found.layout].append(named.label if isinstance(named, Named) else found.sources[0].place)
+        for source in found.sources:
+            inner = sorted(recogniser.perhaps_people(source.entries)) if found.layout == "folders" else []
+            several += [f"{source.place} ({_some(inner)})"] * (len(inner) > 1)
         within = named.label if isinstance(named, Named) else ""
         sources += [replace(source, within=within) for source in found.sources]
         if found.nobodys:
@@ -60,6 +64,8 @@ def gather(
             cohort.lost.append(f"nobody's by this pattern: {names}")
         aside += found.aside
     cohort.notes += [f"layout {layout}: {_some(labels)}" for layout, labels in taken.items()]
+    if several:
+        cohort.notes.append(f"each taken for one person; if folders in it are people, name it itself: {_some(several)}")
     if aside:
         cohort.notes.append(f"left aside, by their names no work of a student's: {_some(aside)}")
     _join(sources, roster, cohort)
