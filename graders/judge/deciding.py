@@ -89,6 +89,7 @@ class Decider:
         self.lesson, self.seed, self.exercises = recording.lesson, recording.seed, recording.exercises
         self.names = [exercise.name for exercise in self.exercises]
         self.reference = Proxy(self._answer_of_the_reference)
+        self._known = Values()  # what the reference and the slips answer
         self._refusals: dict[
             str, list[tuple[str, set[str]]]
         ] = {}  # exercise -> (sentence, checks that refuse the slip)
@@ -202,7 +203,7 @@ class Decider:
 
         only_left_behind: what is compared is not the answers, but what the calls left behind.
         """
-        same = left_behind.alike if only_left_behind else partial(alike, values=values)
+        same = left_behind.alike if only_left_behind else partial(alike, values=values, known=self._known)
         known = self.recording.slips(name)
         told = [(call, reply) for call, reply, called, *_ in student._calls if called == name and reply is not None]
         likely: set[str] | None = None

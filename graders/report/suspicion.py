@@ -17,9 +17,11 @@ from typing import Any
 from graders import ROOT
 
 MOST = 200_000  # characters that are looked at; a lesson has a third of that
+MOST_OF_A_LINE = 1000  # of these: the standard library looks through a line that is no Python once for each quote in it
 MOST_TOLD = 20
 _TIMES = 10  # that reading goes on behind a line that is no Python
 _LONG = 300  # characters of a name or a string that can be of interest
+_SHORT = 5_000  # characters of a cell that is kept as it was read
 _KIT = "exercises.kit"
 # `check` and `hint` of every notebook, and its first cell
 _ALWAYS_GIVEN = {
@@ -50,36 +52,48 @@ def suspicious(source: str, lesson: str | None = None) -> list[str]:
 
 def in_cells(cells: list[dict[str, Any]], lesson: str | None = None) -> list[str]:
     """Return the same of the cells of a submission (`wire.schema.CELL`); of a notebook each sentence names the cell."""
-    places = [
-        f"line {cell['line'] + offset}" if cell["line"] > 1 or len(cells) == 1 else f"cell {cell['number']}"
-        for cell in cells
-        for offset in range(cell["source"].count("\n") + 1)
+    found: dict[str, tuple[int, int]] = {}  # sentence -> the first cell and line of which it is true
+    imported: dict[str, str] = {}
+    own: set[str] = set()  # names of the function's own, which hide what is imported by the same
+    left = MOST
+    for number, cell in enumerate(cells):
+        source = cell["source"][:left]
+        left -= len(source)
+        for line, column, words, told in _read(source):
+            own = own | _bound(words) if column else set(_bound(words) if "def" in words[:2] else ())
+            for sentence in _said_of_line(words, told, imported, own, lesson):
+                found.setdefault(sentence, (number, max(line, 1)))
+        for line, text in enumerate(source.split("\n"), 1):
+            if len(text) > MOST_OF_A_LINE:
+                sentence = f"only the first {MOST_OF_A_LINE} characters of this line were looked at"
+                found.setdefault(sentence, (number, line))
+    sentences = [
+        f"{_place(cells, *at)}: {sentence}" for sentence, at in sorted(found.items(), key=lambda item: item[1])
     ]
-    source = "\n".join(cell["source"] for cell in cells)
-    found = _found(source[:MOST], lesson)
-    sentences = [f"{places[min(line, len(places)) - 1]}: {sentence}" for sentence, line in found.items()]
-    if len(source) > MOST:
+    if sum(len(cell["source"]) for cell in cells) > MOST:
         sentences.append(f"only its first {MOST} characters were looked at")
     return sentences[:MOST_TOLD] + ["and more"] * (len(sentences) > MOST_TOLD)
 
 
-def _found(source: str, lesson: str | None) -> dict[str, int]:
-    """Return each sentence with the first line that it is true of."""
-    found: dict[str, int] = {}
-    imported: dict[str, str] = {}
-    own: set[str] = set()  # names of the function's own, which hide what is imported by the same
-    for line, column, words, told in _statements(source):
-        own = own | _bound(words) if column else set(_bound(words) if "def" in words[:2] else ())
-        aliases = {name: meant for name, meant in imported.items() if name not in own} if own else imported
-        names = _imported(words, imported) or _used(words, aliases)
-        names += [text for text in told if len(text) < _LONG and _INSIDE.fullmatch(text)]
-        sentences = [sentence for name in names for sentence in _said_of(name, lesson)]
-        patched = _assigned_to(words, aliases)
-        sentences += [f"replaces {patched}"] * bool(patched)
-        sentences += [f"names the path {text[:60]!r}" for text in told if len(text) < _LONG and _FILES.search(text)]
-        for sentence in sentences:
-            found.setdefault(sentence, max(line, 1))
-    return found
+def _place(cells: list[dict[str, Any]], number: int, line: int) -> str:
+    cell = cells[number]
+    return f"line {cell['line'] + line - 1}" if cell["line"] > 1 or len(cells) == 1 else f"cell {cell['number']}"
+
+
+def _said_of_line(
+    words: list[str], told: list[str], imported: dict[str, str], own: set[str], lesson: str | None
+) -> Iterator[str]:
+    """Yield what is to be said of one line of code; note what it imports."""
+    aliases = {name: meant for name, meant in imported.items() if name not in own} if own else imported
+    names = _imported(words, imported) or _used(words, aliases)
+    names += [text for text in told if len(text) < _LONG and _INSIDE.fullmatch(text)]
+    for name in names:
+        yield from _said_of(name, lesson)
+    if patched := _assigned_to(words, aliases):
+        yield f"replaces {patched}"
+    for text in told:
+        if len(text) < _LONG and _FILES.search(text):
+            yield f"names the path {text[:60]!r}"
 
 
 def _said_of(name: str, lesson: str | None) -> Iterator[str]:
@@ -114,6 +128,15 @@ def _given(lesson: str | None) -> set[str]:
             words = re.findall(r"[\w.]+", re.sub(r"^[\s#>.]+", "", line))
             names.update(_imported(words, {}))
     return {name for name in names if name.startswith(_KIT)}
+
+
+@lru_cache(1024)  # most of a submission is what its lesson gave to everybody
+def _read_once(source: str) -> list[tuple[int, int, list[str], list[str]]]:
+    return list(_statements("\n".join(line[:MOST_OF_A_LINE] for line in source.split("\n"))))
+
+
+def _read(source: str) -> list[tuple[int, int, list[str], list[str]]]:
+    return _read_once(source) if len(source) < _SHORT else _read_once.__wrapped__(source)
 
 
 def _statements(source: str) -> Iterator[tuple[int, int, list[str], list[str]]]:
