@@ -167,7 +167,7 @@ def test_a_7z_archive_keeps_times_and_leads_nowhere(tmp_path: Path) -> None:
         found["link.py"].read()
     with py7zr.SevenZipFile(tmp_path / "locked.7z", "w", password="x") as archive:
         archive.writestr(b"1", "a.py")
-    with pytest.raises(ValueError, match="it is encrypted"):
+    with pytest.raises(ValueError, match="it is encrypted; hand it in without a password"):
         list(listing(tmp_path / "locked.7z"))
     with pytest.raises(ValueError, match="larger than 1 MiB unpacked"):
         as_tar(io.BytesIO(packed({"a": b"0" * (3 << 20)}, "7z")), 1 << 20, 1 << 20)
