@@ -93,7 +93,7 @@ class Recogniser:
         downloads = _downloads(named, self.layout)
         if downloads:
             name, sources = downloads[0]
-            return Found(name, [*sources, *self._rest(named, PLATFORMS[name]).sources])
+            return Found(name, [*sources, *self._rest(named, PLATFORMS[name])])
         if self.layout in PLATFORMS:
             return None
         if self.layout == "one" or (self.layout is None and self.is_one(named)):
@@ -157,7 +157,7 @@ class Recogniser:
                 aside.append(top)
         return Found(layout, list(sources.values()), aside=aside)
 
-    def _rest(self, named: Named, platform: Platform) -> Found:
+    def _rest(self, named: Named, platform: Platform) -> list[Source]:
         """Return the people of lessons and archives that lie in a download and are not named as the platform names them."""
         others = [
             entry
@@ -166,7 +166,7 @@ class Recogniser:
             for entry in entries
             if entry.kind in KINDS or entry.archive or entry.closed
         ]
-        return self._people("rest", Named(named.label, others))
+        return self._people("", Named(named.label, others)).sources
 
     def is_one(self, named: Named) -> bool:
         """Whether it is one person's: lessons stand at its top, and there are not several folders with lessons beside them."""

@@ -54,15 +54,13 @@ def gather(
     for named in _named(list(paths), recogniser, output):
         found = recogniser.recognise(named) if isinstance(named, Named) else named
         taken[found.layout].append(named.label if isinstance(named, Named) else found.sources[0].place)
-        for source in found.sources:
-            inner = sorted(recogniser.perhaps_people(source.entries)) if found.layout == "folders" else []
-            several += [f"{source.place} ({_some(inner)})"] * (len(inner) > 1)
         within = named.label if isinstance(named, Named) else ""
         sources += [replace(source, within=within) for source in found.sources]
         if found.nobodys:
             names = ", ".join(entry.path for entry in found.nobodys)
             cohort.lost.append(f"nobody's by this pattern: {names}")
         aside += found.aside
+        several += _perhaps_several(found, recogniser)
     cohort.notes += [f"layout {layout}: {_some(labels)}" for layout, labels in taken.items()]
     if several:
         cohort.notes.append(f"each taken for one person; if folders in it are people, name it itself: {_some(several)}")
@@ -71,6 +69,15 @@ def gather(
     _join(sources, roster, cohort)
     _report_alike(cohort)
     return cohort
+
+
+def _perhaps_several(found: Found, recogniser: Recogniser) -> list[str]:
+    """Return the folders taken for one person's whose own folders have a lesson each, as those of several people would."""
+    told = []
+    for source in found.sources if found.layout == "folders" else ():
+        inner = sorted(recogniser.perhaps_people(source.entries))
+        told += [f"{source.place} ({_some(inner)})"] if len(inner) > 1 else []
+    return told
 
 
 def _named(paths: list[Path], recogniser: Recogniser, output: Path | None) -> list[Named | Found]:
