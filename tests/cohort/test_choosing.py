@@ -127,6 +127,7 @@ def test_files_whose_content_tells_the_lesson(tmp_path: Path) -> None:
         ({"bob/empty.zip": {}}, None, "handed in empty.zip (nothing is in it)"),
         ({"bob/a.py": "", "bob/b.html": ""}, None, "it defines no exercise of any lesson"),
         ({"bob/hw.ipynb": "{"}, None, "the notebook is not valid JSON (was it saved completely?)"),
+        ({"bob/hw.py": solved().encode("utf-16")}, None, "the file is not text (it contains null bytes)"),
         ({"bob.pdf": "%PDF"}, None, "handed in bob.pdf"),
         ({"bob.ipynb.txt": "{}"}, None, "handed in bob.ipynb.txt"),
         ({"bob/a.py": "", "bob/b.py": ""}, None, "handed in a.py, b.py: no exercise of any lesson in it"),
@@ -170,7 +171,7 @@ def test_a_7z_archive_keeps_times_and_leads_nowhere(tmp_path: Path) -> None:
         found["link.py"].read()
     with py7zr.SevenZipFile(tmp_path / "locked.7z", "w", password="x") as archive:
         archive.writestr(b"1", "a.py")
-    with pytest.raises(ValueError, match="it is encrypted"):
+    with pytest.raises(ValueError, match="it is encrypted; hand it in without a password"):
         list(listing(tmp_path / "locked.7z"))
     with pytest.raises(ValueError, match="larger than 1 MiB unpacked"):
         as_tar(io.BytesIO(packed({"a": b"0" * (3 << 20)}, "7z")), 1 << 20, 1 << 20, 60)
