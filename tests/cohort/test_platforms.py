@@ -53,6 +53,15 @@ def test_in_a_download_of_sakai_an_empty_folder_is_its_persons_and_a_file_beside
     assert rows(folder) == [("jdoe", "l2"), ("mmoe", None)]
 
 
+def test_in_a_download_of_sakai_what_lies_beside_the_folder_of_attachments_counts(tmp_path: Path) -> None:
+    places = [f"Doe, Jane(jdoe)/Submission attachment(s)/{L2}.py", f"Moe, May(mmoe)/{L2}.py"]
+    found = chosen(write(tmp_path / "in", {place: solved(place) for place in places}))
+    assert [(one.student, [file.path for file in one.files]) for one in found] == [
+        ("jdoe", [f"{L2}.py"]),
+        ("mmoe", [f"{L2}.py"]),
+    ]
+
+
 @pytest.mark.parametrize("place", ["{lesson}/{who}/hw.ipynb", "{who}/{lesson}/hw.ipynb"])
 def test_a_notebook_in_which_nothing_is_defined_is_of_the_lesson_of_its_folder(place: str, tmp_path: Path) -> None:
     places = {who: place.format(lesson=L3, who=who) for who in ("ann", "bob")}
