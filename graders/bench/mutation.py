@@ -38,7 +38,7 @@ from cosmic_ray.work_item import MutationSpec, TestOutcome, WorkerOutcome, WorkI
 from graders import ROOT
 from graders.errors import Problem
 
-_KIT = [f"tests/kit/test_{name}.py" for name in ("closeness", "examples", "left_behind", "properties")]
+_KIT = [f"tests/kit/test_{name}.py" for name in ("closeness", "examples", "left_behind", "properties", "showing")]
 _PAGES = [
     *(f"tests/report/test_{name}.py" for name in ("feedback", "handed_back")),
     "tests/for_nbgrader/test_feedback_page.py",
