@@ -84,6 +84,14 @@ def test_what_stays_is_not_told(value: Any, change: Callable) -> None:
     assert told(change, value) == []
 
 
+def test_a_list_that_holds_itself_has_an_end() -> None:
+    """Values are remembered a few levels deep."""
+    value: list[Any] = [1]
+    value.append(value)
+    assert told(lambda x: None, value) == []
+    assert told(lambda x: x.reverse(), value)[0] == "argument 1[0] is of another kind"
+
+
 def test_settings_are_put_back() -> None:
     told(lambda _: (torch.set_default_dtype(torch.float16), torch.set_grad_enabled(False)), None)
     assert (torch.get_default_dtype(), torch.is_grad_enabled()) == (torch.float32, True)
