@@ -30,11 +30,9 @@ _serialize, _spec, _load = serialize, TensorSpec, safetensors.torch.load
 _dumps, _loads = json.dumps, json.loads
 _flat = torch.Tensor.as_strided
 _detach, _contiguous, _address = torch.Tensor.detach, torch.Tensor.contiguous, torch.Tensor.data_ptr
-_reshape, _view = torch.Tensor.reshape, torch.Tensor.view
 
 _BASES = (list, tuple, dict, bool, int, float, str, bytes, set, frozenset)
-_NO_SAFETENSORS = {torch.complex64: torch.float32, torch.complex128: torch.float64}
-_ONLY_ASKED = ("recipe", "again")
+_NO_SAFETENSORS = (torch.complex64, torch.complex128)
 _MARGIN = 16  # elements on either side of an argument; bytes may be read as a wider dtype, so a power of two
 
 
@@ -124,7 +122,7 @@ class Encoder:
         if self.strided:
             node["stride"] = list(value.stride())
             node["grad"] = value.requires_grad
-        if kind_is_parameter(value):
+        if type(value) is torch.nn.Parameter:  # isinstance can be bent by a metaclass
             node["parameter"] = True
         if value.device.type == "meta":
             node["meta"] = True
@@ -166,11 +164,6 @@ class Encoder:
             for key, tensor in self.tensors.items()
         }
         return bytes(_serialize(specs))
-
-
-def kind_is_parameter(value: Tensor) -> bool:
-    """Whether a tensor is a Parameter by its real type (isinstance can be bent by a metaclass)."""
-    return type(value) is torch.nn.Parameter
 
 
 def _type_name(kind: type) -> str:
