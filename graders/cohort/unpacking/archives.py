@@ -134,7 +134,7 @@ def _zip_members(source: Path | io.BytesIO, most: int) -> Iterator[Entry]:
         if stat.S_ISLNK(member.external_attr >> 16):
             made.problem = "it is a symbolic link; hand in the file itself"
         elif member.flag_bits & 1:
-            made.problem = "it is encrypted"
+            made.problem = "it is encrypted; hand it in without a password"
         elif member.file_size > 1 << 20 and member.file_size > MAX_RATIO * max(member.compress_size, 1):
             made.problem = f"it is larger than {MAX_BYTES >> 20} MiB unpacked"
         made.read_all = partial(_from_zip, archive, member)
