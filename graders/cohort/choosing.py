@@ -18,6 +18,8 @@ from graders.cohort import submissions
 from graders.cohort.people import Person
 from graders.cohort.platforms import Source
 from graders.cohort.submissions import Candidate, File, Handed, Submission
+from graders.cohort.unpacking.entries import SECONDS, TooLong
+from graders.collecting.limited import limited
 
 MOST = 4  # files of one lesson and attempt that are judged
 SHOWN = 3  # files named where none can be graded
@@ -36,6 +38,15 @@ class Chooser:
 
     def choose(self, person: Person) -> Iterator[Submission]:
         """Yield a person's submissions: one for each lesson that is recognised, else one that says why there is none."""
+        try:
+            with limited(SECONDS, TooLong):
+                made = self._chosen(person)
+        except TooLong:
+            reason = f"it takes more than {SECONDS} seconds to read what was handed in; hand in the notebook or the .py file itself"
+            made = [Submission(person.student, None, problem=reason, about=dict(person.about))]
+        yield from made
+
+    def _chosen(self, person: Person) -> list[Submission]:
         handed = [submissions.unpack(source) for source in person.sources]
         candidates = [one for each in handed for one in self._with_lessons(each)]
         found = sorted({one.lesson for one in candidates if one.lesson})
@@ -54,7 +65,7 @@ class Chooser:
             made[0].about["unread"] = unread
         for one in made:
             one.about = {**person.about, **one.about}
-        yield from made
+        return made
 
     def _with_lessons(self, handed: Handed) -> list[Candidate]:
         """Tell the lesson of each file: by its exact name, else by what it defines and the folder in which it lies."""

@@ -23,7 +23,7 @@ _EXERCISES = ROOT / "exercises"
 _OWN = ("__init__.py", "conftest.py", "setup.py")
 _NOTES = ("timestamp.txt", "README.md", "LICENSE", "pyproject.toml", "requirements.lock", "requirements.txt")
 MAX_HELPERS = 5 << 20
-_IMPORT = rb"(?:^|[\s\"'])(?:from|import)[ \t]+%s\b|(?:^|[\s\"'])import[ \t]+[\w., \t]*\b%s\b"
+_IMPORT = rb"(?:^|[\s\"'])(?:from|import)[ \t]+%s\b|(?:^|[\s\"'])import[ \t]+[\w., \t]{0,400}\b%s\b"
 
 
 @dataclass

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import os
 import random
 import stat
+import tarfile
+import time
 import zipfile
 from functools import partial
 from pathlib import Path
@@ -14,8 +17,9 @@ from typing import Any
 import py7zr
 import pytest
 
+from graders.cohort import choosing, submissions
 from graders.cohort.submissions import Submission, read
-from graders.cohort.unpacking import archives
+from graders.cohort.unpacking import archives, entries
 from graders.cohort.unpacking.archives import listing
 from graders.cohort.unpacking.entries import MAX_BYTES, Entry
 from graders.cohort.unpacking.sevenzip import as_tar
@@ -74,6 +78,11 @@ def test_of_attempts_the_newest_with_answers_counts(name: str, newer: str, tmp_p
     assert len(found.older) == 1
 
 
+def test_the_only_one_in_a_blackboard_download_is_called_after_what_stands_last(tmp_path: Path) -> None:
+    """Several names tell by what they have in common where the assignment's ends; one alone does not."""
+    assert rows(write(tmp_path, {"HW_1_jdoe_attempt_2026-01-30-15-00-00_hw.py": solved()})) == [("jdoe", "l2")]
+
+
 def test_files_of_one_canvas_attempt_are_all_its(tmp_path: Path) -> None:
     files = {f"doejane_102_9000_{L2}.ipynb": notebook(solved("n")), f"doejane_102_9001_{L2}.py": solved("p")}
     assert counted(one(tmp_path, files)) == [f"{L2}.ipynb", f"{L2}.py"]
@@ -96,6 +105,17 @@ def test_times_of_files_say_nothing_where_the_layout_does_not_keep_them(tmp_path
     assert rows(folder) == [("ann (ann)", "l2"), ("ann (ann.zip)", "l2"), ("bob", "l2")]
 
 
+@pytest.mark.parametrize(
+    ("place", "counts"), [("Ann A_7_assignsubmission_file_", "a.ipynb"), (f"submitted/ann/{L2}", f"{L2}/b.ipynb")]
+)
+def test_of_files_without_answers_the_newer_counts_where_the_layout_keeps_times(
+    place: str, counts: str, tmp_path: Path
+) -> None:
+    folder = write(tmp_path, {f"{place}/a.ipynb": notebook(STUB), f"{place}/b.ipynb": notebook(STUB, "")})
+    os.utime(folder / place / "b.ipynb", (1e9, 1e9))
+    assert counted(one(folder, {})) == [counts]
+
+
 @pytest.mark.parametrize("name", [L2, "hw"])
 def test_in_nbgraders_layout_copies_in_folders_below_do_not_count(name: str, tmp_path: Path) -> None:
     place = f"submitted/ann/{L2}"
@@ -115,6 +135,7 @@ def test_files_whose_content_tells_the_lesson(tmp_path: Path) -> None:
     [
         ({f"bob/{L2}.pdf": "%PDF"}, L2, f"handed in {L2}.pdf; a notebook (.ipynb) or a .py file is needed"),
         ({"bob/essay.pdf": "%PDF"}, None, "handed in essay.pdf"),
+        ({"bob/notes/README.md": "x"}, None, "handed in README.md"),
         ({f"bob/{L2}.ipynb.txt": "{}"}, L2, f"handed in {L2}.ipynb.txt; a notebook (.ipynb) or a .py file is needed"),
         ({"bob/l2.rar": "Rar!"}, None, "handed in l2.rar (it is an archive that is not opened here; hand in a .zip)"),
         ({"bob/l2.7z": "7z"}, None, "handed in l2.7z (the archive cannot be read (not a 7z file))"),
@@ -170,7 +191,7 @@ def test_a_7z_archive_keeps_times_and_leads_nowhere(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="it is encrypted; hand it in without a password"):
         list(listing(tmp_path / "locked.7z"))
     with pytest.raises(ValueError, match="larger than 1 MiB unpacked"):
-        as_tar(io.BytesIO(packed({"a": b"0" * (3 << 20)}, "7z")), 1 << 20, 1 << 20)
+        as_tar(io.BytesIO(packed({"a": b"0" * (3 << 20)}, "7z")), 1 << 20, 1 << 20, 60)
     assert {path.name for path in tmp_path.iterdir()} == {"work", "hw.7z", "locked.7z"}
 
 
@@ -231,6 +252,16 @@ def test_a_file_of_two_mebibytes_in_an_archive_counts(tmp_path: Path) -> None:
     assert one(tmp_path, {"ann.zip": {f"{L2}.py": text}}).problem is None
 
 
+def test_a_student_who_hands_in_more_than_the_budget_is_told_the_budget(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(submissions, "MAX_STUDENT", 1 << 20)
+    monkeypatch.setattr(submissions, "MAX_BYTES", 1 << 20)
+    first = "x = 1".ljust(1 << 20)
+    found = one(tmp_path, {f"submitted/ann/{L2}/a.py": first, f"submitted/ann/{L2}/b.py": solved("b")})
+    assert ": more than 1 MiB were handed in by this student;" in str(found.problem)
+
+
 @pytest.mark.parametrize(("small", "large"), [("MAX_STUDENT", "MAX_UNPACKED"), ("MAX_UNPACKED", "MAX_STUDENT")])
 def test_a_tar_archive_has_the_budget_of_who_made_it(
     small: str, large: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -245,6 +276,70 @@ def test_a_tar_archive_has_the_budget_of_who_made_it(
     with pytest.raises(archives.TooMuch, match="larger than 1 MiB unpacked"):
         list(refused())
     assert [entry.name for entry in read()] == ["a.py"]
+
+
+def slow_tar(size: int = archives.MAX_HEADER) -> bytes:
+    """A small archive whose header the standard library looks through once for each of its digits."""
+    member = tarfile.TarInfo("x")
+    member.type, member.size = tarfile.XHDTYPE, size
+    return member.tobuf(tarfile.USTAR_FORMAT) + b"1" * size + bytes(1024)
+
+
+def test_what_takes_too_long_to_read_costs_its_own_student(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(choosing, "SECONDS", 0.5)
+    folder = write(
+        tmp_path / "in", {"ann.zip": {"more.tar": slow_tar(), f"{L2}.py": solved("a")}, f"bob/{L2}.py": STUB}
+    )
+    begun = time.process_time()
+    ann, bob = chosen(folder)
+    assert time.process_time() - begun < 5
+    assert (ann.student, ann.lesson, bob.problem) == ("ann", None, None)
+    assert "more than 0.5 seconds to read what was handed in; hand in the notebook" in str(ann.problem)
+
+
+def test_a_header_of_a_tar_archive_has_a_limit(tmp_path: Path) -> None:
+    """Else it takes the square of its length, in one call that no signal interrupts."""
+    path = write(tmp_path, {"ann.tar": slow_tar(20 << 20)}) / "ann.tar"
+    (found,) = chosen(path)
+    assert str(found.problem) == "handed in ann.tar (the archive cannot be read (a header of 20971520 bytes))"
+    long = tarfile.TarInfo("x" * 5000 + ".py")
+    path.write_bytes(long.tobuf(tarfile.PAX_FORMAT) + bytes(1024))
+    assert [entry.name for entry in listing(path)] == [long.name]
+
+
+def test_an_archive_that_takes_too_long_to_list_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(entries, "SECONDS", 0.1)
+    path = write(tmp_path, {"ann.tar": slow_tar()}) / "ann.tar"
+    (found,) = chosen(path)
+    assert (found.student, found.problem is None) == ("ann", False)
+    assert "seconds to list what it holds" in str(found.problem)
+
+
+def test_what_a_file_imports_is_found_in_short_time(tmp_path: Path) -> None:
+    text = f"import one, two\nx = '''{' import' * 100_000}'''\n{solved('a')}"
+    begun = time.process_time()
+    found = one(tmp_path, {**{f"ann/{name}.py": "" for name in ("two", "three", "four")}, f"ann/{L2}.py": text})
+    assert list(found.helpers) == ["two.py"]
+    assert time.process_time() - begun < 5
+
+
+def test_a_packed_tar_archive_is_unpacked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However its members are read: backwards, gzip would begin anew for each."""
+    unpacked = 0
+
+    class Counted(gzip.GzipFile):
+        def read(self, size: int | None = -1) -> bytes:
+            nonlocal unpacked
+            data = super().read(size)
+            unpacked += len(data)
+            return data
+
+    monkeypatch.setitem(archives._UNPACK, ".gz", Counted)
+    files = {f"{name}.py": solved(name) for name in "abcdefgh"}
+    path = write(tmp_path, {"class.tar.gz": packed(files, "gz")}) / "class.tar.gz"
+    found = list(listing(path))
+    assert [entry.read().decode() for entry in reversed(found)] == list(reversed(files.values()))
+    assert unpacked < 2 * sum(entry.size + 1024 for entry in found) + 20_000
 
 
 def test_one_file_on_the_disk_is_read_if_it_may_be_graded(tmp_path: Path) -> None:

@@ -328,6 +328,16 @@ def test_the_seed_is_kept_secret_and_fixed(tmp_path: Path) -> None:
         verdicts.Book(tmp_path, "other")
 
 
+@pytest.mark.parametrize("other", ["a", "b", "c", None])
+def test_a_folder_that_has_verdicts_and_no_seed_takes_theirs_alone(other: str | None, tmp_path: Path) -> None:
+    environment = {"seed": verdicts.seed_hash("mine"), "graders": "1"}
+    line = {"schema": 1, "student": "ann", "lesson": LESSON, "sha256": "0", "environment": environment}
+    (tmp_path / "verdicts.jsonl").write_text(json.dumps(line) + "\n")
+    with pytest.raises(verdicts.WrongUse, match="another seed; give that one"):
+        verdicts.Book(tmp_path, other)
+    verdicts.Book(tmp_path, "mine").close()
+
+
 def command(*arguments: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "graders", *map(str, arguments)], cwd=ROOT, capture_output=True, text=True

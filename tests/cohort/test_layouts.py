@@ -397,6 +397,12 @@ def test_an_id_is_its_students_whatever_else_is_called_so(tmp_path: Path) -> Non
     assert (found.missing, len(found.people[-1].sources)) == (["8"], 1)
 
 
+def test_the_number_of_a_submission_is_nobodys_who_has_a_number_of_ones_own(tmp_path: Path) -> None:
+    write(tmp_path, {"roster.csv": "id,number\nzoe,11\nrob,43\n"})
+    found = rows(write(tmp_path / "in", LAYOUTS["gradescope"][0]), roster=tmp_path / "roster.csv")
+    assert [who for who, _ in found] == ["0042", "44", "rob"]
+
+
 @pytest.mark.parametrize("header", ["last_name,first_name", "Last Name,First Name", "Surname,Firstname"])
 def test_a_roster_may_have_first_and_last_name_apart(header: str, tmp_path: Path) -> None:
     write(tmp_path, {"roster.csv": f"id,{header}\ns1,Doe,Jane\ns2,Doe,Rick\n"})

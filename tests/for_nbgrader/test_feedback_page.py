@@ -7,6 +7,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from nbformat.v4 import new_markdown_cell
 from traitlets.config.loader import PyFileConfigLoader
 
 from graders import ROOT
@@ -67,6 +68,12 @@ def test_what_breaks_the_parser_is_shown_as_it_is(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(feedback.MarkdownWithMath, "render", fails)
     assert feedback._html("a <b>") == "<pre>a &lt;b&gt;</pre>"
+
+
+@pytest.mark.parametrize(("locked", "title"), [(True, "Data types"), (False, "")])
+def test_the_title_is_the_first_line_of_a_cell_that_students_cannot_change(locked: bool, title: str) -> None:
+    cell = new_markdown_cell("# Data types\nWhat a number is.", metadata={"nbgrader": {"locked": locked}})
+    assert feedback._title(cell) == title
 
 
 def about(**changed: object) -> dict:

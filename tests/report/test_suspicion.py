@@ -70,12 +70,20 @@ def test_a_helper_of_another_lesson_is_named() -> None:
     assert "exercises.kit.groups" in suspicious(source, "l5_quantization_in_depth")[0]
 
 
-@pytest.mark.parametrize("part", ["'''\n'", "a.", "(", "import ", "\\\n", "sys.modules\n", "\0", "\t\n "])
+@pytest.mark.parametrize("part", ["'''\n'", "a.", "(", "import ", "\\\n", "sys.modules\n", "\0", "\t\n ", "\\'"])
 def test_whatever_stands_there_is_looked_at_in_short_time(part: str) -> None:
     begun = time.process_time()
     told = suspicious("import sys\n" + part * 400_000)
     assert len(told) <= MOST_TOLD + 1
     assert time.process_time() - begun < 10
+
+
+def test_what_stands_far_behind_in_a_line_is_not_looked_at_and_that_is_said() -> None:
+    told = suspicious(f"import sys\nx = '{'y' * 2000}'; sys.modules\nsys.modules")
+    assert told == [
+        "line 2: only the first 1000 characters of this line were looked at",
+        "line 3: uses sys.modules, which an exercise does not need",
+    ]
 
 
 def test_outside_cases_are_not_suspicious() -> None:
