@@ -8,8 +8,10 @@ import torch
 from exercises.kit import toys
 from exercises.kit.probes import l3 as probes
 from exercises.kit.toys import quantized_models
+from graders import lessons
 from graders.judge import checks, deciding
-from graders.judge.contract import StudentRaised, recipe
+from graders.judge.contract import StudentRaised, recipe, slips_of
+from graders.judge.judge import Judge
 from graders.judge.proxy import Proxy, describe, describe_call
 from graders.judge.recording import in_process
 from graders.judge.told import told
@@ -183,3 +185,11 @@ def test_methods_that_are_not_written_yet(start, exercise, outcome, line):
     with pytest.raises(StudentRaised) as raised:
         Proxy(in_process(space)).other()
     assert told(raised.value, exercise) == (outcome, [line])
+
+
+def test_a_known_mistake_is_called_by_its_sentence_and_a_right_answer_by_none():
+    lesson = lessons.load("l2_data_types")
+    judge, (known, *_) = Judge(lesson, "seed", None), slips_of(lesson.slips)
+    wrong = judge.judge_function(known.exercise, vars(lesson.solution) | {known.exercise: known})
+    right = judge.judge_function(known.exercise, vars(lesson.solution))
+    assert (wrong.outcome, wrong.hint, right.outcome, right.hint) == ("failed", known.sentence, "passed", "")
