@@ -44,6 +44,21 @@ def test_long_text_in_a_call_is_cut(given, shown):
     assert describe_call("caption_image", (given,), {}, caption_image) == f"caption_image({shown!r})"
 
 
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        (torch.tensor([1.0, 0.5]), "caption_image(tensor([1.0, 0.5]))"),
+        (torch.ones(2, requires_grad=True), None),
+        (torch.ones(2, 3).t(), None),
+        (torch.ones(2, device="meta"), None),
+    ],
+    ids=["plain", "gradients", "strides", "meta"],
+)
+def test_a_fixed_tensor_is_written_out_where_its_numbers_tell_all_of_it(given, shown):
+    told = describe_call("caption_image", (given,), {}, caption_image, fixed=True)
+    assert told == (shown or f"caption_image(model), model is {describe(given)}")
+
+
 def test_a_probe_without_arguments_of_its_own_changes_nothing():
     told = describe_call("half_in_place", (MODEL,), {}, lambda model: model, probes.what_comes_back)
     assert told == "half_in_place(model), model is the kit's mlp"
