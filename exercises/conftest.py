@@ -221,7 +221,9 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     if session.config.option.judge and not hasattr(session.config, "workerinput"):
         from exercises.kit.studying import judging
 
-        session.config.stash[_BEGUN] = judging.begin(sorted(file.path for file in files))
+        session.config.stash[_BEGUN] = judging.begin(
+            [f"{item.path}::{item.name}" for item in session.items if isinstance(item, ExerciseItem)]
+        )
     for file in files:
         loading.import_libraries(file.path)
     importlib.import_module("exercises.kit.checking.examples")

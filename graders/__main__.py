@@ -118,6 +118,7 @@ def _parser() -> argparse.ArgumentParser:
     trust.set_defaults(run=_trust)
     trust.add_argument("lessons", nargs="*", metavar="LESSON")
     trust.add_argument("--output", type=Path, metavar="DIR")
+    trust.add_argument("--attacks", action="store_true", help="judge the bank of attacks, and nothing else")
 
     bench = commands.add_parser("bench", help="measure what grading costs, against its floor")
     bench.set_defaults(run=_bench)
@@ -255,7 +256,7 @@ def _judge(given: argparse.Namespace) -> int:
 def _trust(given: argparse.Namespace) -> int:
     from graders.trust.measure import trust
 
-    return trust(given.lessons, given.output)
+    return trust(given.lessons, given.output, given.attacks)
 
 
 def _bench(given: argparse.Namespace) -> int:

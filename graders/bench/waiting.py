@@ -1,9 +1,11 @@
 """How long a student waits: for the answer to a save, and for the first verdict of the hidden tests.
 
-`pytest exercises/LESSON --watch` is held against what is promised of it. `python -m graders judge FILE` is held against what the
-student's own run has to import, `import exercises.LESSON` in a new Python: what stands at the top of the lesson's file (lesson 2:
-torch), and nothing of pytest. Its commands take turns; the recordings of earlier runs are there, as they are but for the first
-run on a machine, which has a row of its own.
+`pytest exercises/LESSON --watch` is held against what is promised of it. `python -m graders judge FILE::EXERCISE` is held against
+what the student's own run has to import, `import exercises.LESSON` in a new Python: what stands at the top of the lesson's file
+(lesson 2: torch), and nothing of pytest. `python -m graders judge FILE` is held against that with the libraries that the lesson
+works on (lesson 5 puts its layers into a model of transformers and compares them with quanto's, which its file does not import at
+the top). Commands take turns; the recordings of earlier runs are there, as they are but for the first run on a machine, which has
+a row of its own.
 """
 
 from __future__ import annotations
@@ -73,25 +75,28 @@ def _saves(lesson: str) -> list[float]:
 
 
 def first_verdicts(names: tuple[str, ...] = LESSONS) -> list[dict[str, Any]]:
-    """Return four rows a lesson: the imports, the verdict on one exercise, on all, and on all where nothing was recorded."""
+    """Return five rows a lesson: its imports and the verdict on one exercise, all imports and the verdict on all, and recording."""
     return [each for lesson in names for each in _rows(lesson)]
 
 
 def _rows(lesson: str) -> list[dict[str, Any]]:
     file = ROOT / "solutions" / f"{lesson}.py"
+    alone = f"import exercises.{lesson}"
+    public = [library for library in lessons.libraries(lesson) if not library.startswith("graders.")]
     with tempfile.TemporaryDirectory() as cache:
         judge = partial(_run, cache, "-m", "graders", "judge")
         what: dict[str, Callable[[], None]] = {
-            f"import exercises.{lesson}": partial(_run, cache, "-c", f"import exercises.{lesson}"),
+            alone: partial(_run, cache, "-c", alone),
             "first verdict, one exercise": partial(judge, f"{file}::{lessons.exercises(lesson)[-1]}"),
+            "imports of all exercises": partial(_run, cache, "-c", ", ".join([alone, *public])),
             "first verdict, all exercises": partial(judge, str(file)),
         }
         times = interleaved(what, ROUNDS)
     with tempfile.TemporaryDirectory() as cache:
         judge = partial(_run, cache, "-m", "graders", "judge", str(file))
         times["first verdict, all exercises, nothing recorded"] = interleaved({"": judge}, 1, warm=False)[""]
-    base = statistics.median(next(iter(times.values())))
-    return [row(lesson, name, taken, base) for name, taken in times.items()]
+    few, every = (statistics.median(times[name]) for name in (alone, "imports of all exercises"))
+    return [row(lesson, name, taken, every if "all exercises" in name else few) for name, taken in times.items()]
 
 
 def _run(cache: str, *arguments: str) -> None:

@@ -16,7 +16,10 @@ from typing import Any
 from graders import ROOT, lessons
 from graders.cohort import submissions
 from graders.cohort.people import Person
+from graders.cohort.platforms import Source
 from graders.cohort.submissions import Candidate, File, Handed, Submission
+from graders.cohort.unpacking.entries import SECONDS, TooLong
+from graders.collecting.limited import limited
 
 MOST = 4  # files of one lesson and attempt that are judged
 SHOWN = 3  # files named where none can be graded
@@ -35,6 +38,15 @@ class Chooser:
 
     def choose(self, person: Person) -> Iterator[Submission]:
         """Yield a person's submissions: one for each lesson that is recognised, else one that says why there is none."""
+        try:
+            with limited(SECONDS, TooLong):
+                made = self._chosen(person)
+        except TooLong:
+            reason = f"it takes more than {SECONDS} seconds to read what was handed in; hand in the notebook or the .py file itself"
+            made = [Submission(person.student, None, problem=reason, about=dict(person.about))]
+        yield from made
+
+    def _chosen(self, person: Person) -> list[Submission]:
         handed = [submissions.unpack(source) for source in person.sources]
         candidates = [one for each in handed for one in self._with_lessons(each)]
         found = sorted({one.lesson for one in candidates if one.lesson})
@@ -53,7 +65,7 @@ class Chooser:
             made[0].about["unread"] = unread
         for one in made:
             one.about = {**person.about, **one.about}
-        yield from made
+        return made
 
     def _with_lessons(self, handed: Handed) -> list[Candidate]:
         """Tell the lesson of each file: by its exact name, else by what it defines and the folder in which it lies."""
@@ -78,7 +90,8 @@ class Chooser:
         A tie is settled by a name in which one lesson's stands.
         """
         known = [name for lesson in self._judged for name in lessons.exercises(lesson)]
-        if one.problem or not (one.notebook or any(name.encode() in one.data for name in known)):
+        data = one.data.replace(b"\0", b"")  # as UTF-16 has them between the letters
+        if one.problem or not (one.notebook or any(name.encode() in data for name in known)):
             return None
         told = self._read(one)
         if "error" in told:
@@ -107,7 +120,7 @@ class Chooser:
         sides = _collisions(candidates)
         if len(sides) < 2:
             return [self._submission(person.student, lesson, candidates, handed)]
-        places = _told_apart([side[0].source.place for side in sides])
+        places = _told_apart([side[0].source for side in sides])
         made = []
         for side, place in zip(sides, places, strict=True):
             one = self._submission(f"{person.student} ({place.replace('/', ' - ')})", lesson, side, handed)
@@ -221,8 +234,12 @@ def _collisions(candidates: list[Candidate]) -> list[list[Candidate]]:
     ]
 
 
-def _told_apart(places: list[str]) -> list[str]:
-    return [f"{place}, {at}" if places.count(place) > 1 else place for at, place in enumerate(places, 1)]
+def _told_apart(sources: list[Source]) -> list[str]:
+    """Name the places so that no two are called the same: with what holds them, or a number, only where that is needed."""
+    names = [source.place for source in sources]
+    if len({source.within for source in sources}) == len(names) > len(set(names)):
+        names = [f"{source.within}/{source.place}" for source in sources]
+    return [f"{name}, {at}" if names.count(name) > 1 else name for at, name in enumerate(names, 1)]
 
 
 def _attempts(candidates: list[Candidate]) -> list[list[Candidate]]:

@@ -11,7 +11,7 @@ import importlib
 import importlib.metadata
 import platform
 import time
-from dataclasses import asdict
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 from graders import lessons
@@ -61,13 +61,14 @@ class Bench:
             importlib.import_module("graders.judge.judge")  # heavy, and meanwhile the zygote loads the same
         return self._zygotes[libraries]
 
-    def judge(self, lesson: str) -> Judge:
+    def judge(self, lesson: str, only: Collection[str] = ()) -> Judge:
+        """Return the judge of a lesson. only: the exercises that it will be asked for, if not all; the first call decides."""
         from graders.judge.judge import Judge  # heavy; only those who judge need it
 
         if lesson not in self._judges:
-            zygote = self.zygote(lessons.libraries(lesson))
+            zygote = self.zygote(lessons.libraries(lesson, only))
             zygote.begin()
-            loaded = lessons.load(lesson)  # while the zygote loads the same libraries
+            loaded = lessons.load(lesson, only)  # while the zygote loads the same libraries
             earlier = kept.Kept(self._store, lesson, self.seed, environment("any", self.seed, lesson))
             self._judges[lesson] = Judge(loaded, self.seed, zygote, earlier)
             gc.collect()
@@ -226,6 +227,5 @@ def renewed(told: dict[str, Any], found: Submission) -> dict[str, Any]:
 
 
 def _exercise(verdict: ExerciseVerdict) -> dict[str, Any]:
-    told = {key: value for key, value in asdict(verdict).items() if key != "measured"}
-    told["checks"] = [{key: check[key] for key in ("name", "outcome", "message")} for check in told["checks"]]
-    return told
+    checks = [{"name": check.name, "outcome": check.outcome, "message": check.message} for check in verdict.checks]
+    return {key: value for key, value in vars(verdict).items() if key != "measured"} | {"checks": checks}

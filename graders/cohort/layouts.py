@@ -51,11 +51,12 @@ class Named:
 
 @dataclass
 class Found:
-    """Who is in it, which layout that was, and the files that no person could be told for."""
+    """Who is in it, which layout that was, the files that no person could be told for, and names that are no one's work."""
 
     layout: str
     sources: list[Source]
     nobodys: list[Entry] = field(default_factory=list)
+    aside: list[str] = field(default_factory=list)
 
 
 class Recogniser:
@@ -88,7 +89,7 @@ class Recogniser:
             return Found("pattern", sources, nobodys) if sources else None
         if "submitted" in named.folders and self.layout in (None, "nbgrader"):
             inside = [entry.below(1) for entry in named.tops["submitted"] if len(entry.parts) > 1]
-            return Found("nbgrader", self._people(Named("submitted", inside)))
+            return self._people("nbgrader", Named("submitted", inside))
         downloads = _downloads(named, self.layout)
         if downloads:
             name, sources = downloads[0]
@@ -98,11 +99,11 @@ class Recogniser:
         if self.layout == "one" or (self.layout is None and self.is_one(named)):
             return Found("one", [self._one(named)])
         if self.layout == "git":
-            return Found("git", self._people(named, _assignment(named, sure=True)))
+            return self._people("git", named, _assignment(named, sure=True))
         if self.layout == "lessons":
             return self._by_lessons(named)
         if self.layout is not None or named.label == "submitted":
-            return Found(self.layout or "nbgrader", self._people(named))
+            return self._people(self.layout or "nbgrader", named)
         return None
 
     def _otherwise(self, named: Named) -> Found:
@@ -113,42 +114,48 @@ class Recogniser:
         if self.pattern is not None:
             return Found("pattern", [], [entry for entry in named.entries if not entry.folder])
         folders = named.folders
-        if folders and all(map(self.lesson_of, folders)):
+        if any(map(self.lesson_of, folders)):
             return self._by_lessons(named)
         if named.kind == "archive" and not folders and sum(counts(entry) for entry in named.entries) == 1:
             return Found("one", [self._one(named)])
         assignment = _assignment(named)
-        people = self._people(named, assignment)
         packed = any(entry.archive for entry in named.entries if len(entry.parts) == 1)
-        return Found("git" if assignment else "folders" if folders or packed else "files", people)
+        return self._people("git" if assignment else "folders" if folders or packed else "files", named, assignment)
 
     def _by_lessons(self, named: Named) -> Found:
+        """Return the people of each folder that is called after a lesson, no student; what lies beside these is people's."""
         made = Found("lessons", [])
         for top, entries in named.tops.items():
             lesson = self.lesson_of(top)
             if lesson is None or not _is_folder(entries):
-                made.sources += self._people(Named(named.label, entries))
+                beside = self._people("lessons", Named(named.label, entries))
+                made.sources += beside.sources
+                made.aside += beside.aside
                 continue
             inner = Named(top, [entry.below(1) for entry in entries if len(entry.parts) > 1])
             inside = Recogniser(self.lessons.values()).recognise(inner)
             made.sources += [replace(source, lesson=lesson, place=f"{top}/{source.place}") for source in inside.sources]
+            made.aside += [f"{top}/{name}" for name in inside.aside]
         return made
 
-    def _people(self, named: Named, assignment: str = "") -> list[Source]:
+    def _people(self, layout: str, named: Named, assignment: str = "") -> Found:
         """Return a person for each thing at the top: a folder, an archive, or the files of one name."""
         sources: dict[tuple[str, bool], Source] = {}
+        aside = []
         for top, entries in named.tops.items():
             if top == ".git":
                 continue
             if _is_folder(entries):
                 sources[top, True] = Source(top.removeprefix(assignment), top, _below(entries))
-            elif named.kind == "files" or counts(entries[0]):
+            elif named.kind == "files" or counts(entries[0]) or entries[0].problem:
                 stem = _stem(entries[0])
                 student = named.label if self.lesson_of(stem) else stem
                 alone = entries[0].archive or entries[0].closed
                 place = top if alone else student
                 sources.setdefault((place, alone), Source(student, place)).entries.append(entries[0])
-        return list(sources.values())
+            else:
+                aside.append(top)
+        return Found(layout, list(sources.values()), aside=aside)
 
     def _rest(self, named: Named, platform: Platform) -> list[Source]:
         """Return the people of lessons and archives that lie in a download and are not named as the platform names them."""
@@ -159,17 +166,19 @@ class Recogniser:
             for entry in entries
             if entry.kind in KINDS or entry.archive or entry.closed
         ]
-        return self._people(Named(named.label, others))
+        return self._people("", Named(named.label, others)).sources
 
     def is_one(self, named: Named) -> bool:
         """Whether it is one person's: lessons stand at its top, and there are not several folders with lessons beside them."""
         if named.kind == "files" or not any(self._is_lesson(entry.parts) for entry in named.entries):
             return False
-        others = {
-            entry.parts[0] for entry in named.entries if len(entry.parts) > 1 and self._is_lesson(entry.parts[1:])
-        }
-        others |= {entry.parts[0] for entry in named.entries if len(entry.parts) == 1 and entry.archive}
-        return len({other for other in others if other.lower() not in _KIT and not self.lesson_of(other)}) < 2
+        archives = {entry.parts[0] for entry in named.entries if len(entry.parts) == 1 and entry.archive}
+        return len(archives | self.perhaps_people(named.entries)) < 2
+
+    def perhaps_people(self, entries: list[Entry]) -> set[str]:
+        """Return the folders at the top that have lessons at theirs, but for the kit's and those of lessons."""
+        tops = {entry.parts[0] for entry in entries if len(entry.parts) > 1 and self._is_lesson(entry.parts[1:])}
+        return {top for top in tops if top.lower() not in _KIT and not self.lesson_of(top)}
 
     def _is_lesson(self, parts: tuple[str, ...]) -> bool:
         """Whether a path is a lesson at the top of what one person has: alone, in the kit's folder, or in the lesson's own."""
@@ -248,11 +257,12 @@ def counts(entry: Entry) -> bool:
 
 
 def _opened(entry: Entry) -> Named | None:
-    """Return what is in an archive on the disk, None if it cannot be opened."""
+    """Return what is in an archive on the disk, None if it cannot be opened or nothing is in it."""
     try:
-        return Named(entry.stem, list(archives.listing(entry.disk)) if entry.disk else [], "archive")
+        entries = list(archives.listing(entry.disk)) if entry.disk else []
     except ValueError:
         return None
+    return Named(entry.stem, entries, "archive") if entries else None
 
 
 def _assignment(named: Named, sure: bool = False) -> str:

@@ -32,7 +32,8 @@ def judge(named: list[str], later: TextIO | None = None) -> int:
 
     later: what is to be judged comes from there, a line each, while what `named` needs is loaded.
     """
-    libraries = _libraries(Path(named[0].partition("::")[0]))
+    path, only = next(iter(_wanted(named).items()))
+    libraries = _libraries(path, only)
     scratch = tempfile.mkdtemp(prefix="graders-")
     code = (
         f"import sys; sys.path.insert(0, {str(ROOT)!r}); from graders.cohort.own import serve; "
@@ -83,29 +84,36 @@ def judged(named: list[str], seed: str, zygote: Zygote | None = None) -> Iterato
     """
     from graders.cohort import judging, submissions  # behind the fork
 
-    wanted: dict[Path, set[str]] = {}
-    for each in named:
-        file, _, exercise = each.partition("::")
-        wanted.setdefault(Path(file), set()).update([exercise] if exercise else [])
-    bench = judging.Bench(seed, zygotes={zygote.libraries: zygote} if zygote else {})
+    # A zygote with more libraries than an exercise needs is there sooner than another one.
+    bench = judging.Bench(seed, zygotes={zygote.libraries: zygote, (): zygote} if zygote else {})
     try:
-        for path, only in wanted.items():
+        for path, only in _wanted(named).items():
             found = submissions.with_helpers(path)
             if found.lesson:
-                bench.judge(found.lesson)  # while the zygote gets ready
-            lesson, reason, told = judging.plans(bench.zygote(_libraries(path)), found, found.files[0])
+                bench.judge(found.lesson, only)  # while the zygote gets ready
+            lesson, reason, told = judging.plans(bench.zygote(_libraries(path, only)), found, found.files[0])
             if lesson is None or reason is not None:
                 raise Problem(f"{path}: {found.problem or reason}")
             unknown = only - set(lessons.exercises(lesson))
             if unknown:
                 raise Problem(f"{lesson} has no exercise {', '.join(sorted(unknown))}")
-            for verdict in bench.judge(lesson).judge(told["lessons"][lesson], only):
+            for verdict in bench.judge(lesson, only).judge(told["lessons"][lesson], only):
                 told_of_it = {"outcome": verdict.outcome, "message": verdict.message, "hint": verdict.hint}
                 yield {"lesson": lesson, "name": verdict.name, **told_of_it}
     finally:
         bench.close()
 
 
-def _libraries(path: Path) -> tuple[str, ...]:
+def _wanted(named: list[str]) -> dict[Path, set[str]]:
+    """Return of each file the exercises that are named, none where the whole file is."""
+    wanted: dict[Path, set[str]] = {}
+    whole = {Path(each) for each in named if "::" not in each}
+    for each in named:
+        file, _, exercise = each.partition("::")
+        wanted.setdefault(Path(file), set()).update(() if Path(file) in whole else (exercise,))
+    return wanted
+
+
+def _libraries(path: Path, only: set[str]) -> tuple[str, ...]:
     """Return what is loaded for a file; one that is not called after a lesson is read first."""
-    return lessons.libraries(path.stem if path.stem in lessons.names() else lessons.LIGHT[0])
+    return lessons.libraries(path.stem, only) if path.stem in lessons.names() else ()

@@ -45,9 +45,9 @@ METADATA = "submission_metadata.yml"
 class Source:
     """What one place that the instructor controls holds of one person; `entries` are named as seen from there.
 
-    `student` is unique to the person as far as the place tells; `name` and `id` are what the platform calls them; `attempt`
-    orders what the layout tells to be attempts (None: it does not); `timed`: the times of the files say which is newer;
-    `handed_in`: when, in seconds since 1970, by this machine's time zone; `returned`: how a file of feedback begins there.
+    `student` is unique to the person as far as the place tells, which lies `within` what the instructor named; the platform calls
+    them `name` and `id`; `attempt` orders what are attempts there (None: unknown); `timed`: the times of files tell which is newer;
+    `handed_in`: in seconds since 1970, by this machine's time zone; `returned`: how a file of feedback begins there.
     """
 
     student: str
@@ -62,6 +62,7 @@ class Source:
     timed: bool = False
     handed_in: float | None = None
     returned: dict[str, str] = field(default_factory=dict)
+    within: str = ""
 
 
 def _grouped(entries: list[Entry], told: Callable[[Entry], tuple[Source, Entry | None] | None]) -> list[Source] | None:
@@ -151,9 +152,8 @@ def blackboard(entries: list[Entry]) -> list[Source] | None:
             return None
         user = users[found["who"]]
         attempt = _numbers(found["time"].split("-"))
-        made = Source(
-            user, user, id=user, attempt=attempt, timed=True, handed_in=moment(tuple(map(int, attempt))) or None
-        )
+        when = moment(tuple(map(int, attempt))) or None
+        made = Source(user, user, id=user, attempt=attempt, timed=True, handed_in=when)
         return made, _inside(entry, found["file"])
 
     return _grouped(entries, told)

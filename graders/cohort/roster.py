@@ -36,17 +36,25 @@ class Roster:
 
     def __init__(self, path: Path) -> None:
         """Read the file. Raises Problem, with a sentence, if it is no class list."""
-        rows = [row for _, row in tables.rows(path, "the roster")]
+        rows = tables.rows(path, "the roster")
         if len(rows) < 2:
             raise Problem(
                 f"{path} holds no students; it needs a line with the names of its columns, and one per student"
             )
-        header = [name.strip().lower() for name in rows[0]]
+        header = [name.strip().lower() for name in rows[0][1]]
+        odd = next((name for name in header if "@" in name or name.isdecimal()), None)
+        if odd:
+            raise Problem(f"{path}: the first line must name the columns, such as id,name,email; it has {odd}")
         key = header.index(next((name for name in _IDS if name in header), header[0]))
         self.rows: list[Enrolled] = []
         self._by: dict[str, set[Enrolled]] = defaultdict(set)
-        for row in rows[1:]:
+        for number, row in rows[1:]:
             values = [unicodedata.normalize("NFC", value.strip()) for value in row]
+            if any(values[len(header) :]):
+                raise Problem(
+                    f"{path}: line {number} has more values than there are columns; put one that has the separator in it in"
+                    ' quotation marks, "Doe, Jane"'
+                )
             if len(values) <= key or not values[key]:
                 raise Problem(f"{path}: a student has no {header[key]}: {', '.join(filter(None, values))}")
             enrolled = Enrolled(values[key], tuple(zip(header, values, strict=False)))
@@ -54,13 +62,17 @@ class Roster:
             self.rows.append(enrolled)
             for name in _names(enrolled):
                 self._by[name].add(enrolled)
+        self._ids = {enrolled.id: enrolled for enrolled in self.rows}
         ids = [enrolled.id for enrolled in self.rows]
-        twice = next((one for one in ids if ids.count(one) > 1), None) if len(set(ids)) < len(ids) else None
+        twice = next((one for one in ids if ids.count(one) > 1), None) if len(self._ids) < len(ids) else None
         if twice is not None:
             raise Problem(f"{path}: {twice} stands there twice; each {header[key]} must be one student's")
 
     def find(self, source: Source) -> Enrolled | None:
-        """Return who it is: the one student for whom the roster has the platform's id, login, address or name."""
+        """Return whose id it is, else the one student for whom the roster has the platform's id, login, address or name."""
+        student = unicodedata.normalize("NFC", source.student)
+        if student in self._ids:
+            return self._ids[student]
         for said in (source.student, source.id, source.email, source.name):
             found = self._by.get(plain(said), set()) if said else set()
             if len(found) == 1:

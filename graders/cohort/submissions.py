@@ -23,7 +23,7 @@ _EXERCISES = ROOT / "exercises"
 _OWN = ("__init__.py", "conftest.py", "setup.py")
 _NOTES = ("timestamp.txt", "README.md", "LICENSE", "pyproject.toml", "requirements.lock", "requirements.txt")
 MAX_HELPERS = 5 << 20
-_IMPORT = rb"(?:^|[\s\"'])(?:from|import)[ \t]+%s\b|(?:^|[\s\"'])import[ \t]+[\w., \t]*\b%s\b"
+_IMPORT = rb"(?:^|[\s\"'])(?:from|import)[ \t]+%s\b|(?:^|[\s\"'])import[ \t]+[\w., \t]{0,400}\b%s\b"
 
 
 @dataclass
@@ -103,13 +103,17 @@ class Candidate:
 
 @dataclass
 class Handed:
-    """Everything of one source: what may be a lesson, Python files beside it, what could not be opened, and the rest."""
+    """Everything of one source: what may be a lesson, Python files beside it, what could not be opened, and the rest.
+
+    What could not be opened says why behind its path, and so does what of the rest has a reason; `paths` has them alone.
+    """
 
     source: Source
     candidates: list[Candidate] = field(default_factory=list)
     modules: dict[str, Entry] = field(default_factory=dict)
     closed: list[str] = field(default_factory=list)
     others: list[str] = field(default_factory=list)
+    paths: list[str] = field(default_factory=list)
 
 
 def unpack(source: Source) -> Handed:
@@ -133,7 +137,11 @@ def unpack(source: Source) -> Handed:
                 inner = archives.opened(entry, left)
             except ValueError as error:
                 made.closed.append(f"{entry.path} ({error})")
+                made.paths.append(entry.path)
                 continue
+            if all(each.folder for each in inner):
+                made.others.append(f"{entry.path} (nothing is in it)")
+                made.paths.append(entry.path)
             left -= entry.size
             waiting = [(each, depth + 1) for each in inner] + waiting
         elif entry.kind in KINDS:
@@ -143,8 +151,28 @@ def unpack(source: Source) -> Handed:
             if entry.kind == ".py":
                 made.modules[entry.path] = entry
         elif entry.name not in _NOTES:
-            made.others.append(entry.path)
-    return made
+            made.others.append(f"{entry.path} ({entry.problem})" if entry.problem else entry.path)
+            made.paths.append(entry.path)
+    return _without_repository(made)
+
+
+def _without_repository(handed: Handed) -> Handed:
+    """Leave out solutions, graders and tests of a copy of the whole repository: nobody wrote these to hand them in."""
+    paths = [one.entry.parts for one in handed.candidates]
+    folders = {path[:depth] for path in paths for depth in range(1, len(path))}
+    copies = {
+        folder[:-1]
+        for folder in folders
+        if folder[-1] == "exercises" and {(*folder[:-1], "solutions"), (*folder[:-1], "graders")} <= folders
+    }
+    own = {(*copy, name) for copy in copies for name in ("solutions", "graders", "tests")}
+
+    def is_own(parts: tuple[str, ...]) -> bool:
+        return any(parts[:depth] in own for depth in range(1, len(parts)))
+
+    handed.candidates = [one for one in handed.candidates if not is_own(one.entry.parts)]
+    handed.modules = {path: entry for path, entry in handed.modules.items() if not is_own(entry.parts)}
+    return handed
 
 
 def _loaded(source: Source, entry: Entry, left: int) -> Candidate:

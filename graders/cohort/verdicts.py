@@ -22,7 +22,7 @@ from graders.wire import tiers
 SCHEMA = 1
 GRADED, NOT_GRADED = "graded", "could not grade"
 Key = tuple[str, str | None]  # student and lesson
-_PLACES = ".places"
+PLACES = ".places"
 
 
 class WrongUse(Problem):
@@ -222,9 +222,9 @@ class Book:
     def remember(self, where: dict[str, Any]) -> None:
         """Write down where the submissions lie and how people were told apart, for who looks at one of them again."""
         known = [one for one in looked_at(self.folder) if one != where]
-        beside = self.folder / f"{_PLACES}.new"
+        beside = self.folder / f"{PLACES}.new"
         beside.write_text(json.dumps([*known, where]), encoding="utf-8")
-        os.replace(beside, self.folder / _PLACES)
+        os.replace(beside, self.folder / PLACES)
 
     def log(self, text: str) -> None:
         """Write down for the instructor what went wrong here."""
@@ -247,7 +247,7 @@ def opened(folder: Path) -> Book:
 def looked_at(folder: Path) -> list[dict[str, Any]]:
     """Return what runs of this output folder looked at, the newest last."""
     with contextlib.suppress(OSError, ValueError):
-        return json.loads((folder / _PLACES).read_text(encoding="utf-8"))
+        return json.loads((folder / PLACES).read_text(encoding="utf-8"))
     return []
 
 

@@ -252,10 +252,10 @@ class Attempt:
         """Return the answer to a call, asking the worker now if it was not among the recorded ones."""
         if call not in self.answers:
             self._ask_late(call)
-        answer = self.answers.get(call, WorkerEnded("killed", "no answer"))
-        if isinstance(answer, WorkerEnded):
-            raise answer.again()
-        return answer
+        answer = self.answers.get(call)
+        if isinstance(answer, bytes):
+            return answer
+        raise answer.again() if answer else WorkerEnded("killed", "no answer")
 
     def _ask_late(self, call: bytes) -> None:
         """Ask a fresh worker, as long as there is time: what the recorded calls left of the exercise's, and a little more."""

@@ -20,8 +20,10 @@ from graders.wire.recipes import Unreadable
 
 CALL_SECONDS = 10.0
 EXERCISE_SECONDS = 20.0
+READ_SECONDS = 5.0  # for a file, which takes a tenth of it
 START_SECONDS = 120.0
 SPARES = 3
+_AT_ONCE = 1 << 16  # bytes
 
 
 class Worker:
@@ -30,6 +32,7 @@ class Worker:
     def __init__(self, zygote: Zygote, connection: socket.socket, clock: Clock | None = None) -> None:
         self._zygote, self.connection, self._pid = zygote, connection, 0
         self._clock = clock  # with the worker's first byte, which it sends before any student code runs
+        self._buffer = bytearray()
 
     def started(self, pid: int) -> None:
         self._pid = pid
@@ -71,9 +74,14 @@ class Worker:
             raise EOFError
         return Clock(descriptors[0] if descriptors else -1, whole=told == b"N")
 
+    @property
+    def has_more(self) -> bool:
+        """Whether the next frame has come already, as a whole."""
+        return len(self._buffer) >= 4 and len(self._buffer) - 4 >= struct.unpack_from("<I", self._buffer)[0]
+
     def _read(self, length: int, *deadlines: Deadline) -> bytes:
         """Read `length` bytes; TimeoutError at the first of the deadlines, even if some come all the time."""
-        parts = bytearray()
+        parts = self._buffer  # what has come behind them stays
         while len(parts) < length:
             left = min(deadline.left for deadline in deadlines)
             if left <= 0:
@@ -85,11 +93,14 @@ class Worker:
                 continue
             self.connection.settimeout(left)
             with contextlib.suppress(TimeoutError):  # said by the clock, above
-                part = self.connection.recv(min(length - len(parts), 1 << 20))
+                part = self.connection.recv(max(_AT_ONCE, min(length - len(parts), 1 << 20)))
                 if not part:
                     raise EOFError
                 parts += part
-        return bytes(parts)
+        with memoryview(parts) as view:
+            read = bytes(view[:length])
+        del parts[:length]
+        return read
 
     def _ended(self) -> WorkerEnded:
         code = self._zygote.exit_code(self._pid)
@@ -205,16 +216,19 @@ class Zygote:
     def read(self, data: bytes, notebook: bool, lessons: dict[str, list[str]]) -> dict[str, Any]:
         """Have a worker read a submitted file: `{"lessons": {lesson: plan}}` or `{"error": why}`.
 
-        Nothing of it is executed, so the worker is kept for the next file; only a new one's end tells something of the file.
+        Nothing of it is executed, so the worker is kept for the next file; only a new one's end tells something of the file. That
+        the time is up, either one tells.
         """
         kept, self._reader = self._reader, None
         for reader in (kept, None) if kept else (None,):
             reader = reader or self.take()
             try:
                 reader.send({"read": {"notebook": notebook, "lessons": lessons}, "cells": []}, [data])
-                told = schema.read(reader.receive(Deadline(CALL_SECONDS), schema.MAX_PLAN)[1:])
-            except (WorkerEnded, Unreadable):
+                told = schema.read(reader.receive(Deadline(READ_SECONDS), schema.MAX_PLAN)[1:])
+            except (WorkerEnded, Unreadable) as error:
                 reader.kill()
+                if isinstance(error, WorkerEnded) and error.outcome == "timeout":
+                    break
                 continue
             self._reader = reader
             return told

@@ -1,10 +1,11 @@
 """The exercises of a submission one after the other in a few workers, each judged as if it were alone.
 
 Whoever comes first in a worker is alone there: nothing of the student's ran before it, so what it answers counts, right or wrong.
-Those that follow in the same worker count as long as they answer what is right: byte for byte, or by an exception of the same
-type, since no check can tell that from the right one (see `wire.alike`). At the first other answer, or if what came before
-changed the world (see `world`), the exercise begins anew as the first in a fresh worker. So none can spoil another, none is right
-by what another one left behind, and what is wrong is computed again only up to its first wrong answer.
+Those that follow in the same worker count where they answer what is right: byte for byte, or by an exception of the same type,
+since no check can tell that from the right one (see `wire.alike`). What answers otherwise is asked once more, in a worker in which
+none of those ran before it that ran before it the first time: if it answers the very same there, it is its own answer. All of this
+counts only if the worker's world is at the end what it was at the beginning (see `world`). Whatever is not settled so begins anew
+as the first in a fresh worker. So none can spoil another, and none is right by what another one left behind.
 
 What ends its worker, hangs or takes long is not answered here: that exercise is judged with more patience (see `attempt`).
 """
@@ -15,7 +16,6 @@ import time
 from collections import deque
 from collections.abc import Callable
 from multiprocessing.connection import wait
-from typing import Any
 
 from graders.collecting.attempt import Answered, Asked, Submission
 from graders.collecting.deadlines import Deadline
@@ -29,33 +29,52 @@ WORKERS = 2
 SECONDS = 3.0  # of an exercise; what takes longer is judged with more patience
 ENDS = 3  # exercises that may end a worker in which they are alone before the rest is judged with more patience
 
+LOOK = Asked("", (), ())  # asks for nothing: whether a worker serves it says whether its world is as it was
+
 Right = Callable[[bytes], bytes | None]  # the right answer to a recorded call
 
 
-class _Other(Exception):
-    """An exercise behind another one did not answer what is right."""
+class _Place:
+    """A worker, the exercises that it was given, in order, and whether its world was looked at since."""
+
+    def __init__(self, worker: Worker) -> None:
+        self.worker = worker
+        self.given: list[str] = []
+        self.looked_at = True
 
 
 class _Run:
-    """One worker, the exercise that it is at, and what it has sent of it; `right` is None for whoever is alone."""
+    """One exercise in one place: what ran there before it, and what it has sent. LOOK is no exercise (see `_Runs`)."""
 
-    def __init__(self, worker: Worker, asked: Asked, sent: dict[str, Any], right: Right | None) -> None:
-        self.worker, self.asked, self.right = worker, asked, right
+    def __init__(self, place: _Place, asked: Asked) -> None:
+        self.place, self.asked, self.before = place, asked, frozenset(place.given)
         self.begun, self.deadline = time.monotonic(), Deadline(SECONDS)
+        self.frames: list[bytes] = []
         self._cells = [b"c%d" % number for number in asked.numbers]  # what comes before `l`, and then the answers
-        self._frames: list[bytes] = []
         self._size = 0
-        worker.send(sent, list(asked.calls))
+        if asked is not LOOK:
+            place.given.append(asked.name)
+        place.looked_at = asked is LOOK or not self.before
 
     @property
     def finished(self) -> bool:
-        return len(self._frames) == len(self._cells) + 1 + len(self.asked.calls)
+        return len(self.frames) == len(self._cells) + 1 + len(self.asked.calls)
+
+    def read(self) -> None:
+        """Read the frames that have come. Raises WorkerEnded, also when the time is up or the answers are too large."""
+        while not self.finished:
+            self.frames.append(self.place.worker.receive(self.deadline))
+            self._size += len(self.frames[-1])
+            if self._size > self.asked.likely:
+                raise WorkerEnded("memory", "its answers are too large")
+            if not self.place.worker.has_more:
+                return
 
     def answered(self) -> Answered | None:
         """Return what was answered; None if a frame is not one that was due."""
         count = len(self._cells)
-        loaded, replies = self._frames[count], self._frames[count + 1 :]
-        if self._frames[:count] != self._cells or any(frame[:1] != b"r" for frame in replies) or loaded[:1] != b"l":
+        loaded, replies = self.frames[count], self.frames[count + 1 :]
+        if self.frames[:count] != self._cells or any(frame[:1] != b"r" for frame in replies) or loaded[:1] != b"l":
             return None
         try:
             errors = schema.errors(loaded[1:])
@@ -64,89 +83,133 @@ class _Run:
         answers = {call: frame[1:] for call, frame in zip(self.asked.calls, replies, strict=True)}
         return Answered(answers, errors, time.monotonic() - self.begun)
 
-    def read(self) -> None:
-        """Read one frame. Raises WorkerEnded, also when the time is up or the answers are too large; _Other."""
-        frame = self.worker.receive(self.deadline)
-        self._size += len(frame)
-        if self._size > self.asked.likely:
-            raise WorkerEnded("memory", "its answers are too large")
-        if self.right is not None and not self._is_due(frame, self.right):
-            raise _Other
-        self._frames.append(frame)
-
-    def _is_due(self, frame: bytes, right: Right) -> bool:
-        """Whether a frame is the one that comes next if all is right."""
-        at, count = len(self._frames), len(self._cells)
-        if at <= count:
-            return frame == (self._cells[at] if at < count else b"l{}")
-        answer = right(self.asked.calls[at - count - 1])
-        return answer is not None and frame[:1] == b"r" and is_right(frame[1:], answer)
+    def is_right(self, right: Right) -> bool:
+        """Whether the frames are those that come if all is right."""
+        count = len(self._cells)
+        if self.frames[: count + 1] != [*self._cells, b"l{}"]:
+            return False
+        replies = zip(self.asked.calls, self.frames[count + 1 :], strict=True)
+        return all(frame[:1] == b"r" and is_right(frame[1:], right(call) or b"") for call, frame in replies)
 
 
 class _Runs:
-    """The workers of one submission, what they are at, what waits for one, and what was answered."""
+    """The places of one submission, what runs in them, what waits, and what was answered."""
 
     def __init__(self, zygote: Zygote, submission: Submission, asked: list[Asked], right: Right) -> None:
         self.zygote, self.submission, self.waiting, self.right = zygote, submission, deque(asked), right
         self.again: deque[Asked] = deque()  # what has to be the first in a fresh worker
         self.running: list[_Run] = []
+        self.idle: list[_Place] = []
+        self.doubted: dict[str, _Run] = {}  # what answered behind others, and not what is right
         self.answered: dict[str, Answered] = {}
+        self.taken_from: dict[str, list[_Run]] = {}  # of each answer the runs behind others on which it rests
         self.ended = 0
 
-    @property
-    def to_do(self) -> bool:
-        return bool(self.waiting or self.again) and self.ended < ENDS
+    def go_on(self) -> bool:
+        """Start what can be started, then read what has come; return False when there is nothing left to do."""
+        self._start()
+        if not self.running:
+            return False
+        left = min(run.deadline.left for run in self.running)
+        ready = wait([run.place.worker.connection for run in self.running], max(0.0, left))
+        for run in self.running[:]:
+            if run.place.worker.connection in ready or run.deadline.passed:
+                self._read(run)
+        return True
 
-    def go_on(self) -> None:
-        """Start workers, then read a frame of each that has one."""
-        while self.to_do and len(self.running) < WORKERS:
-            self._begin((self.again or self.waiting).popleft(), self.zygote.take(), None)
-        left = min((run.deadline.left for run in self.running), default=0.0)
-        ready = wait([run.worker.connection for run in self.running], max(0.0, left))
-        for run in [run for run in self.running if run.worker.connection in ready or run.deadline.passed]:
-            try:
-                run.read()
-            except (WorkerEnded, _Other):
-                self.running.remove(run)
-                self._lose(run.worker, run.asked, run.right)
-                continue
-            if run.finished:
-                self.running.remove(run)
-                self._finish(run)
+    def _read(self, run: _Run) -> None:
+        try:
+            run.read()
+        except WorkerEnded:
+            self.running.remove(run)
+            self._lose(run)
+            return
+        if run.finished:
+            self.running.remove(run)
+            self.idle.append(run.place)
+            self._finish(run)
+
+    def _start(self) -> None:
+        while (self.again or self.waiting) and self.ended < ENDS and len(self.running) < WORKERS:
+            place = _Place(self.zygote.take()) if self.again or not self.idle else self.idle.pop()
+            self._begin((self.again or self.waiting).popleft(), place)
+        for place in self.idle[:]:
+            doubted = self._to_repeat(place)
+            if len(self.running) < WORKERS and (doubted or not place.looked_at):
+                self.idle.remove(place)
+                self._begin(doubted.asked if doubted else LOOK, place)
+        for place in [place for place in self.idle if place.looked_at][WORKERS:]:
+            self.idle.remove(place)
+            place.worker.kill()
+        if not self.running and self.doubted and self.ended < ENDS:  # no place in which they could be asked once more
+            self.again += [run.asked for run in self.doubted.values()]
+            self.doubted.clear()
+            self._start()
+
+    def _to_repeat(self, place: _Place) -> _Run | None:
+        """Return the last run whose answer is doubted and behind which, elsewhere, none ran that ran here.
+
+        From the last to the first, so that of two that are asked here once more none has the other before it both times; and only
+        when all have been asked once.
+        """
+        asked = {run.asked.name for run in self.running}
+        if self.waiting or any(
+            run.before and run.asked is not LOOK and run.asked.name not in self.doubted for run in self.running
+        ):
+            return None
+        fits = [run for name, run in self.doubted.items() if name not in asked and run.before.isdisjoint(place.given)]
+        return fits[-1] if fits else None
+
+    def _begin(self, asked: Asked, place: _Place) -> None:
+        run = _Run(place, asked)
+        try:
+            place.worker.send(self.submission.sent(asked.numbers), list(asked.calls))
+            self.running.append(run)
+        except WorkerEnded:
+            self._lose(run)
 
     def _finish(self, run: _Run) -> None:
-        answered = run.answered()
-        if answered is not None:
-            self.answered[run.asked.name] = answered
-        if self.waiting and self.ended < ENDS:
-            self._begin(self.waiting.popleft(), run.worker, self.right)
+        name, answered = run.asked.name, run.answered()
+        first = self.doubted.pop(name, None)
+        if run.asked is LOOK or answered is None:
+            return
+        if first is not None and first.frames != run.frames:
+            self.again.append(run.asked)
+        elif first is None and run.before and not run.is_right(self.right):
+            self.doubted[name] = run
         else:
-            run.worker.kill()
+            self.answered[name] = answered
+            self.taken_from[name] = [each for each in (first, run) if each is not None and each.before]
 
-    def _begin(self, asked: Asked, worker: Worker, right: Right | None) -> None:
-        try:
-            self.running.append(_Run(worker, asked, self.submission.sent(asked.numbers), right))
-        except WorkerEnded:
-            self._lose(worker, asked, right)
-
-    def _lose(self, worker: Worker, asked: Asked, right: Right | None) -> None:
-        worker.kill()
-        if right is not None:
-            self.again.append(asked)
-        else:
+    def _lose(self, run: _Run) -> None:
+        """End a worker that did not serve: what it answered for whoever was not the first in it is not to be trusted."""
+        run.place.worker.kill()
+        rest = self.again if run.asked is LOOK else self.waiting
+        for name, runs in list(self.taken_from.items()):
+            if any(each.place is run.place for each in runs):
+                del self.answered[name], self.taken_from[name]
+                rest.append(runs[-1].asked)
+        for name, doubted in list(self.doubted.items()):
+            if doubted.place is run.place and doubted.asked is not run.asked:
+                del self.doubted[name]
+                rest.append(doubted.asked)
+        self.doubted.pop(run.asked.name, None)
+        if run.before and run.asked is not LOOK:
+            self.again.append(run.asked)
+        elif not run.before:
             self.ended += 1
 
     def close(self) -> None:
-        for run in self.running:
-            run.worker.kill()
+        for place in [*self.idle, *(run.place for run in self.running)]:
+            place.worker.kill()
 
 
 def answered(zygote: Zygote, submission: Submission, asked: list[Asked], right: Right) -> dict[str, Answered]:
     """Return what those exercises answered that answered all; `right` gives the right answer to a recorded call."""
     runs = _Runs(zygote, submission, [one for one in asked if submission.whole(one.name)], right)
     try:
-        while runs.running or runs.to_do:
-            runs.go_on()
+        while runs.go_on():
+            pass
         return runs.answered
     finally:
         runs.close()

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import csv
+import html
+import json
 import os
 import re
 import shutil
+import unicodedata
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -14,31 +17,38 @@ from typing import Any
 from graders.cohort import verdicts
 from graders.errors import Problem
 from graders.followup import explain
+from graders.followup.views import VIEWS
+from graders.marks import tables
 from graders.report import handed_back, leaderboard, table
 from graders.report.of_class import page
 from graders.report.written import FILE, Written
 
 _PSEUDONYM = re.compile(r"model \d+")
+_WHO = ("student", "sis user id", "idnumber")  # columns that name a student; where there is none, the first
+_DIGITS = 5  # of a number that is searched for
 
 
 def forget(folder: Path, student: str) -> list[str]:
     """Remove a student, as the verdicts call them; return a sentence on each file that was changed or removed.
 
-    What the student handed in lies elsewhere and stays. Raises Problem if nothing in the folder is the student's.
+    What the student handed in lies elsewhere and stays. The verdicts go last: until then the same command finds what a killed one
+    left. Raises Problem if nothing in the folder is the student's.
     """
+    student = unicodedata.normalize("NFC", student)
     book = verdicts.opened(folder)
     try:
-        ours = [key for key in book.keys if key[0] == student]
-        names = {student, *(book.verdict(key).get("name", "") for key in ours)} - {""}
-        returned = [name for key in ours for name in book.verdict(key).get("returned", {}).values()]
-        for key in ours:
-            book.drop(key)
-        book.compact()
-        told = [f"verdicts.jsonl: {len(ours)} verdicts"] if ours else []
-        told += _rows(folder, student)
+        ours = [book.verdict(key) for key in book.keys if key[0] == student]
+        names = {student, *(verdict.get("name", "") for verdict in ours)} - {""}
+        returned = [name for verdict in ours for name in verdict.get("returned", {}).values()]
+        told = list(_rows(folder, student))
         told += [f"{FILE}: what was written"] if Written(folder).drop(student) else []
         told += _files(folder, student, returned)
         told += _log(folder / "errors.log", student)
+        told += _places(folder, student)
+        for verdict in ours:
+            book.drop((student, verdict["lesson"]))
+        book.compact()
+        told += [f"verdicts.jsonl: {_count(len(ours), 'verdict')}"] if ours else []
         told += _rewritten(folder, book.some(book.keys)) if told else []
         others = {key[0] for key in book.keys}
     finally:
@@ -47,42 +57,42 @@ def forget(folder: Path, student: str) -> list[str]:
     if not told and not left:
         raise Problem(f"there is nothing of {student} in {folder}")
     if left:
-        told.append(f"still named in {', '.join(left)}: write these again with `grade`, or remove them")
+        told.append(f"still named in {', '.join(left)}: write these again with `grade` or `views`, or remove them")
     return told
 
 
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'s' * (number != 1)}"
+
+
 def _rows(folder: Path, student: str) -> Iterator[str]:
-    """Take rows out of all CSV files: those in which a cell is the student, as spreadsheets are given it."""
-    cells = {student, str(table.harmless(student))}
+    """Take the student's rows out of all CSV files, whichever way spreadsheets are given the name."""
+    called = {student, str(table.harmless(student))}
     for path in sorted(folder.glob("*.csv")):
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.reader(file))
-        kept = [row for row in rows if not cells & set(row)]
-        if len(kept) < len(rows):
-            unfinished = path.with_suffix(".part")
-            with unfinished.open("w", newline="", encoding="utf-8") as file:
-                csv.writer(file).writerows(kept)
-            os.replace(unfinished, path)
-            yield f"{path.name}: {len(rows) - len(kept)} rows"
+        first = next((row for _, row in tables.rows(path, "the file")), [])
+        columns = [at for at, name in enumerate(first) if name.strip().casefold() in _WHO]
+        header = first if columns else None
+
+        def is_students(row: list[str], header: list[str] | None = header, columns: list[int] = columns or [0]) -> bool:
+            cells = {unicodedata.normalize("NFC", row[at].strip()) for at in columns if at < len(row)}
+            return row != header and not called.isdisjoint(cells)
+
+        count = tables.remove(path, "the file", is_students)
+        if count:
+            yield f"{path.name}: {_count(count, 'row')}"
 
 
 def _files(folder: Path, student: str, returned: list[str]) -> Iterator[str]:
-    """Remove files and folders that are called after the student, and members of archives that are."""
-    stems = {handed_back.file_names([student])[student], student, *(f"{name}_feedback" for name in returned)}
+    """Remove what is called after the student in the folders that have a file for each, and in archives."""
+    name = handed_back.file_names([student])[student]
     begins = f"{explain.stem(student)}__"
-    for path in sorted(folder.rglob("*")):
-        if (
-            path.stem in stems
-            or path.name in stems
-            or (path.parent.name == explain.FOLDER and path.name.startswith(begins))
-        ):
-            if path.is_dir():
-                shutil.rmtree(path)
-            elif path.exists():
-                path.unlink()
-            yield f"{path.relative_to(folder)}: removed"
-        elif path.suffix == ".zip" and path.is_file():
-            yield from _members(path, stems)
+    for place in (handed_back.FOLDER, explain.FOLDER, *(view.folder for view in VIEWS)):
+        for path in sorted((folder / place).glob("*")):
+            if path.stem in (name, student) or (place == explain.FOLDER and path.name.startswith(begins)):
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+                yield f"{path.relative_to(folder)}: removed"
+    for path in sorted(folder.glob("*.zip")):
+        yield from _members(path, {name, student, *(f"{beginning}_feedback" for beginning in returned)})
 
 
 def _members(path: Path, stems: Iterable[str]) -> Iterator[str]:
@@ -97,7 +107,7 @@ def _members(path: Path, stems: Iterable[str]) -> Iterator[str]:
                 if name not in gone:
                     made.writestr(archive.getinfo(name), archive.read(name))
     os.replace(unfinished, path)
-    yield f"{path.name}: {len(gone)} files"
+    yield f"{path.name}: {_count(len(gone), 'file')}"
 
 
 def _rewritten(folder: Path, others: Sequence[dict[str, Any]]) -> Iterator[str]:
@@ -130,14 +140,36 @@ def _log(path: Path, student: str) -> Iterator[str]:
         yield f"{path.name}: {len(entries) - len(kept)} entries"
 
 
+def _places(folder: Path, student: str) -> Iterator[str]:
+    """Take paths that are called after the student out of the list of what was graded."""
+    known, called = verdicts.looked_at(folder), _word(student)
+    kept = [run | {"paths": [path for path in run["paths"] if not called.search(Path(path).name)]} for run in known]
+    if kept != known:
+        unfinished = folder / f"{verdicts.PLACES}.new"
+        unfinished.write_text(json.dumps([run for run in kept if run["paths"]]), encoding="utf-8")
+        os.replace(unfinished, folder / verdicts.PLACES)
+        yield f"{verdicts.PLACES}: where it lay"
+
+
+def _word(*texts: str) -> re.Pattern[str]:
+    """Return what finds one of some texts as a word, at least one."""
+    return re.compile("|".join(rf"(?<!\w){re.escape(text)}(?!\w)" for text in texts))
+
+
 def _still(folder: Path, names: set[str]) -> Iterator[Path]:
-    """Find the files, archives and pages among them, in which the student is still named."""
-    wanted = [name.encode() for name in names]
+    """Find the files, archives and pages among them, in which the student is still named, or which are called so.
+
+    A number that has few digits is looked for nowhere: it stands everywhere as something else.
+    """
+    wanted = [name for name in names if not (name.isdecimal() and len(name) < _DIGITS)]
+    if not wanted:
+        return
+    named = _word(*(form for name in wanted for form in (name, json.dumps(name)[1:-1], html.escape(name))))
     for path in folder.rglob("*"):
         if path.is_file() and path.name not in (".lock", ".seed"):
             data = path.read_bytes()
             if path.suffix == ".zip":
                 with zipfile.ZipFile(path) as archive:
                     data = b"\n".join(name.encode() + archive.read(name) for name in archive.namelist())
-            if any(name in data for name in wanted):
+            if named.search(f"{path.name}\n{data.decode(errors='replace')}"):
                 yield path

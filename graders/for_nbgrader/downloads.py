@@ -67,8 +67,7 @@ class Extractor(ExtractorPlugin):
         for source in person.sources:
             handed = unpack(source)
             files |= {_last(one.path): one.data for one in handed.candidates}
-            files |= dict.fromkeys(map(_last, handed.others), b"")
-            files |= dict.fromkeys((_last(name.rpartition(" (")[0] or name) for name in handed.closed), b"")
+            files |= dict.fromkeys(map(_last, handed.paths), b"")
         if len(files) == 1 and next(iter(files)).lower().endswith(".ipynb"):
             files = {f"{lesson}.ipynb": next(iter(files.values()))}
         self._copy(person.student, extracted, files or {"nothing.txt": b""})

@@ -9,11 +9,8 @@ Nothing is executed here on what a worker sent, and nothing is written.
 from __future__ import annotations
 
 import contextlib
-import math
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
@@ -21,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from exercises.kit.checking.closeness import Mismatch
 from exercises.kit.checking.properties import property_of
 from graders.collecting.endings import ERROR, FAILED, NOT_STARTED, PASSED, WorkerEnded, one_line
+from graders.collecting.limited import limited
 from graders.judge import checks, left_behind
 from graders.judge.proxy import Proxy, Values, describe_call, value_of
 from graders.judge.told import NEEDS_ANOTHER, alike, hint, told
@@ -89,6 +87,7 @@ class Decider:
         self.lesson, self.seed, self.exercises = recording.lesson, recording.seed, recording.exercises
         self.names = [exercise.name for exercise in self.exercises]
         self.reference = Proxy(self._answer_of_the_reference)
+        self._known = Values()  # what the reference and the slips answer
         self._refusals: dict[
             str, list[tuple[str, set[str]]]
         ] = {}  # exercise -> (sentence, checks that refuse the slip)
@@ -202,7 +201,7 @@ class Decider:
 
         only_left_behind: what is compared is not the answers, but what the calls left behind.
         """
-        same = left_behind.alike if only_left_behind else partial(alike, values=values)
+        same = left_behind.alike if only_left_behind else partial(alike, values=values, known=self._known)
         known = self.recording.slips(name)
         told = [(call, reply) for call, reply, called, *_ in student._calls if called == name and reply is not None]
         likely: set[str] | None = None
@@ -257,24 +256,6 @@ def _settle(verdict: ExerciseVerdict, stub: bool) -> None:
             part.outcome = NOT_STARTED if stub else ERROR
 
 
-@contextlib.contextmanager
-def _limited(seconds: float) -> Iterator[None]:
-    """Raise WorkerEnded("timeout") in this thread when it has computed for so long, if it is the one that signals go to."""
-    main = threading.current_thread() is threading.main_thread()
-    if seconds == math.inf or not main or not hasattr(signal, "setitimer"):
-        yield
-        return
-
-    def stop(*_: Any) -> None:
-        raise WorkerEnded("timeout", "its answer takes too long to look at")
-
-    before = signal.signal(signal.SIGPROF, stop)
-    signal.setitimer(signal.ITIMER_PROF, seconds, 1.0)
-    try:
-        try:
-            yield
-        finally:  # which a signal can interrupt; the next one comes a second later
-            signal.setitimer(signal.ITIMER_PROF, 0.0)
-    finally:
-        signal.setitimer(signal.ITIMER_PROF, 0.0)
-        signal.signal(signal.SIGPROF, before)
+def _limited(seconds: float) -> contextlib.AbstractContextManager[None]:
+    """Raise WorkerEnded("timeout") when so much was computed."""
+    return limited(seconds, lambda: WorkerEnded("timeout", "its answer takes too long to look at"))

@@ -43,8 +43,9 @@ class Late:
         """
         due = self._due_for(verdict)
         if due and "handed_in" in verdict:
-            days = max(0, math.ceil((datetime.fromisoformat(verdict["handed_in"]).astimezone() - due) / _DAY))
-            late = days > 0
+            handed_in = datetime.fromisoformat(verdict["handed_in"])
+            late = handed_in.astimezone() > due
+            days = max(1, math.ceil((_by_the_clock(handed_in) - _by_the_clock(due)) / _DAY)) if late else 0
         else:
             late = bool(verdict.get("late"))
             days = int(late and "extension" not in verdict.get("own_due", {}))
@@ -62,7 +63,7 @@ class Late:
         extension = own.get("extension", "")
         days = _DAYS.fullmatch(extension)
         if days:
-            return due and due + int(days[1]) * _DAY
+            return due and (_by_the_clock(due) + int(days[1]) * _DAY).astimezone()
         return when(extension, "extension") if extension else due
 
 
@@ -72,9 +73,16 @@ def when(text: str, where: str) -> datetime:
         made = datetime.fromisoformat(text.strip())
         if re.fullmatch(r"[\dW-]+", text.strip()):
             made = datetime.combine(made, time.max.replace(microsecond=0))
+        if not 1970 <= made.year < 3000:
+            raise ValueError
         return made.astimezone()
     except (ValueError, OverflowError):
         raise Problem(f"{where}: {text!r} is no time; write it as 2026-03-31 or '2026-03-31 18:00'") from None
+
+
+def _by_the_clock(moment: datetime) -> datetime:
+    """Return what clocks show here then, for counting days: those on which clocks are changed are no shorter or longer."""
+    return moment.astimezone().replace(tzinfo=None)
 
 
 def own_due(due: str, extension: str, whose: str) -> dict[str, str]:

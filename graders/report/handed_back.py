@@ -67,11 +67,12 @@ def render(verdicts: list[dict[str, Any]], written: Written) -> str:
 
 def _about(verdict: dict[str, Any], written: Written) -> dict[str, Any]:
     code = written.of(verdict["student"], verdict["lesson"])["code"]
+    decided = overrides(verdict)
     lost = "" if verdict["status"] == "graded" else f"Could not grade: {clean(verdict.get('reason', ''))}"
     return {
         "lesson": verdict["lesson"] or "", "title": verdict["lesson"] or "What was handed in", "lost": lost,
         "score": verdict.get("final_score", verdict["score"]), "max_score": verdict["max_score"], "late_penalty": None,
-        "also": list(filter(None, (penalty(verdict), overrides(verdict)))),
+        "also": list(filter(None, (penalty(verdict), decided and f"Decided by the instructor: {decided}"))),
         "parts": [part(exercise, code.get(exercise["name"], "")) for exercise in verdict["exercises"]],
     }  # fmt: skip
 

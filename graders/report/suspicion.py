@@ -7,6 +7,7 @@ syntax tree, since a tree can be built so deep that it ends the process that bui
 from __future__ import annotations
 
 import io
+import itertools
 import re
 import tokenize
 from collections.abc import Iterator
@@ -16,9 +17,11 @@ from typing import Any
 from graders import ROOT
 
 MOST = 200_000  # characters that are looked at; a lesson has a third of that
+MOST_OF_A_LINE = 1000  # of these: the standard library looks through a line that is no Python once for each quote in it
 MOST_TOLD = 20
 _TIMES = 10  # that reading goes on behind a line that is no Python
 _LONG = 300  # characters of a name or a string that can be of interest
+_SHORT = 5_000  # characters of a cell that is kept as it was read
 _KIT = "exercises.kit"
 # `check` and `hint` of every notebook, and its first cell
 _ALWAYS_GIVEN = {
@@ -49,33 +52,48 @@ def suspicious(source: str, lesson: str | None = None) -> list[str]:
 
 def in_cells(cells: list[dict[str, Any]], lesson: str | None = None) -> list[str]:
     """Return the same of the cells of a submission (`wire.schema.CELL`); of a notebook each sentence names the cell."""
-    places = [
-        f"line {cell['line'] + offset}" if cell["line"] > 1 or len(cells) == 1 else f"cell {cell['number']}"
-        for cell in cells
-        for offset in range(cell["source"].count("\n") + 1)
+    found: dict[str, tuple[int, int]] = {}  # sentence -> the first cell and line of which it is true
+    imported: dict[str, str] = {}
+    own: set[str] = set()  # names of the function's own, which hide what is imported by the same
+    left = MOST
+    for number, cell in enumerate(cells):
+        source = cell["source"][:left]
+        left -= len(source)
+        for line, column, words, told in _read(source):
+            own = own | _bound(words) if column else set(_bound(words) if "def" in words[:2] else ())
+            for sentence in _said_of_line(words, told, imported, own, lesson):
+                found.setdefault(sentence, (number, max(line, 1)))
+        for line, text in enumerate(source.split("\n"), 1):
+            if len(text) > MOST_OF_A_LINE:
+                sentence = f"only the first {MOST_OF_A_LINE} characters of this line were looked at"
+                found.setdefault(sentence, (number, line))
+    sentences = [
+        f"{_place(cells, *at)}: {sentence}" for sentence, at in sorted(found.items(), key=lambda item: item[1])
     ]
-    source = "\n".join(cell["source"] for cell in cells)
-    found = _found(source[:MOST], lesson)
-    sentences = [f"{places[min(line, len(places)) - 1]}: {sentence}" for sentence, line in found.items()]
-    if len(source) > MOST:
+    if sum(len(cell["source"]) for cell in cells) > MOST:
         sentences.append(f"only its first {MOST} characters were looked at")
     return sentences[:MOST_TOLD] + ["and more"] * (len(sentences) > MOST_TOLD)
 
 
-def _found(source: str, lesson: str | None) -> dict[str, int]:
-    """Return each sentence with the first line that it is true of."""
-    found: dict[str, int] = {}
-    aliases: dict[str, str] = {}
-    for line, words, told in _statements(source):
-        names = _imported(words, aliases) or _used(words, aliases)
-        names += [text for text in told if len(text) < _LONG and _INSIDE.fullmatch(text)]
-        sentences = [sentence for name in names for sentence in _said_of(name, lesson)]
-        patched = _assigned_to(words, aliases)
-        sentences += [f"replaces {patched}"] * bool(patched)
-        sentences += [f"names the path {text[:60]!r}" for text in told if len(text) < _LONG and _FILES.search(text)]
-        for sentence in sentences:
-            found.setdefault(sentence, max(line, 1))
-    return found
+def _place(cells: list[dict[str, Any]], number: int, line: int) -> str:
+    cell = cells[number]
+    return f"line {cell['line'] + line - 1}" if cell["line"] > 1 or len(cells) == 1 else f"cell {cell['number']}"
+
+
+def _said_of_line(
+    words: list[str], told: list[str], imported: dict[str, str], own: set[str], lesson: str | None
+) -> Iterator[str]:
+    """Yield what is to be said of one line of code; note what it imports."""
+    aliases = {name: meant for name, meant in imported.items() if name not in own} if own else imported
+    names = _imported(words, imported) or _used(words, aliases)
+    names += [text for text in told if len(text) < _LONG and _INSIDE.fullmatch(text)]
+    for name in names:
+        yield from _said_of(name, lesson)
+    if patched := _assigned_to(words, aliases):
+        yield f"replaces {patched}"
+    for text in told:
+        if len(text) < _LONG and _FILES.search(text):
+            yield f"names the path {text[:60]!r}"
 
 
 def _said_of(name: str, lesson: str | None) -> Iterator[str]:
@@ -112,21 +130,31 @@ def _given(lesson: str | None) -> set[str]:
     return {name for name in names if name.startswith(_KIT)}
 
 
-def _statements(source: str) -> Iterator[tuple[int, list[str], list[str]]]:
-    """Yield each line of code: its number, its names (dotted ones joined) and signs, and its strings."""
+@lru_cache(1024)  # most of a submission is what its lesson gave to everybody
+def _read_once(source: str) -> list[tuple[int, int, list[str], list[str]]]:
+    return list(_statements("\n".join(line[:MOST_OF_A_LINE] for line in source.split("\n"))))
+
+
+def _read(source: str) -> list[tuple[int, int, list[str], list[str]]]:
+    return _read_once(source) if len(source) < _SHORT else _read_once.__wrapped__(source)
+
+
+def _statements(source: str) -> Iterator[tuple[int, int, list[str], list[str]]]:
+    """Yield each line of code: its number, where it begins, its names (dotted ones joined) and signs, and its strings."""
     lines = [f"{line}\n" for line in source.split("\n")]
     at = 0
     for _ in range(_TIMES):
         words: list[str] = []
         told: list[str] = []
-        last = 0
+        last = column = 0
         try:
             for token in tokenize.generate_tokens(io.StringIO("".join(lines[at:])).readline):
                 last = token.start[0]
+                column = column if words or told else token.start[1]
                 if token.type == tokenize.STRING:
                     told.append(token.string.strip("rbufRBUF").strip("\"'"))
                 elif token.type in (tokenize.NEWLINE, tokenize.ENDMARKER) or token.string == ";":
-                    yield at + last, words, told
+                    yield at + last, column, words, told
                     words, told = [], []
                 elif token.type in (tokenize.NAME, tokenize.OP):
                     if words and _continues(words[-1], token.string):
@@ -135,7 +163,7 @@ def _statements(source: str) -> Iterator[tuple[int, list[str], list[str]]]:
                         words.append(token.string)
             return
         except (tokenize.TokenError, SyntaxError):
-            yield at + last, words, told
+            yield at + last, column, words, told
             at += max(last, 1)
         if at >= len(lines):
             return
@@ -167,6 +195,17 @@ def _imported(words: list[str], aliases: dict[str, str]) -> list[str]:
     return names
 
 
+def _bound(words: list[str]) -> set[str]:
+    """Return the names that a statement makes a function's own: its parameters, or what is assigned to."""
+    if "def" in words[:2]:
+        return {
+            word
+            for before, word in itertools.pairwise(words)
+            if before in ("(", ",", "*", "**") and word.isidentifier()
+        }
+    return set(words[:1]) if words[1:2] in (["="], [":"]) else set()
+
+
 def _used(words: list[str], aliases: dict[str, str]) -> list[str]:
     return [name for word in words if (name := _resolved(word, aliases))]
 
@@ -179,7 +218,7 @@ def _resolved(word: str, aliases: dict[str, str]) -> str:
 
 def _assigned_to(words: list[str], aliases: dict[str, str]) -> str:
     """Return the name in a library that a statement assigns to, "" if it does not."""
-    if len(words) > 2 and words[1] == "=" and "." in words[0]:
+    if words[1:2] == ["="] and "." in words[0]:
         name = _resolved(words[0], aliases)
         if name.partition(".")[0] in _PATCHED and not name.startswith(_SETTINGS):
             return name

@@ -53,7 +53,7 @@ def _row(verdict: dict[str, Any], names: list[str]) -> list[Any]:
 def penalty(verdict: dict[str, Any]) -> str:
     """Say what is taken off for being late, "" if nothing is."""
     taken = verdict.get("penalty")
-    return f"{taken['percent']:g} % off, {taken['days']} days late" if taken else ""
+    return f"{taken['percent']:g} % off, {taken['days']} day{'s' * (taken['days'] > 1)} late" if taken else ""
 
 
 def overrides(verdict: dict[str, Any]) -> str:

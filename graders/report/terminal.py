@@ -19,6 +19,7 @@ from graders.report.table import overrides, penalty
 
 LONGEST = 30
 LINE_SECONDS = 10.0  # between two lines on how far it is, where there is no terminal
+_OUTCOMES = ("passed", "failed", "error", "timeout", "memory", "killed", "not started")
 _WIDE = 10_000  # characters: a sentence on what was lost is shown whole
 
 
@@ -132,7 +133,7 @@ def _outcomes(verdict: dict[str, Any]) -> str:
     if verdict["status"] != "graded":
         return f"could not grade: {verdict['reason']}"
     counts = Counter(exercise["outcome"] for exercise in verdict["exercises"])
-    told = ", ".join(f"{count} {outcome}" for outcome, count in counts.items())
+    told = ", ".join(f"{counts[outcome]} {outcome}" for outcome in _OUTCOMES if counts[outcome])
     beside = [
         f"override: {overrides(verdict)}" if "overrides" in verdict else "",
         penalty(verdict) or ("late" if verdict.get("late") else ""),

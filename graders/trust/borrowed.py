@@ -2,7 +2,8 @@
 
 A submission may call whatever its worker has loaded. What answers an exercise there is no achievement; so each callable is
 tried in the place of each exercise, and those that pass a main check stand in a short list, with the reason why they are there.
-torch, transformers, quanto and the standard library are what the exercises are about, and are not tried.
+torch, transformers, quanto and the standard library are what the exercises are about, and are not tried. What is called so may do
+anything, such as the sandbox's own functions that mount: so it is called where it can change nothing but a folder of its own.
 """
 
 from __future__ import annotations
@@ -84,7 +85,8 @@ def answers(judge: Judge, modules: list[str]) -> dict[str, list[str]]:
         load_quanto()  # else what a worker has used would compile here
     tried = [pair for module in modules for pair in callables(module)]
     passed: dict[str, list[str]] = {}
-    for index, exercises in children.run([_job(judge, value) for _, value in tried], SECONDS):
+    jobs = [_job(judge, value) for _, value in tried]
+    for index, exercises in children.run(jobs, SECONDS, [sys.prefix, sys.base_prefix, str(ROOT)]):
         for exercise in exercises or ():  # None: it ended its process, or its time
             passed.setdefault(exercise, []).append(tried[index][0])
     return {exercise: sorted(names) for exercise, names in sorted(passed.items())}

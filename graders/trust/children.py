@@ -29,20 +29,23 @@ class _Child:
     told: bytes = b""
 
 
-def run(jobs: list[Job], seconds: float) -> Iterator[tuple[int, Any]]:
+def run(jobs: list[Job], seconds: float, needed: list[str] | None = None) -> Iterator[tuple[int, Any]]:
     """Yield (index, result) of every job as it ends; a result is data, None if the child died or took longer than `seconds`.
 
-    The limits on memory and files are those of a worker; what a child prints is lost.
+    The limits on memory and files are those of a worker; what a child prints is lost. needed: for jobs of which nobody knows
+    what they do: they can read these folders, write one of their own, and have no rights besides. Raises OSError where this
+    machine has no Landlock for that.
     """
     torch.set_num_threads(1)  # a child that is forked behind a threaded operation can hang
     running: dict[int, _Child] = {}
     waiting = list(enumerate(jobs))[::-1]
     with tempfile.TemporaryDirectory(prefix="graders-", ignore_cleanup_errors=True) as scratch:
+        box = sandbox.beside_others(scratch, needed) if needed is not None else None
         try:
             while waiting or running:
                 while waiting and len(running) < AT_ONCE:
                     index, job = waiting.pop()
-                    reader, child = _fork(index, job, scratch, seconds)
+                    reader, child = _fork(index, job, scratch, seconds, box)
                     running[reader] = child
                 for reader in _ready(running):
                     child = running[reader]
@@ -64,7 +67,7 @@ def _ready(running: dict[int, _Child]) -> list[int]:
     return [reader for reader, child in running.items() if reader in told or now >= child.deadline]
 
 
-def _fork(index: int, job: Job, scratch: str, seconds: float) -> tuple[int, _Child]:
+def _fork(index: int, job: Job, scratch: str, seconds: float, box: sandbox.Sandbox | None) -> tuple[int, _Child]:
     reader, writer = os.pipe()
     pid = os.fork()
     if pid:
@@ -72,8 +75,12 @@ def _fork(index: int, job: Job, scratch: str, seconds: float) -> tuple[int, _Chi
         return reader, _Child(index, pid, time.monotonic() + seconds)
     try:
         torch.set_num_threads(1)  # renews torch's thread pool while this is the only thread; see zygote.py
-        sandbox.limit(sandbox.tasks())
-        os.chdir(scratch)
+        if box is not None:
+            box.settle()
+        else:
+            sandbox.limit(sandbox.tasks())
+            os.chdir(scratch)
+        sandbox.limit_files()
         null = os.open(os.devnull, os.O_RDWR)
         for descriptor in (0, 1, 2):
             os.dup2(null, descriptor)

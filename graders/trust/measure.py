@@ -30,10 +30,10 @@ FEWEST_WHEATS = 3  # of an exercise that computes numbers
 Say = Callable[[str], None]
 
 
-def trust(names: list[str], output: Path | None) -> int:
+def trust(names: list[str], output: Path | None, attacks: bool = False) -> int:
     """Measure the graders of some lessons (all, if none is named), print a table, write report and page into `output`.
 
-    Returns the exit status: 0 if nothing falls short. Raises Problem for a lesson that there is not.
+    attacks: judge these alone. Returns the exit status: 0 if nothing falls short. Raises Problem for a lesson that there is not.
     """
     unknown = set(names) - set(lessons.names())
     if unknown:
@@ -45,17 +45,10 @@ def trust(names: list[str], output: Path | None) -> int:
     def say(text: str) -> None:
         console.print(f"{time.monotonic() - begun:6.1f} s  {text}", style="dim", highlight=False, soft_wrap=True)
 
-    say("the same variants in other settings: threads, processors, hidden inputs")
-    measured = settings.measure(names)
-    report: dict[str, Any] = {"schema": 1, "seed": trials.SEED, "versions": _versions(), "lessons": [], "problems": []}
-    for name in names:
-        material = trials.material(name)
-        judge = trials.judge_in_process(material.lesson)
-        found = examine(material, measured[name], say, judge)
-        found["problems"] += _hints_differ(name) + _kinds_of_inputs(judge, found["exercises"])
-        report["lessons"].append(found)
+    report: dict[str, Any] = {"schema": 1, "seed": trials.SEED, "versions": _versions(), "problems": []}
+    report["lessons"] = [] if attacks else _lessons(names, say)
     report["siege"] = siege.sieges(names, say)
-    report["runs"] = [siege.runs(name) for name in names]
+    report["runs"] = [] if attacks else [siege.runs(name) for name in names]
     for found in [*report["lessons"], report["siege"], *report["runs"]]:
         report["problems"] += found.pop("problems")
     report["seconds"] = round(time.monotonic() - begun, 1)
@@ -65,6 +58,20 @@ def trust(names: list[str], output: Path | None) -> int:
         (output / "trust.html").write_text(page.page(report), encoding="utf-8")
     page.show(report, console)
     return int(bool(report["problems"]))
+
+
+def _lessons(names: list[str], say: Say) -> list[dict[str, Any]]:
+    """Return what is known of each lesson's hidden tests (see `examine`)."""
+    say("the same variants in other settings: threads, processors, hidden inputs")
+    measured = settings.measure(names)
+    lessons_found = []
+    for name in names:
+        material = trials.material(name)
+        judge = trials.judge_in_process(material.lesson)
+        found = examine(material, measured[name], say, judge)
+        found["problems"] += _hints_differ(name) + _kinds_of_inputs(judge, found["exercises"])
+        lessons_found.append(found)
+    return lessons_found
 
 
 def _versions() -> dict[str, str]:

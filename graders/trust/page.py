@@ -95,8 +95,11 @@ def summary(report: dict[str, Any]) -> list[str]:
         lines.append(f"{lesson['lesson']}, kinds of inputs: {kinds_told(lesson['exercises'])}")
     siege = report["siege"]
     ran = [row for row in siege["attacks"] if row["ran"]]
-    held = sum(not row["wrong"] for row in ran)
-    lines.append(f"attacks: {held} of {len(ran)} got what is due and no more; isolation: {siege['isolation']}")
+    held, left_out = sum(not row["wrong"] for row in ran), len(siege["attacks"]) - len(ran)
+    lines.append(
+        f"attacks: {held} of {len(ran)} got what is due and no more; isolation: {siege['isolation']}"
+        + (f"; {left_out} that could harm this machine were not tried" if left_out else "")
+    )
     worst = siege["worst"]
     lines.append(
         f"one hostile exercise cost {worst['seconds']:g} s and {worst['memory']:g} times an honest one's memory at most"

@@ -81,7 +81,7 @@ def _broken(ask: Callable[..., list[str]], promise: Any, told: dict[str, Any]) -
     try:
         found = ask(promise, told, seconds)
     except processes.WorkerEnded as ended:
-        ends = {breaches.time_: "timeout", breaches.memory: "killed", breaches.processes: "killed"}
+        ends = {breaches.time_: "timeout"} | dict.fromkeys([*breaches.MEMORY, breaches.processes], "killed")
         found = [] if ends.get(promise) == ended.outcome else [f"not known, the worker ended: {ended}"]
     if promise is breaches.write_outside:
         found += [

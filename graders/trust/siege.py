@@ -69,7 +69,7 @@ def sieges(names: list[str], say: Callable[[str], None] = lambda text: None) -> 
     found.append(siege(names[0], notebook=True, only=few(names[0])))
     say("attacks, what one costs at most")
     measured = [costs(one["lesson"], one["attacks"]) for one in found[:-1]]
-    rows = [row for one in found for row in one["attacks"]]
+    rows = [{"lesson": one["lesson"]} | row for one in found for row in one["attacks"]]
     problems = [f"{one['lesson']}: {problem}" for one in found for problem in one["problems"]]
     problems += [problem for one in measured for problem in one["problems"]]
     worst = {key: max(one["worst"][key] for one in measured) for key in MOST}

@@ -80,18 +80,22 @@ def _with_notes(reply: bytes, before: Before) -> bytes:
 
 
 def serve(connection: socket.socket) -> None:
-    """Answer requests until the judge hangs up, each in a namespace of its own, or until one has changed the world."""
+    """Answer requests until the judge hangs up, each in a namespace of its own, or until one has changed the world.
+
+    Names in torch are looked at behind the first request, which has loaded what all begin with, and where there are no cells: the
+    judge asks for that at the end.
+    """
     send, receive, unpack = frames.send_frame, frames.receive_frame, frames.unpack_request
     run, reply, changed, where = loading.run_cell, answer, world.changed, os.getcwd
-    folder, used = where(), False
+    folder, served = where(), 0
     while True:
         header, calls = unpack(receive(connection))
         if "read" in header:
             send(connection, b"l" + _read_file(header["read"], calls[0]))
             continue
-        if used and (changed() or where() != folder):
+        if served and (changed(served == 1 or not header["cells"]) or where() != folder):
             return
-        used, space, errors = True, new_namespace(), {}
+        served, space, errors = served + 1, new_namespace(), {}
         if "files" in header:
             helpers.place(header["files"])
         for cell in header["cells"]:

@@ -11,6 +11,7 @@ import copy
 import math
 import sys
 import threading
+import warnings
 from typing import Any
 
 import torch
@@ -26,15 +27,18 @@ def remember() -> None:
     """Take this process as it is now for what all that are forked from it must be like."""
     loaded = [name for name in sys.modules if name in _IF_LOADED or name.startswith("exercises.kit.")]
     _PLACES.extend(sys.modules[name] for name in loaded)
-    _before[:] = _now()
+    _before[:] = [_settings(), _names()]
 
 
-def changed() -> bool:
-    """Whether this process differs from what was remembered in anything that another exercise could notice."""
-    return _now() != _before
+def changed(names: bool = True) -> bool:
+    """Whether this process differs from what was remembered in anything that another exercise could notice.
+
+    names: look also at all that has a name in torch and the kit, which takes a millisecond, and the first time six.
+    """
+    return _settings() != _before[0] or (names and _names() != _before[1])
 
 
-def _now() -> list[Any]:
+def _settings() -> list[Any]:
     return [
         torch.get_default_dtype(),
         torch.is_grad_enabled(),
@@ -51,5 +55,11 @@ def _now() -> list[Any]:
         sys.gettrace(),
         sys.getprofile(),
         threading.active_count(),
-        *[part for place in _PLACES for part in (list(vars(place)), list(map(id, vars(place).values())))],
+        any(each[0] == "error" for each in warnings.filters),
+        "raise" in sys.modules["numpy"].geterr().values() if "numpy" in sys.modules else False,
     ]
+
+
+def _names() -> list[list[int]]:
+    """Return what stands behind the names, as numbers. The names themselves are left alone: looking at them copies their memory."""
+    return [list(map(id, vars(place).values())) for place in _PLACES]

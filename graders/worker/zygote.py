@@ -147,11 +147,10 @@ def _greet(connection: socket.socket, tier: bytes) -> None:
     """Send a descriptor of the folder in /proc through which the judge can see what this worker waits and computes."""
     try:
         folder = os.open("/proc" if tier == b"N" else "/proc/self", os.O_RDONLY | os.O_DIRECTORY)
-    except OSError:  # no Linux
+        socket.send_fds(connection, [tier], [folder])
+        os.close(folder)
+    except OSError:  # no Linux; or this user's other processes have too many on their way
         connection.sendall(tier)
-        return
-    socket.send_fds(connection, [tier], [folder])
-    os.close(folder)
 
 
 def _become_worker(box: sandbox.Sandbox, connection: socket.socket) -> None:
@@ -161,6 +160,7 @@ def _become_worker(box: sandbox.Sandbox, connection: socket.socket) -> None:
         os.closerange(3, connection.fileno())
         os.closerange(connection.fileno() + 1, sandbox.OPEN_FILES)
         _greet(connection, b"N" if box.spaces else b"P")
+        sandbox.limit_files()
         worker.serve(connection)
     except BaseException:
         os._exit(1)

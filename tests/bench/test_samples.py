@@ -41,6 +41,12 @@ def test_every_layout_is_there_and_everybody_is_found_by_the_roster(tmp_path: Pa
     assert any(source.late for person in cohort.people for source in person.sources)
 
 
+def test_everybody_of_a_large_class_is_one_person(tmp_path: Path) -> None:
+    made = samples.write(tmp_path / "class", 480)
+    cohort = gather(sorted((tmp_path / "class/handed_in").iterdir()), Recogniser(lessons.names()))
+    assert (len(made), len(cohort.people)) == (480, 480)
+
+
 def test_a_class_of_120_makes_every_recognised_mistake_and_holds_every_kind(tmp_path: Path) -> None:
     made = samples.write(tmp_path / "class", 120)
     known = {

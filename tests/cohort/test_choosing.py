@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import os
 import random
 import stat
+import tarfile
+import time
 import zipfile
 from functools import partial
 from pathlib import Path
@@ -15,13 +18,13 @@ import py7zr
 import pytest
 
 from graders import ROOT
-from graders.cohort import submissions
+from graders.cohort import choosing, submissions
 from graders.cohort.submissions import Submission, read
 from graders.cohort.unpacking import archives, entries
 from graders.cohort.unpacking.archives import listing
 from graders.cohort.unpacking.entries import MAX_BYTES, Entry
 from graders.cohort.unpacking.sevenzip import as_tar
-from tests.cohort.handed_in import L2, L3, L4, STUB, chosen, notebook, packed, rows, solved, write
+from tests.cohort.handed_in import L2, L3, L4, STUB, Content, chosen, notebook, packed, rows, solved, write
 
 
 def one(folder: Path, files: dict[str, Any], **options: Any) -> Submission:
@@ -139,15 +142,19 @@ def test_files_whose_content_tells_the_lesson(tmp_path: Path) -> None:
         ({"bob/l2.7z": "7z"}, None, "handed in l2.7z (the archive cannot be read (not a 7z file))"),
         ({"bob/": ""}, None, "handed in nothing"),
         ({"bob/broken.zip": "PK"}, None, "handed in broken.zip (the archive cannot be read (File is not a zip file))"),
+        ({"bob/empty.zip": {}}, None, "handed in empty.zip (nothing is in it)"),
         ({"bob/a.py": "", "bob/b.html": ""}, None, "it defines no exercise of any lesson"),
         ({"bob/hw.ipynb": "{"}, None, "the notebook is not valid JSON (was it saved completely?)"),
+        ({"bob/hw.py": solved().encode("utf-16")}, None, "the file is not text (it contains null bytes)"),
         ({"bob.pdf": "%PDF"}, None, "handed in bob.pdf"),
         ({"bob.ipynb.txt": "{}"}, None, "handed in bob.ipynb.txt"),
         ({"bob/a.py": "", "bob/b.py": ""}, None, "handed in a.py, b.py: no exercise of any lesson in it"),
     ],
     ids=str,
 )
-def test_everything_handed_in_has_a_row(files: dict[str, str], lesson: str | None, reason: str, tmp_path: Path) -> None:
+def test_everything_handed_in_has_a_row(
+    files: dict[str, Content], lesson: str | None, reason: str, tmp_path: Path
+) -> None:
     folder = write(tmp_path / "in", files | {f"ann/{L2}.py": solved("a")})
     ann, bob = sorted(chosen(folder), key=lambda one: one.student)
     assert (ann.student, ann.problem) == ("ann", None)
@@ -182,10 +189,10 @@ def test_a_7z_archive_keeps_times_and_leads_nowhere(tmp_path: Path) -> None:
         found["link.py"].read()
     with py7zr.SevenZipFile(tmp_path / "locked.7z", "w", password="x") as archive:
         archive.writestr(b"1", "a.py")
-    with pytest.raises(ValueError, match="it is encrypted"):
+    with pytest.raises(ValueError, match="it is encrypted; hand it in without a password"):
         list(listing(tmp_path / "locked.7z"))
     with pytest.raises(ValueError, match="larger than 1 MiB unpacked"):
-        as_tar(io.BytesIO(packed({"a": b"0" * (3 << 20)}, "7z")), 1 << 20, 1 << 20)
+        as_tar(io.BytesIO(packed({"a": b"0" * (3 << 20)}, "7z")), 1 << 20, 1 << 20, 60)
     assert {path.name for path in tmp_path.iterdir()} == {"work", "hw.7z", "locked.7z"}
 
 
@@ -282,6 +289,70 @@ def test_a_tar_archive_has_the_budget_of_who_made_it(
     assert [entry.name for entry in read()] == ["a.py"]
 
 
+def slow_tar(size: int = archives.MAX_HEADER) -> bytes:
+    """A small archive whose header the standard library looks through once for each of its digits."""
+    member = tarfile.TarInfo("x")
+    member.type, member.size = tarfile.XHDTYPE, size
+    return member.tobuf(tarfile.USTAR_FORMAT) + b"1" * size + bytes(1024)
+
+
+def test_what_takes_too_long_to_read_costs_its_own_student(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(choosing, "SECONDS", 0.5)
+    folder = write(
+        tmp_path / "in", {"ann.zip": {"more.tar": slow_tar(), f"{L2}.py": solved("a")}, f"bob/{L2}.py": STUB}
+    )
+    begun = time.process_time()
+    ann, bob = chosen(folder)
+    assert time.process_time() - begun < 5
+    assert (ann.student, ann.lesson, bob.problem) == ("ann", None, None)
+    assert "more than 0.5 seconds to read what was handed in; hand in the notebook" in str(ann.problem)
+
+
+def test_a_header_of_a_tar_archive_has_a_limit(tmp_path: Path) -> None:
+    """Else it takes the square of its length, in one call that no signal interrupts."""
+    path = write(tmp_path, {"ann.tar": slow_tar(20 << 20)}) / "ann.tar"
+    (found,) = chosen(path)
+    assert str(found.problem) == "handed in ann.tar (the archive cannot be read (a header of 20971520 bytes))"
+    long = tarfile.TarInfo("x" * 5000 + ".py")
+    path.write_bytes(long.tobuf(tarfile.PAX_FORMAT) + bytes(1024))
+    assert [entry.name for entry in listing(path)] == [long.name]
+
+
+def test_an_archive_that_takes_too_long_to_list_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(entries, "SECONDS", 0.1)
+    path = write(tmp_path, {"ann.tar": slow_tar()}) / "ann.tar"
+    (found,) = chosen(path)
+    assert (found.student, found.problem is None) == ("ann", False)
+    assert "seconds to list what it holds" in str(found.problem)
+
+
+def test_what_a_file_imports_is_found_in_short_time(tmp_path: Path) -> None:
+    text = f"import one, two\nx = '''{' import' * 100_000}'''\n{solved('a')}"
+    begun = time.process_time()
+    found = one(tmp_path, {**{f"ann/{name}.py": "" for name in ("two", "three", "four")}, f"ann/{L2}.py": text})
+    assert list(found.helpers) == ["two.py"]
+    assert time.process_time() - begun < 5
+
+
+def test_a_packed_tar_archive_is_unpacked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However its members are read: backwards, gzip would begin anew for each."""
+    unpacked = 0
+
+    class Counted(gzip.GzipFile):
+        def read(self, size: int | None = -1) -> bytes:
+            nonlocal unpacked
+            data = super().read(size)
+            unpacked += len(data)
+            return data
+
+    monkeypatch.setitem(archives._UNPACK, ".gz", Counted)
+    files = {f"{name}.py": solved(name) for name in "abcdefgh"}
+    path = write(tmp_path, {"class.tar.gz": packed(files, "gz")}) / "class.tar.gz"
+    found = list(listing(path))
+    assert [entry.read().decode() for entry in reversed(found)] == list(reversed(files.values()))
+    assert unpacked < 2 * sum(entry.size + 1024 for entry in found) + 20_000
+
+
 def test_one_file_on_the_disk_is_read_if_it_may_be_graded(tmp_path: Path) -> None:
     write(tmp_path, {"a.py": solved("a"), "a.pdf": "%PDF"})
     (tmp_path / "link.py").symlink_to(tmp_path / "a.py")
@@ -290,6 +361,24 @@ def test_one_file_on_the_disk_is_read_if_it_may_be_graded(tmp_path: Path) -> Non
     assert other.problem == "it is neither a .py file nor a notebook (.ipynb)"
     assert link.problem == "it is a symbolic link; hand in the file itself"
     assert gone.problem == "it cannot be read (No such file or directory)"
+
+
+@pytest.mark.parametrize("files", [{}, {"__MACOSX/._x.py": "x"}, {".DS_Store": "x"}], ids=str)
+def test_an_empty_archive_that_is_named_has_a_row(files: dict[str, str], tmp_path: Path) -> None:
+    folder = write(tmp_path, {"bob.zip": files})
+    for named in (folder / "bob.zip", folder):
+        (bob,) = chosen(named)
+        assert (bob.student, bob.problem) == ("bob", "handed in bob.zip (nothing is in it)")
+
+
+def test_of_a_copy_of_the_repository_the_exercises_count_alone(tmp_path: Path) -> None:
+    theirs = {f"repo/exercises/{L2}.py": solved("theirs"), "repo/exercises/own.py": "", f"repo/solutions/{L2}.py": STUB}
+    theirs |= {f"repo/graders/lessons/{L2}/hidden.py": solved("h"), f"repo/tests/{L2}.py": solved("t")}
+    own = {f"exercises/{L2}.py": STUB, f"solutions/{L2}.py": solved("a folder of her own")}
+    folder = write(tmp_path, {**{f"ann/{name}": text for name, text in own.items()}, "bob.zip": theirs})
+    ann, bob = sorted(chosen(folder), key=lambda found: found.student)
+    assert counted(ann) == [f"solutions/{L2}.py"]
+    assert (counted(bob), bob.older) == ([f"bob.zip/repo/exercises/{L2}.py"], [])
 
 
 def test_an_archive_writes_nothing(tmp_path: Path) -> None:

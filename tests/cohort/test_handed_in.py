@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
@@ -62,3 +63,10 @@ def test_times_in_an_archive_of_moodle_tell_it_and_times_on_the_disk_do_not(tmp_
         datetime(2026, 1, 1).astimezone().isoformat(timespec="seconds")
     }
     assert set(told(write(tmp_path / "in", files)).values()) == {None}
+
+
+def test_an_archive_that_keeps_no_times_tells_none(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "class.zip", "w") as archive:
+        for who in ("Ann Lee_10", "Bob Ng_11"):
+            archive.writestr(zipfile.ZipInfo(f"{who}_assignsubmission_file_/{L2}.py"), solved(who))
+    assert told(tmp_path / "class.zip") == {"Ann Lee_10": None, "Bob Ng_11": None}

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from graders.cohort.roster import Roster
 from graders.errors import Problem
 from tests.cohort.handed_in import L2, L3, STUB, chosen, gathered, notebook, packed, rows, solved, write
 
@@ -220,7 +221,53 @@ def test_sections_with_namesakes_collide_and_without_do_not(tmp_path: Path) -> N
     for section, students in {"one": "ann bob", "two": "ann cy"}.items():
         write(tmp_path / section, {f"{who}/{L2}.py": solved(section + who) for who in students.split()})
     found = rows(tmp_path / "one", tmp_path / "two")
-    assert found == [("ann (ann, 1)", "l2"), ("ann (ann, 2)", "l2"), ("bob", "l2"), ("cy", "l2")]
+    assert found == [("ann (one - ann)", "l2"), ("ann (two - ann)", "l2"), ("bob", "l2"), ("cy", "l2")]
+
+
+def test_folders_of_people_in_one_folder_of_several_are_pointed_out(tmp_path: Path) -> None:
+    files = {f"{who}/{L2}.py": solved(who) for who in ("morning/ann", "morning/bob", "evening/cy", "evening/exercises")}
+    told = "each taken for one person; if folders in it are people, name it itself: morning (ann, bob)"
+    assert gathered(write(tmp_path / "class", files)).notes == ["layout folders: class", told]
+    assert gathered(tmp_path / "class/morning", tmp_path / "class/evening/cy").notes == [
+        "layout folders: morning",
+        "layout one: cy",
+    ]
+
+
+def test_a_file_and_a_folder_of_one_name_collide(tmp_path: Path) -> None:
+    files = {"ann.py": solved("a"), f"ann/{L2}.py": solved("b"), f"bob/{L2}.py": solved("b")}
+    assert rows(write(tmp_path, files)) == [("ann (ann, 1)", "l2"), ("ann (ann, 2)", "l2"), ("bob", "l2")]
+
+
+def test_a_folder_called_after_a_lesson_is_no_student_whatever_lies_beside_it(tmp_path: Path) -> None:
+    files = {f"{L2}/ann.py": solved("a"), f"{L2}/bob.py": solved("b"), "homework/cy.pdf": "%PDF"}
+    assert rows(write(tmp_path, files)) == [("ann", "l2"), ("bob", "l2"), ("homework", None)]
+
+
+def test_what_is_no_work_by_its_name_is_said_to_be_left_aside(tmp_path: Path) -> None:
+    files = {f"{L2}/ann.py": solved("a"), f"{L2}/bob.py": solved("b"), f"{L2}/cy.txt": solved("c"), "list.csv": ""}
+    told = "left aside, by their names no work of a student's: "
+    found = gathered(write(tmp_path / "lessons", files)).notes
+    assert found == ["layout lessons: lessons", f"{told}list.csv, {L2}/cy.txt"]
+    found = gathered(write(tmp_path / "files", {"a.py": "", "b.csv": "", "c.txt": ""})).notes
+    assert found == ["layout files: files", f"{told}b.csv, c.txt"]
+
+
+def test_every_archive_among_those_of_others_has_a_row(tmp_path: Path) -> None:
+    inner = {f"{L2}.py": solved("a")}
+    opened = {f"{end}.tar.{end}": packed(inner, end) for end in ("gz", "bz2", "xz")}
+    opened |= {"tbz.tbz": packed(inner, "bz2"), "tbz2.TBZ2": packed(inner, "bz2")}
+    closed = ("a.tar.zst", "b.tzst", "c.tar.Z", "d.zipx", "e.lz4", "f.tar.lz", "g.iso", "h.ipynb.gz", "i.dmg")
+    found = chosen(write(tmp_path, {**opened, **dict.fromkeys(closed, b"x")}))
+    assert {one.student for one in found if one.files} == {"gz", "bz2", "xz", "tbz", "tbz2"}
+    assert {one.student for one in found if one.problem} == set("abcdefgi") | {"h"}
+
+
+def test_a_link_among_the_folders_of_students_has_a_row(tmp_path: Path) -> None:
+    folder = write(tmp_path, {f"ann/{L2}.py": solved("a"), f"bob/{L2}.py": solved("b")})
+    os.symlink("ann", folder / "cy")
+    (cy,) = [one for one in chosen(folder) if one.student == "cy"]
+    assert cy.problem == "handed in cy (it is a symbolic link; hand in the file itself)"
 
 
 def test_the_same_file_in_two_places_is_no_collision(tmp_path: Path) -> None:
@@ -339,6 +386,22 @@ def test_a_roster_joins_ids_of_platforms_and_lists_who_is_missing(tmp_path: Path
     assert cohort.look == ["not in the roster: x_9"]
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_a_roster_may_be_saved_by_a_spreadsheet(encoding: str, tmp_path: Path) -> None:
+    text = 'sep=\t\r\nID\tName\t\r\n007\tZoë "Zo" O\'Neil\t\r\n1e5\t"two\nlines"\r\n\t\r\n'
+    write(tmp_path, {"roster.csv": text.encode(encoding)})
+    found = Roster(tmp_path / "roster.csv").rows
+    assert [(one.id, one.get("name")) for one in found] == [("007", 'Zoë "Zo" O\'Neil'), ("1e5", "two\nlines")]
+
+
+def test_an_id_is_its_students_whatever_else_is_called_so(tmp_path: Path) -> None:
+    write(tmp_path, {"roster.csv": "id,number,tutor\nann,1,bob\nANN,2,bob\nbob,3,ann\n7,8,ann\n8,7,ann\n"})
+    files = {f"{who}/{L2}.py": solved(who) for who in ("ann", "ANN", "bob", "7", "3")}
+    found = gathered(write(tmp_path / "in", files), roster=tmp_path / "roster.csv")
+    assert {person.student for person in found.people} == {"ann", "ANN", "bob", "7"}
+    assert (found.missing, len(found.people[-1].sources)) == (["8"], 1)
+
+
 def test_the_number_of_a_submission_is_nobodys_who_has_a_number_of_ones_own(tmp_path: Path) -> None:
     write(tmp_path, {"roster.csv": "id,number\nzoe,11\nrob,43\n"})
     found = rows(write(tmp_path / "in", LAYOUTS["gradescope"][0]), roster=tmp_path / "roster.csv")
@@ -367,6 +430,10 @@ def test_a_roster_makes_one_person_of_numbers_that_differ_from_lesson_to_lesson(
         ("id,name\n1,a\n1,b\n", "stands there twice"),
         ("id,name\n,a\n", "has no id"),
         ("\xff", "not UTF-8"),
+        ("i\0d\0\n\0a\0\n\0", "not UTF-8"),
+        ("s1,Ann Lee,ann@example.org\ns2,Bob Ray,bob@example.org\n", "first line must name the columns"),
+        ("1001,Ann Lee\n1002,Bob Ray\n", "it has 1001"),
+        ("id,name,email\ns1,Doe, Jane,j@x\n", "line 2 has more values than there are columns"),
     ],
 )
 def test_a_roster_that_is_none_is_said(text: str, told: str, tmp_path: Path) -> None:

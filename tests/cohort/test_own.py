@@ -52,6 +52,24 @@ def test_what_to_judge_can_be_said_when_the_libraries_are_there(tmp_path: Path) 
     assert (told["name"], told["outcome"], ran.returncode) == ("spacing", "failed", 0)
 
 
+def test_one_exercise_waits_for_no_library_that_others_need(tmp_path: Path) -> None:
+    """Lesson 5's file imports torch alone; neither who decides nor the workers load transformers, which one exercise needs."""
+    right = (ROOT / "solutions" / "l5_quantization_in_depth.py").read_text(encoding="utf-8")
+    looks = 'import sys; assert not {"transformers", "optimum.quanto"} & sys.modules.keys()'
+    first = "    wide, largest_code = "
+    assert first in right
+    (tmp_path / "l5_quantization_in_depth.py").write_text(
+        right.replace(first, f"    {looks}\n{first}"), encoding="utf-8"
+    )
+    code = f"""
+from graders.cohort.own import judged
+(told,) = judged(["{tmp_path}/l5_quantization_in_depth.py::mse_scale"], "a seed")
+print(told["outcome"])
+{looks}"""
+    ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert (ran.stdout, ran.stderr) == ("passed\n", "")
+
+
 def test_one_that_is_ended_before_leaves_nothing_behind(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "graders", "judge", "--stdin", "l2_data_types.py"]
     pipe = subprocess.PIPE

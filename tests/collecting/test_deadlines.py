@@ -64,6 +64,18 @@ def test_a_frame_that_comes_drop_by_drop_ends_in_time(monkeypatch: pytest.Monkey
     there.close()
 
 
+def test_frames_that_come_together_are_read_one_by_one() -> None:
+    here, there = socket.socketpair()
+    made = worker_at(here)
+    sent = b"".join(struct.pack("<I", len(frame)) + frame for frame in (b"first", b"", b"third"))
+    there.sendall(sent[:-2])
+    assert (made.receive(Deadline(10)), made.has_more) == (b"first", True)
+    assert (made.receive(Deadline(10)), made.has_more) == (b"", False)
+    there.sendall(sent[-2:])
+    assert (made.receive(Deadline(10)), made.has_more) == (b"third", False)
+    there.close()
+
+
 @pytest.mark.parametrize(("share", "answers"), [(0.7, True), (0.0, False)])
 def test_a_busy_machine_costs_a_worker_no_time(monkeypatch: pytest.MonkeyPatch, share: float, answers: bool) -> None:
     """Who wants to compute and is kept waiting gets the time back."""

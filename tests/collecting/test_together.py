@@ -11,6 +11,7 @@ from graders.cohort.judging import Bench
 from graders.cohort.submissions import Submission, definition
 from graders.collecting import processes, together
 from graders.collecting.attempt import Attempt
+from graders.collecting.processes import Zygote
 
 LESSON = "l2_data_types"
 HONEST = (ROOT / "solutions" / f"{LESSON}.py").read_text()
@@ -46,15 +47,53 @@ def test_an_error_in_the_words_of_the_student_needs_no_worker_of_its_own(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whoever raises what is asked for says it in other words, in another line, than the reference."""
-    lost = together._Runs._lose
-    monkeypatch.setattr(together._Runs, "_lose", lambda self, *told: pytest.fail(f"{told[1].name} is judged again"))
+    is_right = together._Run.is_right
+    asked = lambda self, right: is_right(self, right) or pytest.fail(f"{self.asked.name} is judged again")  # noqa: E731
+    monkeypatch.setattr(together._Run, "is_right", asked)
     text = HONEST.replace("raise ValueError(", "raise ValueError('it cannot be'+")
     assert {exercise["outcome"] for exercise in graded(bench, text).values()} == {"passed"}
-    monkeypatch.setattr(together._Runs, "_lose", lost)
+    monkeypatch.setattr(together._Run, "is_right", is_right)
     wrong = graded(bench, HONEST.replace("raise ValueError(", "raise KeyError("))
     assert [name for name, exercise in wrong.items() if exercise["outcome"] != "passed"] == [
         name for name in wrong if "raise ValueError(" in definition(HONEST, name)
     ]
+
+
+def counted(monkeypatch: pytest.MonkeyPatch) -> list[processes.Worker]:
+    """Note the workers that are taken."""
+    taken: list[processes.Worker] = []
+    take = Zygote.take
+    monkeypatch.setattr(Zygote, "take", lambda self: taken.append(take(self)) or taken[-1])
+    return taken
+
+
+def test_what_is_wrong_is_asked_again_where_the_others_ran(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    graded(bench, HONEST)  # from here on the worker that reads files is there
+    taken = counted(monkeypatch)
+    wrong = ["range_from_bits", "bit_layout", "downcast", "spacing", "decode_bits", "running_sum"]
+    text = HONEST
+    for name in wrong:
+        text = begun_with(text, name, "return None")
+    assert [name for name, exercise in graded(bench, text).items() if exercise["outcome"] != "passed"] == wrong
+    assert len(taken) == together.WORKERS
+
+
+@pytest.mark.parametrize(
+    "left", ["json.marker = 1", "json.marker = 1; threading.Thread(target=time.sleep, args=[60]).start()"]
+)
+def test_what_one_exercise_left_behind_makes_no_other_one_wrong(bench: Bench, left: str) -> None:
+    """Where it is not noticed, the two answers of the other one differ; where it is, neither counts."""
+    text = begun_with(HONEST, "integer_range", f"import json, threading, time; {left}")
+    text = begun_with(text, "bit_layout", "import json; assert not hasattr(json, 'marker')")
+    assert {exercise["outcome"] for exercise in graded(bench, text).values()} == {"passed"}
+
+
+def test_of_two_that_are_asked_again_neither_stands_before_the_other_both_times(bench: Bench) -> None:
+    text = begun_with(HONEST, "bit_layout", "import json; json.marker = 1", "return None")
+    for name in ("stored_value", "downcast", "downcast_error"):  # one of them stands behind it in the same worker
+        text = begun_with(text, name, "import json; assert not hasattr(json, 'marker')")
+    wrong = [name for name, exercise in graded(bench, text).items() if exercise["outcome"] != "passed"]
+    assert wrong == ["bit_layout"]
 
 
 def test_the_verdict_is_that_of_workers_of_their_own(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

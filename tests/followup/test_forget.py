@@ -13,7 +13,8 @@ from graders.errors import Problem
 from graders.followup import views
 from graders.followup.forget import forget
 from graders.report.table import write_csv
-from tests.followup.books import FIRST, book
+from tests.cohort.handed_in import L2
+from tests.followup.books import FIRST, book, exercise, line
 
 
 @pytest.fixture
@@ -78,6 +79,52 @@ def test_nothing_of_the_student_is_left_and_all_of_the_others(folder: Path) -> N
         assert any(one.startswith(file) for one in told)
 
 
+@pytest.mark.parametrize("student", ["verdicts", "report", "grades", "overrides", "feedback", "junit", "seed"])
+def test_who_is_called_like_a_file_of_the_folder_takes_nothing_else_along(student: str, folder: Path) -> None:
+    (folder / "report.html").write_text("<p>of all</p>")
+    held = verdicts.opened(folder)
+    held.add(line(student, L2, exercise(FIRST, "passed", 2.0)))
+    held.close()
+    before = {path.relative_to(folder) for path in folder.rglob("*")}
+    told = forget(folder, student)
+    assert {path.relative_to(folder) for path in folder.rglob("*")} == before
+    assert "verdicts.jsonl: 1 verdict" in told
+
+
+def test_a_number_of_few_digits_is_not_looked_for_everywhere(folder: Path) -> None:
+    held = verdicts.opened(folder)
+    held.add(line("2", L2, exercise(FIRST, "passed", 2.0)))
+    held.close()
+    assert forget(folder, "2") == ["verdicts.jsonl: 1 verdict"]
+
+
+def test_tables_of_the_instructors_are_read_as_they_are_written(folder: Path) -> None:
+    text = 'sep=;\r\nStudent;Exercise;Score;Reason\r\n bob ;f;1,5;x\r\nann;f;1;"one\r\ntwo"\r\n'
+    (folder / "overrides.csv").write_bytes(text.encode("utf-16"))
+    assert "overrides.csv: 1 row" in forget(folder, "bob")
+    assert (folder / "overrides.csv").read_bytes().decode("utf-16") == text.replace(" bob ;f;1,5;x\r\n", "")
+    (folder / "overrides.csv").write_bytes("Zoë;f;1;x".encode("latin-1"))
+    with pytest.raises(Problem, match="is not UTF-8 text"):
+        forget(folder, "ann")
+
+
+def test_where_it_lay_is_forgotten_where_that_is_called_after_the_student(folder: Path) -> None:
+    paths = ["/in/hw-bob.zip", "/in/ann", "/in/bobby"]
+    (folder / ".places").write_text(json.dumps([{"paths": paths}, {"paths": ["/in/bob"]}]))
+    assert ".places: where it lay" in forget(folder, "bob")
+    assert json.loads((folder / ".places").read_text()) == [{"paths": paths[1:]}]
+
+
+def test_what_a_killed_run_left_is_found_by_the_next(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(verdicts.Book, "compact", lambda self: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        forget(folder, "bob")
+    monkeypatch.undo()
+    assert not any(b"bob" in data.lower() for name, data in content(folder).items() if name != "verdicts.jsonl")
+    assert "verdicts.jsonl: 1 verdict" in forget(folder, "bob")
+    assert [name for name, data in content(folder).items() if b"bob" in data.lower()] == []
+
+
 @pytest.mark.parametrize("student", ["=cy", "d/../ö \x0b<&"])
 def test_odd_names_are_found(folder: Path, student: str) -> None:
     assert any(one.startswith("grades.csv") for one in forget(folder, student))
@@ -87,7 +134,9 @@ def test_odd_names_are_found(folder: Path, student: str) -> None:
 
 def test_a_page_that_still_names_the_student_is_said(folder: Path) -> None:
     (folder / "notes.html").write_text("<p>Bob Stone</p>")
-    assert any("still named in notes.html" in one for one in forget(folder, "bob"))
+    (folder / "bobsled.html").write_text("<p>Bobby Stoneman</p>")
+    (folder / "bob.pdf").touch()
+    assert "still named in bob.pdf, notes.html: write these" in forget(folder, "bob")[-1]
 
 
 def test_report_and_leaderboard_are_written_again_without_the_student(folder: Path) -> None:

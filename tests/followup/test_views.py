@@ -12,9 +12,10 @@ import pytest
 import xmlschema
 
 from graders import __main__
+from graders.cohort import verdicts
 from graders.followup import views
 from tests.cohort.handed_in import L2, L4
-from tests.followup.books import FIRST, book
+from tests.followup.books import FIRST, book, line
 
 SCHEMAS = Path(views.__file__).parent / "schemas"
 
@@ -73,6 +74,23 @@ def test_what_counts_is_in_each(folder: Path) -> None:
     text = (folder / "junit/bob.xml").read_text()
     assert 'tests="6" failures="2" errors="4"' in text
     assert "20 % off" in text
+
+
+def test_a_score_for_what_could_not_be_judged_is_in_each(folder: Path) -> None:
+    held = verdicts.opened(folder)
+    held.add(line("hal", L2, overrides={FIRST: {"score": 1.5, "reason": "oral"}}, final_score=1.5))
+    held.close()
+    views.write(folder)
+    told = json.loads((folder / "classroom50/hal.json").read_text())
+    assert (told["score"], told["max-score"], [test["test-name"] for test in told["tests"]]) == (
+        150,
+        150,
+        [f"{L2}: {FIRST}"],
+    )
+    assert json.loads((folder / "gradescope/hal.json").read_text())["score"] == 1.5
+    assert 'name="final_score" value="1.5"' in (folder / "junit/hal.xml").read_text()
+    for table in ("canvas.csv", "moodle.csv"):
+        assert [row[-2:] for row in rows(folder / table) if "hal" in row] == [["1.5", ""]]
 
 
 def test_no_hidden_value_and_no_name_of_a_check_is_in_them(folder: Path) -> None:

@@ -84,6 +84,16 @@ def test_when_it_was_handed_in_is_told_to_nbgrader(tmp_path: Path, monkeypatch: 
     }
 
 
+def test_what_cannot_be_opened_stands_there_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from graders.for_nbgrader import downloads
+
+    files = {"ann (1).zip": b"PK", "bob.zip": {}, "cy.tar.zst": b"", "dee.py": SOLUTION}
+    monkeypatch.setattr(downloads.Extractor, "lesson", L2)
+    downloads.Extractor().extract(str(write(tmp_path / "archive", files)), str(tmp_path / "extracted"))
+    found = {path.relative_to(tmp_path / "extracted").as_posix() for path in (tmp_path / "extracted").glob("*/*")}
+    assert found == {"ann (1)/ann (1).zip", "bob/bob.zip", "cy/cy.tar.zst", f"dee/{L2}.py"}
+
+
 def test_what_students_hand_in_is_collected_graded_and_graded_again(course: Path) -> None:
     first = {
         f"brownbob_102_9000_{L2}.ipynb": notebook(STUB),

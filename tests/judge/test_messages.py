@@ -137,8 +137,8 @@ def test_a_model_that_differs_in_the_last_bit_is_recognised(factor: float, alike
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.mul_(factor)
-    assert deciding.alike(one, b"=" + codec.encode((model, 1)), {}) is alike
-    assert not deciding.alike(one, b"=" + codec.encode([model, 1]), {})
+    assert deciding.alike(one, b"=" + codec.encode((model, 1)), {}, {}) is alike
+    assert not deciding.alike(one, b"=" + codec.encode([model, 1]), {}, {})
 
 
 def test_exceptions_are_alike_by_their_type():
@@ -151,8 +151,8 @@ def test_exceptions_are_alike_by_their_type():
         with pytest.raises(StudentRaised):
             Proxy(lambda call: replies.append(ask(call)) or replies[-1]).f(given)
     one, two, other = replies
-    assert deciding.alike(one, two, {})
-    assert not deciding.alike(one, other, {})
+    assert deciding.alike(one, two, {}, {})
+    assert not deciding.alike(one, other, {}, {})
 
 
 @pytest.mark.parametrize(

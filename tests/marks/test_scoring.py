@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +132,30 @@ def test_a_date_alone_is_the_end_of_that_day() -> None:
     assert "late" in late.told(VERDICT | {"lesson": "m", "handed_in": "2026-03-02T23:59:00"})
 
 
+@pytest.mark.parametrize(
+    ("due", "extension", "handed_in", "days"),
+    [
+        ("2026-10-20", "7", "2026-10-27T23:30:00+01:00", 0),
+        ("2026-10-20", "7", "2026-10-28T00:00:01+01:00", 1),
+        ("2026-03-27", "3", "2026-03-31T00:30:00+02:00", 1),
+        ("2026-10-24", "", "2026-10-25T23:30:00+01:00", 1),
+        ("2026-03-28", "", "2026-03-30T00:30:00+02:00", 2),
+        ("2026-10-25 02:30+02:00", "", "2026-10-25T02:15:00+01:00", 1),
+    ],
+)
+def test_a_day_on_which_clocks_are_changed_is_a_day(
+    due: str, extension: str, handed_in: str, days: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TZ", "CET-1CEST,M3.5.0,M10.5.0/3")
+    time.tzset()
+    try:
+        told = Late([due], "10").told(VERDICT | {"handed_in": handed_in, "own_due": {"extension": extension}})
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert told.get("penalty", {"days": 0})["days"] == days
+
+
 def test_a_penalty_is_taken_off_the_sum_and_overrides_included(tmp_path: Path) -> None:
     scheme = Scheme(overrides=overridden(tmp_path, "ann,g,1.6667,x"), late=Late(penalty="10:50"))
     told = scheme.applied(VERDICT | {"late": True})
@@ -140,7 +165,15 @@ def test_a_penalty_is_taken_off_the_sum_and_overrides_included(tmp_path: Path) -
 
 @pytest.mark.parametrize(
     ("due", "penalty"),
-    [(["soon"], None), (["x=2026-01-01"], None), (["2026-13-01"], None), ([], "ten"), ([], "-1"), ([], "10:200")],
+    [
+        (["soon"], None),
+        (["x=2026-01-01"], None),
+        (["2026-13-01"], None),
+        (["0026-03-31"], None),
+        ([], "ten"),
+        ([], "-1"),
+        ([], "10:200"),
+    ],
 )
 def test_times_and_penalties_that_are_none_are_said(due: list[str], penalty: str | None) -> None:
     with pytest.raises(Problem):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 
 import pytest
 
@@ -43,6 +44,14 @@ def test_names_comments_docstrings_and_form_hide_nothing() -> None:
     ((one, two, shared, fewer, where),) = alike.pairs([("ann", handed_in()), ("bob", copied), ("cy", other(1))])
     assert (one, two, where) == ("ann", "bob", list(TWO))
     assert shared == fewer > alike.LEAST
+
+
+@pytest.mark.parametrize("begin", ["'", '"', "'''", 'f"""'])
+def test_quotes_that_never_end_are_read_in_short_time(begin: str) -> None:
+    text = f"a = 1 + 2 + 3 + 4 + 5\nx = {begin}" + ("\\" + begin[-1]) * (written.LONGEST // 2)
+    begun = time.process_time()
+    assert alike.tokens(text)[:3] == ["n", "=", "1"]
+    assert time.process_time() - begun < 0.5
 
 
 def test_what_many_have_and_what_is_short_is_no_pair() -> None:

@@ -59,6 +59,15 @@ def test_a_page_says_what_happened_and_no_hidden_value(tmp_path: Path) -> None:
     assert "test_gap" not in shown
 
 
+def test_a_page_says_what_an_instructor_decided_and_what_lateness_costs(tmp_path: Path) -> None:
+    decided = {"overrides": {"spacing": {"score": 1.5, "reason": "talked to her"}}, "final_score": 1.35}
+    late = {"penalty": {"days": 1, "percent": 10.0}}
+    for one in (verdict("ann", **decided, **late), lost("ann", "no", L2, **decided, **late)):
+        shown = handed_back.render([one], Written(tmp_path))
+        assert "<p>Decided by the instructor: spacing 1.5 (talked to her).</p>" in shown
+        assert "<p>10 % off, 1 day late.</p>" in shown
+
+
 def test_the_archives_name_pages_as_the_platforms_name_what_was_handed_in(tmp_path: Path) -> None:
     files = {
         "moodle.zip": packed({f"Jane Doe_48005_assignsubmission_file_/{L2}.py": solved()}),

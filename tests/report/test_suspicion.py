@@ -14,12 +14,19 @@ from graders.report.suspicion import MOST_TOLD, in_cells, suspicious
 CODE_OF_PEOPLE = """
 %matplotlib inline
 !pip list
+import gc
 import torch as t
+from torch import tensor
 from exercises.kit import toys, toy_behaviours
 from exercises.kit.examples import check
 solutions = graders = 3
 t.backends.cudnn.deterministic = True
 toys.mlp().forward = None
+def set_in_place(tensor, *, gc: int = 0):
+    tensor.data = t.zeros(3)
+    gc.get_objects()
+    t = tensor
+    t.data = 3
 print(solutions.real, "see solutions", toys.mlp([1, 2]), '''
 from graders import judge''')  # from graders import judge
 """
@@ -45,6 +52,8 @@ def test_what_people_write_is_not() -> None:
         ("import importlib\nimportlib.import_module('graders.lessons')", "graders.lessons, which belongs"),
         ("import sys as s\nx = 1; s._getframe(2)", "sys._getframe"),
         ("import torch\ntorch.Tensor.__eq__ = lambda *a: True", "replaces torch.Tensor.__eq__"),
+        ("from torch import tensor\ndef f(tensor):\n    pass\ntensor.data = 1", "line 4: replaces torch.tensor.data"),
+        ("def f(sys):\n    pass\ndef g(x):\n    import sys\n    sys._getframe()", "line 5: uses sys._getframe"),
         ("open('../solutions/l2_data_types.py')", "names the path"),
         ("x = '''\nimport gc\ngc.get_objects()", "gc.get_objects"),
     ],
@@ -61,12 +70,20 @@ def test_a_helper_of_another_lesson_is_named() -> None:
     assert "exercises.kit.groups" in suspicious(source, "l5_quantization_in_depth")[0]
 
 
-@pytest.mark.parametrize("part", ["'''\n'", "a.", "(", "import ", "\\\n", "sys.modules\n", "\0", "\t\n "])
+@pytest.mark.parametrize("part", ["'''\n'", "a.", "(", "import ", "\\\n", "sys.modules\n", "\0", "\t\n ", "\\'"])
 def test_whatever_stands_there_is_looked_at_in_short_time(part: str) -> None:
     begun = time.process_time()
     told = suspicious("import sys\n" + part * 400_000)
     assert len(told) <= MOST_TOLD + 1
     assert time.process_time() - begun < 10
+
+
+def test_what_stands_far_behind_in_a_line_is_not_looked_at_and_that_is_said() -> None:
+    told = suspicious(f"import sys\nx = '{'y' * 2000}'; sys.modules\nsys.modules")
+    assert told == [
+        "line 2: only the first 1000 characters of this line were looked at",
+        "line 3: uses sys.modules, which an exercise does not need",
+    ]
 
 
 def test_outside_cases_are_not_suspicious() -> None:

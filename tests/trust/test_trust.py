@@ -15,6 +15,7 @@ import pytest
 import torch
 
 from exercises.kit.checking.closeness import relative, ulps, within
+from graders.__main__ import main
 from graders.judge.recording import Lesson
 from graders.trust import children, measure, mutants, settings, siege, trials
 from graders.trust.margins import _off
@@ -297,6 +298,14 @@ def test_children_do_not_reach_one_another() -> None:
     assert found == {0: "torch.float64", 1: "torch.float32", 2: None, 3: None, 4: "torch.float32"}
 
 
+def besieged(problems: tuple[str, ...] = ()) -> dict:
+    """Return what a siege with one attack that was tried and one that was not says."""
+    attack = {"lesson": "toy", "name": "quiet", "sentence": "nothing", "kind": "in_one", "wrong": "", "seconds": 0.1}
+    attacks = [attack | {"ran": True}, attack | {"name": "kills", "ran": False}]
+    worst = {"seconds": 0.1, "memory": 1.0}
+    return {"isolation": "process", "attacks": attacks, "worst": worst, "problems": list(problems)}
+
+
 def report_of(material: Material, monkeypatch: pytest.MonkeyPatch, output: Path) -> int:
     """Run the command on the toy lesson, without the attacks and the other settings."""
     rows = trials.try_variants(trials.judge_in_process(material.lesson), material.wheats)
@@ -306,10 +315,7 @@ def report_of(material: Material, monkeypatch: pytest.MonkeyPatch, output: Path)
     monkeypatch.setattr(measure, "_hints_differ", lambda name: [])
     row = {"1-D": {"checks": ["test_scale"]}, "0-dim": {"why": "the statement leaves it open"}}
     monkeypatch.setattr(measure.kinds, "table", lambda judge: dict.fromkeys(judge.names, row))
-    attack = {"name": "quiet", "sentence": "nothing", "kind": "in_one", "ran": True, "wrong": "", "seconds": 0.1}
-    worst = {"seconds": 0.1, "memory": 1.0}
-    told = {"isolation": "namespaces", "attacks": [attack], "worst": worst, "problems": []}
-    monkeypatch.setattr(siege, "sieges", lambda names, say: told | {"problems": []})
+    monkeypatch.setattr(siege, "sieges", lambda names, say: besieged())
     runs = {"lesson": "toy", "solutions": 4, "max": 4, "stubs": 0}
     monkeypatch.setattr(siege, "runs", lambda name: runs | {"problems": []})
     monkeypatch.setattr(measure, "FEWEST_WHEATS", 1)
@@ -333,6 +339,22 @@ def test_the_command_says_what_falls_short(
     assert 'title="the statement leaves it open"' in page
     assert page.count("Nothing falls short") == 1 - status
     assert 'alt="Margins in units of the tolerance' in page
+
+
+@pytest.mark.parametrize("problems", [(), ("toy: attack quiet gained",)], ids=["held", "gained"])
+def test_the_attacks_alone_can_be_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, problems: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr(siege, "sieges", lambda names, say: besieged(problems))
+    status = main(["trust", "l2_data_types", "--attacks", "--output", str(tmp_path)])
+    assert status == len(problems)
+    shown = capsys.readouterr().out
+    assert "attacks: 1 of 1 got what is due and no more; isolation: process; 1 that could harm" in shown
+    assert ("falls short: toy: attack quiet gained" in shown) == bool(problems)
+    assert json.loads((tmp_path / "trust.json").read_text())["problems"] == list(problems)
+    page = (tmp_path / "trust.html").read_text()
+    assert "<td>toy</td><td><code>kills</code></td>" in page
+    assert "not run here" in page
 
 
 def _a_slip() -> object:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
 import signal
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from textwrap import indent
 
@@ -22,7 +23,7 @@ from graders.trust.breaches import deciding
 from graders.wire import tiers
 from graders.wire.tiers import TIERS, of_rank, rank
 from graders.worker import sandbox, zygote
-from graders.worker.sandbox import landlock, seccomp
+from graders.worker.sandbox import kernel, landlock, namespaces, seccomp
 from tests.collecting.test_processes import run
 from tests.worker import ordinary_user
 
@@ -124,6 +125,46 @@ def test_an_ordinary_user_gets_the_best_tier_and_what_it_promises(forbidden: boo
     assert (told.returncode, tier in told.stdout, "not held" in told.stdout) == (0, True, False), told.stdout
 
 
+FLOODS = """
+import socket
+def f():
+    global held
+    held, sent = socket.socketpair(), 0
+    try:
+        while True:
+            socket.send_fds(held[0], [b"x"], [0] * (200 if sent < 200 else 1))
+            sent += 200 if sent < 200 else 1
+    except OSError as error:
+        return [sent, error.errno]
+"""
+FLOODED = """
+import json, sys
+from graders.collecting.deadlines import Deadline
+from graders.collecting.processes import Zygote
+from graders.judge.proxy import value_of
+from graders.wire import codec, notes
+
+def answer(zygote, source):
+    worker = zygote.take()
+    cell = {"source": source, "line": 1, "number": 1, "flags": 0}
+    worker.send({"cells": [cell]}, [codec.encode(["f", "", [], {}], True)])
+    frames = [worker.receive(Deadline(20.0)) for _ in range(3)]
+    return worker, value_of(notes.split(frames[2][1:])[1])
+
+zygote = Zygote()
+flooding, flooded = answer(zygote, sys.argv[1])
+others = [answer(zygote, "def f(): return 1") for _ in range(5)]
+print(json.dumps([flooded[0] > 250, flooded[1], [told for _, told in others], [one._clock._folder >= 0 for one, _ in others]]))
+zygote.close()
+"""
+
+
+def test_no_worker_keeps_an_ordinary_users_other_workers_from_starting() -> None:
+    """The kernel counts the descriptors that all of a user's processes have on their way; each worker sends one to begin with."""
+    told = ordinary_user.run(["-c", FLOODED, FLOODS])
+    assert json.loads(told.stdout.splitlines()[-1]) == [True, errno.ETOOMANYREFS, [1] * 5, [True] * 5], told.stdout
+
+
 def test_an_older_landlock_holds_the_same(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
     """That of Debian 12 (ABI 2) looks neither at signals nor at the length of files: the filter does."""
     monkeypatch.setattr(landlock, "abi", lambda: 2)
@@ -162,6 +203,26 @@ def test_without_its_library_a_tier_says_so_and_promises_less(monkeypatch: pytes
     found = selfcheck.Tier(tier, broken={"network": ["connected"], "time": []})
     assert found.held
     assert not selfcheck.Tier("process", broken={"network": ["connected"]}).held
+
+
+def test_nothing_is_mounted_for_the_whole_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever calls what mounts, in a process that has no mounts of its own, is refused."""
+    called = []
+
+    class Libc:
+        def __getattr__(self, name: str) -> Callable[..., int]:
+            return lambda *given: called.append(name) or 0
+
+    monkeypatch.setattr(kernel, "libc", Libc)
+    monkeypatch.setattr(namespaces, "libc", Libc)
+    for act in (
+        namespaces._private_devices,
+        lambda: namespaces.Namespaces([], "/nowhere", [], False),
+        lambda: kernel.make_read_only("/"),
+    ):
+        with pytest.raises(OSError, match="no mounts of its own"):
+            act()
+    assert set(called) <= {"unshare"}
 
 
 def test_a_child_of_a_worker_is_ended_with_it_and_cannot_leave_its_group(box: Zygote) -> None:

@@ -9,6 +9,7 @@ OrderedDict as a dict.  A tensor subclass that redefines torch's functions is an
 """
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -26,11 +27,12 @@ from exercises.kit.checking.rules import (
     ulps,
     within,
 )
-from exercises.kit.checking.showing import SMALL, base_type, comparable, plain, show, show_number, show_typed
+from exercises.kit.checking.showing import SMALL, base_type, comparable, is_freed, plain, show, show_number, show_typed
 
 __all__ = [
     "Mismatch",
     "Rule",
+    "agree",
     "bit_for_bit",
     "dot_bound",
     "dot_rounding",
@@ -61,6 +63,21 @@ class Mismatch(AssertionError):
         super().__init__("\n".join(lines if hint is None else [*lines, f"hint   {hint}"]))
 
 
+class _Differ(Exception):
+    """Two values differ at `place`, the path to them inside their containers; `told` makes the short texts of both."""
+
+    def __init__(self, told: Callable[[], tuple[str, str]], place: tuple = ()):
+        self.told, self.place = told, place
+
+    def mismatch(self) -> Mismatch:
+        got, want = self.told()
+        return Mismatch(f"{got} at {_path(self.place)}" if self.place else got, want)
+
+
+def _path(place: tuple) -> str:
+    return "".join(f"[{show(key)}]" for key in place)
+
+
 def same(got: Any, want: Any, rule: Rule = exactly, *, ordered: bool = False) -> None:
     """Raise Mismatch unless `got` is `want` by type, dtype, shape, nan and inf, and value as `rule` says.
 
@@ -69,22 +86,35 @@ def same(got: Any, want: Any, rule: Rule = exactly, *, ordered: bool = False) ->
     `want`, is asked to compare itself.
     """
     try:
-        _compare(got, want, rule, ordered, "")
-    except Mismatch as found:
-        left, right = show(got, _WHOLE + 1), show(want, _WHOLE + 1)
-        if base_type(want) in _CONTAINERS and max(len(left), len(right)) <= _WHOLE and left != right:
-            raise Mismatch(left, right, found.hint) from None
-        raise
+        _compare(got, want, rule, ordered)
+        return
+    except Mismatch as told:  # by an object that compared itself
+        found = told
+    except _Differ as differ:
+        found = differ.mismatch()
+    left, right = show(got, _WHOLE + 1), show(want, _WHOLE + 1)
+    if base_type(want) in _CONTAINERS and max(len(left), len(right)) <= _WHOLE and left != right:
+        raise Mismatch(left, right, found.hint)
+    raise found
 
 
-def _compare(got: Any, want: Any, rule: Rule, ordered: bool, place: str) -> None:
-    """One value; `place` is the path to it inside its containers, as [1]['bits']."""
+def agree(got: Any, want: Any, rule: Rule = exactly) -> bool:
+    """Whether `same` would raise nothing, found without making its texts."""
+    try:
+        _compare(got, want, rule, False)
+    except (Mismatch, _Differ):
+        return False
+    return True
+
+
+def _compare(got: Any, want: Any, rule: Rule, ordered: bool, place: tuple = ()) -> None:
+    """Raise _Differ unless one value is the other; `place`: the keys and positions at which they are found."""
     if callable(getattr(type(want), "compare_with", None)):
         want.compare_with(got, rule)
         return
     kind = base_type(want)
     if base_type(got) is not kind:
-        raise _mismatch(show_typed(got), show_typed(want), place)
+        raise _Differ(lambda: (show_typed(got), show_typed(want)), place)
     if kind is Tensor:
         _compare_tensors(plain(got), plain(want), rule, place)
     elif kind in (list, tuple):
@@ -94,8 +124,7 @@ def _compare(got: Any, want: Any, rule: Rule, ordered: bool, place: str) -> None
     elif kind in (set, frozenset):
         _compare_sets(plain(got), plain(want), place)
     elif not _equal(plain(got), plain(want), kind, rule):
-        left, right = _show_apart(plain(got), plain(want))
-        raise _mismatch(left, right, place)
+        raise _Differ(lambda: _show_apart(plain(got), plain(want)), place)
 
 
 def _show_apart(got: Any, want: Any) -> tuple[str, str]:
@@ -107,10 +136,6 @@ def _show_apart(got: Any, want: Any) -> tuple[str, str]:
     start = max(0, first - 20)
     parts = [f"{show(text[start : start + 60])} from character {start} of {len(text)}" for text in (got, want)]
     return parts[0], parts[1]
-
-
-def _mismatch(got: str, want: str, place: str) -> Mismatch:
-    return Mismatch(f"{got} at {place}" if place else got, want)
 
 
 def _equal(got: Any, want: Any, kind: type, rule: Rule) -> bool:
@@ -134,11 +159,11 @@ def _accepts(rule: Rule, got: float, want: float) -> bool:
     return bool(rule.accepts(left, right, torch.float64))
 
 
-def _compare_sequences(got: list, want: list, rule: Rule, ordered: bool, place: str) -> None:
+def _compare_sequences(got: list, want: list, rule: Rule, ordered: bool, place: tuple) -> None:
     if len(got) != len(want):
-        raise _mismatch(f"length {len(got)}", f"length {len(want)}", place)
+        raise _Differ(lambda: (f"length {len(got)}", f"length {len(want)}"), place)
     for position, (left, right) in enumerate(zip(got, want, strict=True)):
-        _compare(left, right, rule, ordered, f"{place}[{position}]")
+        _compare(left, right, rule, ordered, (*place, position))
 
 
 def _tagged(value: Any, depth: int = 4) -> tuple:
@@ -153,31 +178,30 @@ def _tagged(value: Any, depth: int = 4) -> tuple:
     return kind, id(value)
 
 
-def _compare_dicts(got: dict, want: dict, rule: Rule, ordered: bool, place: str) -> None:
+def _compare_dicts(got: dict, want: dict, rule: Rule, ordered: bool, place: tuple) -> None:
     left, right = ({_tagged(key): key for key in keys} for keys in (got, want))
-    odd = _odd_one(left, right, "key")
-    if odd is not None:
-        raise _mismatch(odd, f"{len(want)} keys: " + ", ".join(map(show, want)) if want else "an empty dict", place)
+    if left.keys() != right.keys():
+        keys = f"{len(want)} keys: " + ", ".join(map(show, want)) if want else "an empty dict"
+        raise _Differ(lambda: (_odd_one(left, right, "key"), keys), place)
     if ordered and list(left) != list(right):
-        raise _mismatch("keys in the order " + show(list(got)), "keys in the order " + show(list(want)), place)
+        raise _Differ(lambda: (f"keys in the order {show(list(got))}", f"keys in the order {show(list(want))}"), place)
     for tag, key in right.items():
-        _compare(got[left[tag]], want[key], rule, ordered, f"{place}[{show(key)}]")
+        _compare(got[left[tag]], want[key], rule, ordered, (*place, key))
 
 
-def _compare_sets(got: frozenset, want: frozenset, place: str) -> None:
+def _compare_sets(got: frozenset, want: frozenset, place: tuple) -> None:
     left, right = ({_tagged(value): value for value in values} for values in (got, want))
-    odd = _odd_one(left, right, "element")
-    if odd is not None:
-        raise _mismatch(odd, f"{len(want)} elements: " + show(want), place)
+    if left.keys() != right.keys():
+        raise _Differ(lambda: (_odd_one(left, right, "element"), f"{len(want)} elements: {show(want)}"), place)
 
 
-def _odd_one(left: dict, right: dict, noun: str) -> str | None:
+def _odd_one(left: dict, right: dict, noun: str) -> str:
     """The first key or element that only one side has."""
-    missing = next((f"no {noun} {show(value)}" for tag, value in right.items() if tag not in left), None)
-    return missing or next((f"the {noun} {show(value)}" for tag, value in left.items() if tag not in right), None)
+    missing = (f"no {noun} {show(value)}" for tag, value in right.items() if tag not in left)
+    return next(missing, "") or next(f"the {noun} {show(value)}" for tag, value in left.items() if tag not in right)
 
 
-def _compare_tensors(got: Tensor, want: Tensor, rule: Rule, place: str) -> None:
+def _compare_tensors(got: Tensor, want: Tensor, rule: Rule, place: tuple) -> None:
     for name, left, right in (
         ("dtype", got.dtype, want.dtype),
         ("shape", tuple(got.shape), tuple(want.shape)),
@@ -185,23 +209,28 @@ def _compare_tensors(got: Tensor, want: Tensor, rule: Rule, place: str) -> None:
         ("device", got.device.type, want.device.type),
     ):
         if left != right:
-            raise _mismatch(f"{name} {left}", f"{name} {right}", place)
+            told = f"{name} {left}", f"{name} {right}"
+            raise _Differ(lambda: told, place)  # noqa: B023, raised here
     if want.device.type == "meta":
         return
+    if is_freed(got):
+        raise _Differ(lambda: (show(got), show(want)), place)
     wrong = _wrong_elements(got, want, rule)
-    if not bool(wrong.any()):
-        return
-    left, right = show(got), show(want)
+    if bool(wrong.any()):
+        raise _Differ(lambda: _told_of_numbers(got, want, wrong, _path(place)))
+
+
+def _told_of_numbers(got: Tensor, want: Tensor, wrong: Tensor, place: str) -> tuple[str, str]:
+    """Both tensors where they are small, else the element that differs most."""
+    left, right, count = show(got), show(want), int(wrong.sum())
     if want.numel() <= SMALL and max(len(left), len(right)) <= _WHOLE:
-        where = wrong.nonzero()[0].tolist()
-        others = f" and {int(wrong.sum()) - 1} more" if int(wrong.sum()) > 1 else ""
-        note = f" (differs at {where}{others})" if want.numel() > 1 else ""
-        raise _mismatch(left + note, right, place)
-    most = ", this one most" if int(wrong.sum()) > 1 else ""
-    count = f" ({int(wrong.sum())} of {wrong.numel()} elements differ{most})"
+        others = f" and {count - 1} more" if count > 1 else ""
+        note = f" (differs at {wrong.nonzero()[0].tolist()}{others})" if want.numel() > 1 else ""
+        return left + note + (f" at {place}" if place else ""), right
+    most = ", this one most" if count > 1 else ""
     index = _worst(got, want, wrong)
     left, right = (show_number(values[tuple(index)]) for values in (got, want))
-    raise _mismatch(f"{left} at {place}{index or ''}{count}", right, "")
+    return f"{left} at {place}{index or ''} ({count} of {wrong.numel()} elements differ{most})", right
 
 
 def _worst(got: Tensor, want: Tensor, wrong: Tensor) -> list[int]:

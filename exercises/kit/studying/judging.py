@@ -26,14 +26,14 @@ def is_there(root: Path = FOLDER.parent) -> bool:
     return (root / "graders" / "judge").is_dir() and (root / "solutions").is_dir()
 
 
-def begin(files: list[Path], root: Path = FOLDER.parent) -> subprocess.Popen[str] | None:
-    """Start the judge on files before it is known which of their exercises it is to judge: it loads libraries meanwhile.
+def begin(named: list[str], root: Path = FOLDER.parent) -> subprocess.Popen[str] | None:
+    """Start the judge on exercises, of which it will be told later which it is to judge: it loads libraries meanwhile.
 
-    None where nothing can be judged.
+    named: FILE::EXERCISE, with absolute paths. None where nothing can be judged.
     """
     if not is_there(root) or os.name == "nt":
         return None
-    command = [sys.executable, "-m", "graders", "judge", "--stdin", *map(str, files)]
+    command = [sys.executable, "-m", "graders", "judge", "--stdin", *named]
     pipe = subprocess.PIPE
     return subprocess.Popen(command, cwd=root, stdin=pipe, stdout=pipe, stderr=pipe, encoding="utf-8", errors="replace")
 
@@ -43,12 +43,12 @@ def judged(
 ) -> dict[tuple[str, str], dict[str, Any]]:
     """Return the judge's verdicts on exercises, named as FILE::EXERCISE with absolute paths, by (lesson, exercise).
 
-    begun: the judge, if it was started on their files (see `begin`). A verdict has the keys outcome, message and hint. KitError,
+    begun: the judge, if it was started on them (see `begin`). A verdict has the keys outcome, message and hint. KitError,
     in one sentence, where nothing can be judged.
     """
     if not is_there(root):
         raise KitError(ABSENT)
-    begun = begun or begin([Path(each.partition("::")[0]) for each in named], root)
+    begun = begun or begin(named, root)
     if begun is None:
         raise KitError("The hidden tests need Linux or macOS; on Windows run this in WSL.")
     try:

@@ -2,7 +2,7 @@
 
 Archives are never trusted: whatever is read of one has a budget. Zip, 7z and tar archives are opened (`.zip`, `.7z`, `.tar`, and
 `.tar` packed with gzip, bzip2 or xz); RAR is named and not opened, as what can open it is a compiled program of its own. Nothing
-is written to the disk but what a 7z archive holds, in a temporary file without a name.
+is written to the disk but what a 7z or a packed tar archive holds, in a temporary file without a name.
 """
 
 from __future__ import annotations
@@ -13,8 +13,10 @@ import gzip
 import io
 import lzma
 import os
+import shutil
 import stat
 import tarfile
+import tempfile
 import zipfile
 from collections.abc import Iterator
 from dataclasses import replace
@@ -30,17 +32,28 @@ from graders.cohort.unpacking.entries import (
     MAX_PACKED,
     MAX_STUDENT,
     Entry,
+    TooLong,
     file_entry,
     ignored,
     moment,
+    patience,
     short,
     text_of,
 )  # fmt: skip
 from graders.cohort.unpacking.sevenzip import as_tar
+from graders.collecting.limited import limited
 
 MAX_UNPACKED = 4 << 30  # of a tar or 7z archive that an instructor names, which has to be unpacked to be listed
 MAX_RATIO = 1000
-_UNPACK: dict[str, Any] = {".gz": gzip.open, ".tgz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open, ".txz": lzma.open}
+MAX_HEADER = 64 << 10  # of a member of a tar archive: what may take the square of that to read, and not be interrupted
+_HEADERS = (
+    tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK,
+)  # fmt: skip
+_UNPACK: dict[str, Any] = {
+    ".gz": gzip.open, ".tgz": gzip.open, ".bz2": bz2.open, ".tbz": bz2.open, ".tbz2": bz2.open, ".xz": lzma.open,
+    ".txz": lzma.open, ".lzma": lzma.open,
+}  # fmt: skip
+_NO_TIME = (1980, 1, 1, 0, 0, 0)  # what a zip archive has where nobody said when
 
 
 class TooMuch(ValueError):
@@ -51,8 +64,14 @@ def listing(path: Path) -> Iterator[Entry]:
     """Yield what stands in a folder, or in an archive if it can be opened. Raises ValueError, with a sentence."""
     if path.is_dir() and not path.is_symlink():
         yield from _folder(path)
-    else:
-        yield from _members(path, path.name, MAX_CLASS)
+        return
+    seconds = patience(path.stat().st_size)
+    try:
+        with limited(seconds, TooLong):
+            found = list(_members(path, path.name, MAX_CLASS))
+    except TooLong:
+        raise ValueError(f"it takes more than {seconds} seconds to list what it holds") from None
+    yield from found
 
 
 def _folder(top: Path) -> Iterator[Entry]:
@@ -106,11 +125,12 @@ def _zip_members(source: Path | io.BytesIO, most: int) -> Iterator[Entry]:
         if not parts or any(map(ignored, parts)):
             yield from _around(parts, told)
             continue
-        made = Entry(parts, member.file_size, moment(member.date_time), folder=member.is_dir())
+        modified = moment(member.date_time) if member.date_time > _NO_TIME else 0.0
+        made = Entry(parts, member.file_size, modified, folder=member.is_dir())
         if stat.S_ISLNK(member.external_attr >> 16):
             made.problem = "it is a symbolic link; hand in the file itself"
         elif member.flag_bits & 1:
-            made.problem = "it is encrypted"
+            made.problem = "it is encrypted; hand it in without a password"
         elif member.file_size > 1 << 20 and member.file_size > MAX_RATIO * max(member.compress_size, 1):
             made.problem = f"it is larger than {MAX_BYTES >> 20} MiB unpacked"
         made.read_all = partial(_from_zip, archive, member)
@@ -132,7 +152,7 @@ def _zip_name(member: zipfile.ZipInfo) -> str:
 
 def _tar_members(source: Path | io.BytesIO, name: str, most: int) -> Iterator[Entry]:
     budget = MAX_UNPACKED if isinstance(source, Path) else MAX_STUDENT
-    archive = tarfile.TarFile(fileobj=_Budget(_unpacked(source, name, budget), budget), mode="r")
+    archive = tarfile.TarFile(fileobj=_Budget(_unpacked(source, name, budget), budget), mode="r", tarinfo=_Member)
     told: set[tuple[str, ...]] = set()
     for count, member in enumerate(archive):
         if count > most:
@@ -148,14 +168,33 @@ def _tar_members(source: Path | io.BytesIO, name: str, most: int) -> Iterator[En
         yield made
 
 
+class _Member(tarfile.TarInfo):
+    """A member whose further headers (long names, extended attributes) have a size that honest ones have."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> _Member:
+        made = super().frombuf(buf, encoding, errors)
+        if made.type in _HEADERS and made.size > MAX_HEADER:
+            raise tarfile.ReadError(f"a header of {made.size} bytes")
+        return made
+
+
 def _unpacked(source: Path | io.BytesIO, name: str, budget: int) -> IO[bytes]:
     """Return the tar archive in an archive."""
     end = os.path.splitext(name.lower())[1]
     if end == ".7z":
-        return as_tar(source, budget, MAX_PACKED)
+        return as_tar(source, budget, MAX_PACKED, patience(_size(source)))
     if unpack := _UNPACK.get(end):
-        return unpack(source, "rb")
+        made = tempfile.TemporaryFile()  # noqa: SIM115 (the caller reads from it, forwards and backwards)
+        with unpack(source, "rb") as packed:
+            shutil.copyfileobj(_Budget(packed, budget), made)
+        made.seek(0)
+        return made
     return source if isinstance(source, io.BytesIO) else source.open("rb")
+
+
+def _size(source: Path | io.BytesIO) -> int:
+    return source.stat().st_size if isinstance(source, Path) else source.getbuffer().nbytes
 
 
 def _from_tar(archive: tarfile.TarFile, member: tarfile.TarInfo, limit: int) -> bytes:

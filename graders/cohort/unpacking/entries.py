@@ -23,15 +23,28 @@ MAX_PACKED = 100 << 20  # of an archive that lies in an archive: it is opened in
 MAX_STUDENT = 200 << 20  # of everything that is read of one student
 MAX_MEMBERS = 20_000  # in what one student handed in
 MAX_CLASS = 500_000  # in what an instructor names
+SECONDS = 20  # of the processor, for all that is read of one student, or for a list of what an archive holds
 DEPTH = 5  # archives in archives in what a student handed in
-_AROUND_TAR = (".gz", ".bz2", ".xz")
-_ARCHIVES = (".zip", ".7z", ".tar", ".tgz", ".txz", *(f".tar{end}" for end in _AROUND_TAR))
-_OTHER = (".rar", ".gz", ".bz2", ".xz", ".zst", ".lzh", ".cab")
+_AROUND_TAR = (".gz", ".bz2", ".xz", ".lzma")
+_ARCHIVES = (".zip", ".7z", ".tar", ".tgz", ".tbz", ".tbz2", ".txz", *(f".tar{end}" for end in _AROUND_TAR))
+_PACKED = (*_AROUND_TAR, ".z", ".lz", ".lz4", ".zst")
+_OTHER = (
+    *_PACKED, *(f".tar{end}" for end in _PACKED), ".tzst", ".tlz", ".rar", ".zipx", ".lzh", ".cab", ".ace", ".arj", ".iso", ".dmg",
+)  # fmt: skip
 _IGNORED = ("__pycache__", "__MACOSX", "site-packages", "node_modules", "Thumbs.db", "desktop.ini")
 BROKEN = (
     zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, OSError, ValueError, RuntimeError,
     NotImplementedError, KeyError, IndexError, OverflowError,
 )  # fmt: skip
+
+
+class TooLong(Exception):
+    """What is read takes too long; no error of an archive's, so that nothing takes it for one and goes on."""
+
+
+def patience(packed: int) -> int:
+    """Return the seconds of the processor that an archive of so many bytes may take to be listed; unpacking takes a tenth."""
+    return SECONDS + (packed >> 20)
 
 
 @dataclass
@@ -62,7 +75,7 @@ class Entry:
     def kind(self) -> str:
         """The ending in small letters, `.tar.gz` and its like as a whole."""
         stem, end = os.path.splitext(self.name.lower())
-        return f".tar{end}" if stem.endswith(".tar") and end in _AROUND_TAR else end
+        return f".tar{end}" if stem.endswith(".tar") and end in _PACKED else end
 
     @property
     def stem(self) -> str:

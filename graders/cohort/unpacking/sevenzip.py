@@ -14,22 +14,22 @@ import tempfile
 from pathlib import Path
 from typing import IO
 
-SECONDS = 120  # of the processor, and twice that by the clock
 MEMORY = 2 << 30  # address space, with that of the interpreter
 
 
-def as_tar(source: Path | io.BytesIO, most: int, largest: int) -> IO[bytes]:
+def as_tar(source: Path | io.BytesIO, most: int, largest: int, seconds: int) -> IO[bytes]:
     """Return a file with the members as an uncompressed tar archive; of each the first `largest` bytes and one more.
 
-    Raises ValueError when py7zr cannot read it, or when it takes more than its limits or more than `most` bytes.
+    seconds: of the processor that it may take, and twice as many by the clock. Raises ValueError when py7zr cannot read it, or
+    when it takes more than its limits or more than `most` bytes.
     """
     made = tempfile.TemporaryFile()  # noqa: SIM115 (the caller reads from it)
-    command = [sys.executable, "-I", __file__, str(most), str(largest)]
+    command = [sys.executable, "-I", __file__, str(most), str(largest), str(seconds)]
     try:
         with _on_disk(source) as packed:
-            ended = subprocess.run(command, stdin=packed, stdout=made, stderr=subprocess.PIPE, timeout=2 * SECONDS)
+            ended = subprocess.run(command, stdin=packed, stdout=made, stderr=subprocess.PIPE, timeout=2 * seconds)
     except subprocess.TimeoutExpired:
-        raise ValueError(f"it takes more than {2 * SECONDS} seconds to unpack") from None
+        raise ValueError(f"it takes more than {2 * seconds} seconds to unpack") from None
     if ended.returncode:
         told = ended.stderr.decode(errors="replace").strip().rpartition("\n")[2]
         raise ValueError(told or f"the process that unpacked it ended with {ended.returncode}")
@@ -46,14 +46,14 @@ def _on_disk(source: Path | io.BytesIO) -> IO[bytes]:
     return packed
 
 
-def _limit() -> None:
+def _limit(seconds: int) -> None:
     """Limit this process, where the system can."""
     try:
         import resource
     except ImportError:  # Windows
         return
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-    resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
 
 
 def _convert(most: int, largest: int) -> None:
@@ -116,7 +116,7 @@ def _add(tar: tarfile.TarFile, name: str, data: bytes, info: object) -> None:
 
 
 if __name__ == "__main__":
-    _limit()
+    _limit(int(sys.argv[3]))
     try:
         _convert(int(sys.argv[1]), int(sys.argv[2]))
     except ImportError:
@@ -125,5 +125,5 @@ if __name__ == "__main__":
         sys.exit(f"it takes more than {MEMORY >> 20} MiB to unpack")
     except Exception as error:
         if type(error).__name__ == "PasswordRequired":
-            sys.exit("it is encrypted")
+            sys.exit("it is encrypted; hand it in without a password")
         sys.exit(" ".join(str(error).split()) or type(error).__name__)

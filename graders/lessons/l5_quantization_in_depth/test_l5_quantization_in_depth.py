@@ -1013,10 +1013,14 @@ class TestReplaceLinearLayers:
 
 
 VARIANT = recipe(variants.tiny_t5_variant, 6)
-TOKENIZER = tiny_t5_tokenizer()
-QUESTIONS = TOKENIZER([prompt for prompt, _ in variants.coded_pairs(3, 7, code=6)], return_tensors="pt", padding=True)
 ANSWERS = torch.tensor([[0, 9, 14, 21, 30], [0, 11, 8, 40, 17], [0, 25, 33, 10, 12]])
-T5_INPUTS = {**QUESTIONS, "decoder_input_ids": ANSWERS}
+
+
+@once
+def t5_inputs():
+    """Three questions in tokens, and what the decoder has written so far. Made when they are needed: transformers loads slowly."""
+    prompts = [prompt for prompt, _ in variants.coded_pairs(3, 7, code=6)]
+    return {**tiny_t5_tokenizer()(prompts, return_tensors="pt", padding=True), "decoder_input_ids": ANSWERS}
 
 
 def own_layers(record):
@@ -1044,7 +1048,7 @@ def same_own_layers(got, model, names):
 @once
 def quanto_t5():
     """The variant as lesson 4's `quantized_copy` makes it: its logits, those of the float model, and its record."""
-    inputs = dict(T5_INPUTS)
+    inputs = t5_inputs()
     with torch.no_grad():
         plain = VARIANT.build()(**inputs).logits
         model = recipe(quantized_models.with_quanto, VARIANT).build()
@@ -1088,12 +1092,12 @@ class TestQuantizeWithOwnLayers:
     def test_answers_as_with_quanto(self, student):
         """The tiny T5's logits are quanto's, but for rounding: a fraction of what int8 changes about them."""
         want, plain, _ = quanto_t5()
-        got = student.probe(probes.answers_of, "quantize_with_own_layers", VARIANT, T5_INPUTS)
+        got = student.probe(probes.answers_of, "quantize_with_own_layers", VARIANT, t5_inputs())
         same(got, want, within((want - plain).abs().max().item() / 8))  # measured: 1/16000; one code off by one: 1/100
 
     def test_generates_as_with_quanto(self, student, reference):
         """The tiny T5 generates the same text."""
-        args = probes.tokens_of, "quantize_with_own_layers", VARIANT, QUESTIONS["input_ids"][:1]
+        args = probes.tokens_of, "quantize_with_own_layers", VARIANT, t5_inputs()["input_ids"][:1]
         same(student.probe(*args), reference.probe(*args))
 
     def test_stores_as_much_as_quanto(self, student):

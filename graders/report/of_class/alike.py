@@ -20,9 +20,10 @@ import numpy
 
 RUN, COMMON, LEAST, SHARE = 8, 4, 40, 0.8
 _FORM = "(),"  # may stand or not, where a formatter has been
+# a text that never ends is one to the end: else each quote in it would be looked through to the end once more
 _TOKEN = re.compile(
-    r"""(?P<comment>\#[^\n]*)|(?P<text>[rRbBuUfF]{0,2}(?:\"\"\"(?:[^"\\]|\\.|"(?!""))*\"\"\"|'''(?:[^'\\]|\\.|'(?!''))*'''"""
-    r"""|"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'))|(?P<name>[^\W\d]\w*)|(?P<number>\d[\w.]*)|(?P<space>\s+)|(?P<sign>.)""",
+    r"""(?P<comment>\#[^\n]*)|(?P<text>[rRbBuUfF]{0,2}(?:\"\"\"(?:[^"\\]|\\.|"(?!""))*+(?:\"\"\")?|'''(?:[^'\\]|\\.|'(?!''))*+(?:''')?"""
+    r"""|"(?:[^"\\\n]|\\.)*+"?|'(?:[^'\\\n]|\\.)*+'?))|(?P<name>[^\W\d]\w*)|(?P<number>\d[\w.]*)|(?P<space>\s+)|(?P<sign>.)""",
     re.DOTALL,
 )
 

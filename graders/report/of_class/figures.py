@@ -14,6 +14,10 @@ BINS = 10
 SLOW = 10.0  # seconds for one exercise: what a person may want to know of
 SUSPICIOUS = "uses more than the lesson gives"
 MOST = 25  # mistakes and checks that are listed
+LOOKS = (
+    "could not be graded", "two places for one student", "files that could not be opened", "handed in late", SUSPICIOUS,
+    "slow, or ended by the limits",
+)  # fmt: skip
 KINDS = ("right", "partly", "wrong", "not started")
 
 
@@ -106,6 +110,8 @@ def of_class(verdicts: Iterable[dict[str, Any]]) -> Figures:
     for verdict in verdicts:
         _count(made, verdict)
     made.lessons = dict(sorted(made.lessons.items()))
+    made.look = {why: made.look[why] for why in LOOKS if why in made.look}
+    made.students = dict(sorted(made.students.items(), key=lambda one: (one[0].casefold(), one[0])))
     return made
 
 
@@ -126,14 +132,16 @@ def _count(made: Figures, verdict: dict[str, Any]) -> None:
     figures = made.lessons.setdefault(lesson, LessonFigures(lesson)) if lesson else None
     if verdict["status"] != GRADED:
         made.lost += 1
-        row.scores[lesson or ""] = "could not grade"
+        given = f"; {verdict['final_score']:g} by overrides" if "overrides" in verdict else ""
+        row.scores[lesson or ""] = f"could not grade{given}"
         made.needs_a_look("could not be graded", student, where + verdict.get("reason", ""))
         if figures:
             figures.lost += 1
         return
     assert figures is not None  # what was graded has a lesson
     made.graded += 1
-    row.scores[lesson] = f"{verdict.get('final_score', verdict['score']):g} of {verdict['max_score']:g}"
+    counted = f"{verdict.get('final_score', verdict['score']):g} of {verdict['max_score']:g}"
+    row.scores[lesson] = counted + (f" ({verdict['score']:g} before overrides)" if "overrides" in verdict else "")
     figures.shares.append(verdict["score"] / (verdict["max_score"] or 1))
     environment = {key: value for key, value in verdict["environment"].items() if isinstance(value, str)}
     made.environments[tuple(environment.items())] += 1

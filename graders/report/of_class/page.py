@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+from markupsafe import Markup
 
 from graders.collecting.endings import one_line
 from graders.report.of_class import alike
@@ -75,5 +76,6 @@ def _template() -> jinja2.Template:
     made = jinja2.Environment(
         loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
+    made.filters["parts"] = lambda name: Markup("_<wbr>").join(name.split("_"))
     made.filters["line"] = lambda text: one_line(str(text), _WIDE)
     return made.get_template("report.html.j2")

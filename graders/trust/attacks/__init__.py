@@ -36,7 +36,7 @@ class Attack:
 
 CORPUS: list[Attack] = []
 _MODULES = (
-    "endings", "lies", "forgeries", "answers", "budgets", "classes", "searches", "messes", "breakouts", "places",
+    "endings", "lies", "forgeries", "answers", "budgets", "classes", "searches", "messes", "breakouts", "places", "shared",
 )  # fmt: skip
 
 
@@ -70,6 +70,7 @@ _TEXTS = {
     "does_not_parse": ("one cell that does not parse", "def EXERCISE(*args):\n    return ((("),
     "is_too_deep": ("one cell nested too deeply for the parser", "def EXERCISE(*args):\n    return " + "(" * 5000),
     "is_too_long": ("one cell that fills the parser's stack", "def EXERCISE(*args):\n    return " + "-" * 99_999 + "1"),
+    "never_closes": ("one cell with quotes that never end", "def EXERCISE(*args):\n    return '" + "\\'" * 90_000),
     "is_odd": ("one cell with odd characters", "def EXERCISE(*args):\n    return \u202e\ufeff\u00b21"),
 }
 

@@ -12,14 +12,24 @@ from graders.trust.breaches.files import (
     terminal,
     write_outside,
 )
-from graders.trust.breaches.machine import kernel_calls, memory, memory_that_stays, namespaces, processes, time_
+from graders.trust.breaches.machine import (
+    kernel_calls,
+    memory,
+    memory_of_the_kernel,
+    memory_that_stays,
+    memory_untouched,
+    namespaces,
+    processes,
+    time_,
+)
 from graders.trust.breaches.neighbours import keyring, network, other_processes, services
 
 ALL = (
     read_solutions, read_seed, read_another_submission, write_outside, network, services, other_processes, keyring, devices,
-    namespaces, kernel_calls, memory, memory_that_stays, processes, time_, terminal,
+    namespaces, kernel_calls, memory, memory_untouched, memory_of_the_kernel, memory_that_stays, processes, time_, terminal,
 )  # fmt: skip
-BESIDE_OTHERS = {network, keyring, namespaces, kernel_calls, memory, processes, time_}
+MEMORY = {memory, memory_untouched, memory_of_the_kernel}
+BESIDE_OTHERS = {network, keyring, namespaces, kernel_calls, memory, memory_of_the_kernel, processes, time_}
 PROMISED = {"namespaces": set(ALL), "landlock": set(ALL), "process": BESIDE_OTHERS}
-NEED_THE_FILTER = {network, keyring, namespaces, kernel_calls, memory}
+NEED_THE_FILTER = {network, keyring, namespaces, kernel_calls, *MEMORY}
 NEED_IT_BESIDE_OTHERS = {write_outside, services, other_processes, terminal}

@@ -23,6 +23,16 @@ READ_ALL = 1 << 1 | 1 << 2  # the capabilities to pass by the rights of files: D
 LINUX = sys.platform.startswith("linux")
 
 
+def _mounts() -> str:
+    """Return the name of this process's mount namespace, "" where there is none."""
+    with contextlib.suppress(OSError):
+        return os.readlink("/proc/self/ns/mnt")
+    return ""
+
+
+_FIRST_MOUNTS = _mounts()
+
+
 @functools.cache
 def libc() -> ctypes.CDLL:
     """Return the C library, with errno kept for each call."""
@@ -43,13 +53,21 @@ def prctl(option: int, *values: int) -> None:
 
 
 def mount(source: str, target: str, kind: str | None, flags: int, data: str | None = None) -> None:
-    """Mount, as mount(2)."""
+    """Mount, as mount(2). OSError where that would be for the whole machine, whoever calls this, and why ever."""
+    need_own_mounts()
     encoded = [value.encode() if value is not None else None for value in (source, target, kind)]
     check(libc().mount(*encoded, ctypes.c_ulong(flags), data.encode() if data else None), f"mount {target}")
 
 
+def need_own_mounts() -> None:
+    """Raise OSError unless this process has left the mounts that it began with."""
+    if _mounts() == _FIRST_MOUNTS:
+        raise OSError("this process has no mounts of its own")
+
+
 def make_read_only(folder: str) -> None:
     """Make every mount at and below a folder read-only; device nodes and sockets stay usable."""
+    need_own_mounts()
     attributes = (ctypes.c_uint64 * 4)(_ATTR_RDONLY, 0, 0, 0)
     path = os.fsencode(folder)
     told = libc().syscall(_MOUNT_SETATTR, -100, path, _AT_RECURSIVE, ctypes.byref(attributes), 32)

@@ -45,7 +45,6 @@ def limit(others: int = 0, addresses: int = 0) -> None:
     limits = [
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_FSIZE, FILE_SIZE),
-        (resource.RLIMIT_NOFILE, OPEN_FILES),
         (resource.RLIMIT_NPROC, others + PROCESSES),
     ]
     if kernel.LINUX:
@@ -57,6 +56,16 @@ def limit(others: int = 0, addresses: int = 0) -> None:
     for kind, value in limits:
         with contextlib.suppress(ValueError, OSError):
             resource.setrlimit(kind, (value, value))
+
+
+def limit_files() -> None:
+    """In the worker, once it has sent what it has to send: so many open files and no more.
+
+    Of the descriptors that a user's processes have on their way through sockets the kernel counts those of all of them, and
+    who may open few may send none while as many are on their way: another worker could keep this one from greeting.
+    """
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (OPEN_FILES, OPEN_FILES))
 
 
 def address_space() -> int:

@@ -20,6 +20,7 @@ import graders.worker.sandbox.limits as limits
 
 _EVERY = 0.05  # seconds: what all cores of a small machine can fill in that time is a fraction of the limit
 _SESSION, _THREADS = 3, 17  # fields of /proc/PID/stat after the name
+_SOCKET = 212_992  # bytes of the kernel's memory that a descriptor can hold, if it is a socket's
 _MANY = 4 * limits.PROCESSES  # of threads: for users whom the limit on processes does not bind, such as root
 
 
@@ -36,7 +37,7 @@ def start() -> None:
         spared = {zygote, own}
         while os.getppid() == zygote:
             time.sleep(_EVERY)
-            look(zygote, spared, _taken(zygote))
+            look(zygote, spared, _taken(zygote)[0])
     finally:
         os._exit(0)
 
@@ -46,7 +47,7 @@ def look(zygote: int, spared: set[int], base: int) -> None:
 
     base: bytes that each of them shares with the zygote, of which it is a copy.
     """
-    taken, threads, members = Counter[int](), Counter[int](), dict[int, list[int]]()
+    memory, threads, members = Counter[int](), Counter[int](), dict[int, list[int]]()
     ours = os.getsid(zygote)
     for pid in _children(zygote):
         if pid in spared:
@@ -57,10 +58,11 @@ def look(zygote: int, spared: set[int], base: int) -> None:
             if session == ours:  # it has just been forked
                 continue
             members.setdefault(session, []).append(pid)
-            taken[session] += max(_taken(pid) - base, 0)
             threads[session] += int(fields[_THREADS])
+            held, sockets = _taken(pid)
+            memory[session] += max(held - base, 0) + sockets
     for session, pids in members.items():
-        if taken[session] > limits.MEMORY or threads[session] > _MANY:
+        if memory[session] > limits.MEMORY or threads[session] > _MANY:
             for pid in pids:
                 with contextlib.suppress(OSError):
                     os.kill(pid, signal.SIGSTOP)  # first, so that none of them forks while the others end
@@ -83,7 +85,14 @@ def _children(pid: int) -> Iterator[int]:
                     waiting += found
 
 
-def _taken(pid: int) -> int:
-    """Return the bytes of memory that a process holds: its own, and what it shares with others without a file."""
-    lines = Path(f"/proc/{pid}/status").read_bytes().split(b"\n")
-    return sum(int(line.split()[1]) << 10 for line in lines if line.startswith((b"RssAnon", b"RssShmem")))
+def _taken(pid: int) -> tuple[int, int]:
+    """Return the bytes of memory that a process holds, and those that its descriptors can hold for it in the kernel.
+
+    The first are its own, and what it shares with others without a file. Buffers of sockets are in no process's account.
+    """
+    told = {b"RssAnon": 0, b"RssShmem": 0, b"FDSize": 0}
+    for line in Path(f"/proc/{pid}/status").read_bytes().split(b"\n"):
+        name, _, rest = line.partition(b":")
+        if name in told:
+            told[name] = int(rest.split()[0])
+    return told[b"RssAnon"] + told[b"RssShmem"] << 10, told[b"FDSize"] * _SOCKET
