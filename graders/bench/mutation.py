@@ -39,6 +39,7 @@ from graders import ROOT
 from graders.errors import Problem
 
 _KIT = [f"tests/kit/test_{name}.py" for name in ("closeness", "examples", "left_behind", "properties", "showing")]
+_SCREEN = ["tests/kit/test_lines.py", "tests/kit/test_screen.py"]
 _PAGES = [
     *(f"tests/report/test_{name}.py" for name in ("feedback", "handed_back")),
     "tests/for_nbgrader/test_feedback_page.py",
@@ -58,9 +59,9 @@ TESTS = {
     "graders/cohort": [f"tests/cohort/test_{name}.py" for name in ("choosing", "layouts", "platforms", "handed_in")],
     "graders/report/feedback.py": _PAGES,
     "graders/for_nbgrader/feedback.py": _PAGES,
-    "exercises/kit/checking/screen.py": ["tests/kit/test_screen.py"],
-    "exercises/kit/checking/alarm.py": ["tests/kit/test_screen.py"],
-    "exercises/kit/checking/loading.py": ["tests/kit/test_lines.py", "tests/kit/test_screen.py"],
+    "exercises/kit/checking/screen.py": _SCREEN,
+    "exercises/kit/checking/alarm.py": _SCREEN,
+    "exercises/kit/checking/loading.py": _SCREEN,
     "exercises/kit/checking": _KIT,
 }
 QUICK = 15.0  # seconds that the tests take together which are run on every mutant

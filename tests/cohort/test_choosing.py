@@ -18,6 +18,7 @@ from typing import Any
 import py7zr
 import pytest
 
+from graders import ROOT
 from graders.cohort import choosing, submissions
 from graders.cohort.submissions import Submission, read
 from graders.cohort.unpacking import archives, entries
@@ -236,6 +237,16 @@ def test_links_and_large_files_are_refused(tmp_path: Path) -> None:
     assert "symbolic link" in told["eve"]
     assert "larger than 20 MiB" in told["cy"]
     assert told["dan"] == "it is no regular file"
+
+
+def test_the_manual_names_the_budgets() -> None:
+    manual = " ".join((ROOT / "graders/README.md").read_text().split())
+    assert (
+        f"{entries.MAX_BYTES >> 20} MiB for a file, {entries.MAX_PACKED >> 20} MiB for an archive in an archive, "
+        f"{entries.MAX_STUDENT >> 20} MiB and {entries.MAX_MEMBERS:,} files for a student, five archives in one another; "
+        f"{entries.MAX_CLASS:,} files in what you name, and {archives.MAX_UNPACKED >> 30} GiB for a tar or 7z archive unpacked"
+    ) in manual
+    assert entries.DEPTH == 5
 
 
 def test_a_bomb_is_not_unpacked(tmp_path: Path) -> None:

@@ -141,6 +141,11 @@ LAYOUTS: dict[str, tuple[dict[str, Any], str, set[str]]] = {
         "git",
         {"ann-lee", "bob"},
     ),
+    "git, one of them without its history": (
+        {"hw-ann/.git/config": "", f"hw-ann/{L2}.py": solved("ann"), f"hw-bob/{L2}.py": solved("bob")},
+        "git",
+        {"ann", "bob"},
+    ),
     "git, names that begin alike": (
         {f"hw2-{who}/{name}": solved(who) for who in ("bea", "bob") for name in (f"{L2}.py", ".git/config")},
         "git",
