@@ -7,6 +7,7 @@ import io
 import os
 import random
 import stat
+import struct
 import tarfile
 import time
 import zipfile
@@ -287,6 +288,23 @@ def test_a_tar_archive_has_the_budget_of_who_made_it(
     with pytest.raises(archives.TooMuch, match="larger than 1 MiB unpacked"):
         list(refused())
     assert [entry.name for entry in read()] == ["a.py"]
+
+
+def test_the_list_of_a_zip_archive_has_a_limit(tmp_path: Path) -> None:
+    """Each of its lines, of 46 bytes, takes memory and time many times as much before they can be counted."""
+    line = b"PK\1\2" + bytes(42)
+    end = struct.pack("<4s4xHHIIH", b"PK\5\6", 9, 9, len(line) * 600_000, 0, 0)
+    data = line * 600_000 + end
+    assert (
+        len(zipfile.ZipFile(io.BytesIO(line * 9 + struct.pack("<4s4xHHIIH", b"PK\5\6", 9, 9, 9 * 46, 0, 0))).infolist())
+        == 9
+    )
+    begun = time.process_time()
+    found = one(tmp_path, {"ann/work.zip": data, f"ann/{L2}.py": solved("a")})
+    assert (found.lesson, found.about["unread"]) == (L2, ["work.zip (it holds more than 20000 files)"])
+    broken = one(tmp_path / "broken", {"ann/work.zip": b"\xff" * 100_000, f"ann/{L2}.py": solved("a")})
+    assert "cannot be read" in broken.about["unread"][0]
+    assert time.process_time() - begun < 2
 
 
 def slow_tar(size: int = archives.MAX_HEADER) -> bytes:

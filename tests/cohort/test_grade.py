@@ -292,7 +292,7 @@ def test_a_full_disk_stops_the_run_in_one_sentence_and_nothing_is_lost(
     monkeypatch.setattr(Process, "ask", lambda self, one: Judged(verdict_on(one)))
     handed_in = written(tmp_path / "bob" / f"{LESSON}.py", STUB).parent.parent
     assert __main__.main(["grade", str(handed_in), "--output", str(tmp_path / "out"), "--seed", "a"]) == 1
-    assert "No space left" in (told := capsys.readouterr().err)
+    assert "stopped (No space left on device); what was finished is kept" in (told := capsys.readouterr().err)
     assert told.count("\n") == 1
     again = verdicts.Book(tmp_path / "out", "a")
     again.close()
