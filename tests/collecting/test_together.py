@@ -9,7 +9,7 @@ import pytest
 from graders import ROOT
 from graders.cohort.judging import Bench
 from graders.cohort.submissions import Submission, definition
-from graders.collecting import processes, together
+from graders.collecting import attempt, processes, together
 from graders.collecting.attempt import Attempt
 from graders.collecting.processes import Zygote
 
@@ -119,6 +119,7 @@ def test_the_verdict_is_that_of_workers_of_their_own(bench: Bench, monkeypatch: 
     text = text.replace("def decode_bits(", "1 / 0\n\ndef decode_bits(").replace("def round_to_bfloat16(", "def (")
     monkeypatch.setattr(together, "SECONDS", 0.5)
     monkeypatch.setattr(processes, "CALL_SECONDS", 1.0)
+    monkeypatch.setattr(attempt, "AFTER_TIMEOUT", 0.0)  # how many calls fit into it is another matter each time
     both = graded(bench, text)
     monkeypatch.setattr(together, "answered", lambda zygote, submission, asked, right: {})
     assert both == graded(bench, text)
