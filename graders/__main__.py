@@ -196,7 +196,7 @@ def _grade(given: argparse.Namespace) -> int:
         pages = handed_back.write(verdicts, given.output, written)
         page.write(verdicts, given.output, screen.cohort, pages, written)
     except OSError as error:
-        told = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        told = f"{error.filename}: {error.strerror}" if error.filename else error.strerror or str(error)
         raise Stopped(f"stopped ({told}); what was finished is kept, the same command goes on from there") from None
     screen.summary(verdicts, str(given.output))
     return int(screen.lost)

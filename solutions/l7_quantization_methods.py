@@ -537,6 +537,14 @@ def input_hessian(batches: list[Tensor]) -> Tensor:
 # >>> hessian = tensor([[13, 0, -1, 2], [0, 23, -5, 0], [-1, -5, 18, 13], [2, 0, 13, 11]])
 # >>> gptq_quantize_layer(weight, hessian.double(), 3)[0]
 # tensor([[1, 3, -1, -3], [2, 3, -2, 0]], dtype=torch.int8)
+# >>> hessian = tensor([[4, 1, 0], [1, 1, 1], [0, 1, 2]])
+# >>> gptq_quantize_layer(tensor([[0.4, 1.0, -0.2]]), hessian.double(), 2, damp=0.0)[0]
+# tensor([[0, 1, 0]], dtype=torch.int8)
+# >>> gptq_quantize_layer(tensor([[1.0, 1 / 6, 0.0]]), correlated, 3)[0]
+# tensor([[3, 1, 0]], dtype=torch.int8)
+# >>> alike = tensor([[1.0, 1.0], [1.0, 1.0 + 2.0**-26]], dtype=torch.float64)
+# >>> gptq_quantize_layer(tensor([[0.4, 1.0]]), alike, 2, damp=0.0)[0]
+# tensor([[0, 1]], dtype=torch.int8)
 # >>> dead = 0.01 * correlated
 # >>> dead[2, 2] = 0.0
 # >>> gptq_quantize_layer(tensor([[0.4, 0.4, 3.0]]), dead, 3, damp=0.5)[0]

@@ -82,31 +82,29 @@ def _lesson(path: Path, notebook: NotebookNode) -> Lesson:
     if not cells or cells[0].cell_type != "markdown" or not cells[0].source.startswith("# "):
         raise LessonError("the first cell is no markdown with a title ('# Title')")
     title = cells[0].source.splitlines()[0][2:].strip()
-    heads = {index: _cut_head(cell) for index, cell in enumerate(cells) if is_exercise(cell)}
+    heads = {index: (_cut_further(cell), _cut_steps(cell)) for index, cell in enumerate(cells) if is_exercise(cell)}
     for cell in cells:
         _check_cell(cell)
     exercises = tuple(
         replace(exercise(cells[index], index), steps=steps, further=further)
-        for index, (steps, further) in heads.items()
+        for index, (further, steps) in heads.items()
     )
     _check_order(cells, exercises)
     return Lesson(path.stem, title, path, notebook, exercises)
 
 
-def _cut_head(cell: NotebookNode) -> tuple[tuple[str, ...], str]:
-    """Take the comments at the top out of an exercise's cell: hints on request, and further examples.
-
-    Hints begin with `# hint 1: ...`, lines after the first too; examples with `# >>> ...`, and go on to the code.
-    """
-    lines = cell.source.split("\n")
-    count = next((at for at, line in enumerate(lines) if not line.startswith("#")), len(lines))
-    split = next((at for at, line in enumerate(lines[:count]) if line.startswith("# >>>")), count)
-    steps = _steps(cell, [line.lstrip("#").strip() for line in lines[:split]])
-    cell.source = "\n".join(lines[count:] if steps else lines[:split] + lines[count:])
-    return steps, "\n".join(line[2:] for line in lines[split:count])
+def _cut_further(cell: NotebookNode) -> str:
+    """Take the further examples out of an exercise's cell: comments at its top, from `# >>> ...` on."""
+    comments, code = _head(cell)
+    count = next((at for at, line in enumerate(comments) if line.startswith("# >>>")), len(comments))
+    cell.source = "\n".join(comments[:count] + code)
+    return "\n".join(line[2:] for line in comments[count:])
 
 
-def _steps(cell: NotebookNode, head: list[str]) -> tuple[str, ...]:
+def _cut_steps(cell: NotebookNode) -> tuple[str, ...]:
+    """Take the hints on request out of an exercise's cell: the comments at its top, if they begin with `# hint 1: ...`."""
+    comments, code = _head(cell)
+    head = [line.lstrip("#").strip() for line in comments]
     if not head or not head[0].startswith("hint 1:"):
         return ()
     steps = re.split(r"(?:^| )hint \d: ", " ".join(head))[1:]
@@ -114,7 +112,15 @@ def _steps(cell: NotebookNode, head: list[str]) -> tuple[str, ...]:
         raise LessonError(f"{where(cell)} has no hints 1, 2 and 3 in this order")
     if any(len(step.split()) > _STEP_WORDS for step in steps):
         raise LessonError(f"{where(cell)} has a hint of more than {_STEP_WORDS} words")
+    cell.source = "\n".join(code)
     return tuple(steps)
+
+
+def _head(cell: NotebookNode) -> tuple[list[str], list[str]]:
+    """Return the lines of comments at the top of a cell, and the lines behind them."""
+    lines = cell.source.split("\n")
+    count = next((at for at, line in enumerate(lines) if not line.startswith("#")), len(lines))
+    return lines[:count], lines[count:]
 
 
 def tags(cell: NotebookNode) -> set[str]:

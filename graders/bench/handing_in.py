@@ -53,7 +53,7 @@ def _folders(all_of_it: list[HandedIn]) -> Files:
 def _lessons(all_of_it: list[HandedIn]) -> Files:
     """What is not called after a lesson lies where its student was asked to put a lesson."""
     names = [PurePosixPath(name) for one in all_of_it for name in one.files]
-    lessons = [name.stem for name in names if name.suffix in (".py", ".ipynb")]
+    lessons = [name.stem for name in names if name.suffix in (".py", ".ipynb")] or [names[0].stem]
     return _placed(
         all_of_it,
         lambda person, name: f"{name.stem if name.stem in lessons else lessons[0]}/{person.login}{name.suffix}",

@@ -38,7 +38,8 @@ from cosmic_ray.work_item import MutationSpec, TestOutcome, WorkerOutcome, WorkI
 from graders import ROOT
 from graders.errors import Problem
 
-_KIT = [f"tests/kit/test_{name}.py" for name in ("closeness", "examples", "left_behind", "properties")]
+_KIT = [f"tests/kit/test_{name}.py" for name in ("closeness", "examples", "left_behind", "properties", "showing")]
+_SCREEN = ["tests/kit/test_lines.py", "tests/kit/test_screen.py"]
 _PAGES = [
     *(f"tests/report/test_{name}.py" for name in ("feedback", "handed_back")),
     "tests/for_nbgrader/test_feedback_page.py",
@@ -51,11 +52,16 @@ TESTS = {
     "graders/cohort/grading.py": _GRADING,
     "graders/cohort/judging.py": _GRADING,
     "graders/cohort/verdicts.py": _GRADING,
+    "graders/cohort/spread/cluster.py": ["tests/cohort/test_cluster.py"],
+    "graders/cohort/spread/power.py": ["tests/cohort/test_power.py"],
     "graders/cohort/spread": _GRADING,
+    "graders/cohort/own.py": [f"tests/cohort/test_{name}.py" for name in ("own", "one_file")],
     "graders/cohort": [f"tests/cohort/test_{name}.py" for name in ("choosing", "layouts", "platforms", "handed_in")],
     "graders/report/feedback.py": _PAGES,
     "graders/for_nbgrader/feedback.py": _PAGES,
-    "exercises/kit/checking/screen.py": ["tests/kit/test_screen.py"],
+    "exercises/kit/checking/screen.py": _SCREEN,
+    "exercises/kit/checking/alarm.py": _SCREEN,
+    "exercises/kit/checking/loading.py": _SCREEN,
     "exercises/kit/checking": _KIT,
 }
 QUICK = 15.0  # seconds that the tests take together which are run on every mutant

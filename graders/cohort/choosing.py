@@ -90,7 +90,8 @@ class Chooser:
         A tie is settled by a name in which one lesson's stands.
         """
         known = [name for lesson in self._judged for name in lessons.exercises(lesson)]
-        if one.problem or not (one.notebook or any(name.encode() in one.data for name in known)):
+        data = one.data.replace(b"\0", b"")  # as UTF-16 has them between the letters
+        if one.problem or not (one.notebook or any(name.encode() in data for name in known)):
             return None
         told = self._read(one)
         if "error" in told:
@@ -236,7 +237,7 @@ def _collisions(candidates: list[Candidate]) -> list[list[Candidate]]:
 def _told_apart(sources: list[Source]) -> list[str]:
     """Name the places so that no two are called the same: with what holds them, or a number, only where that is needed."""
     names = [source.place for source in sources]
-    if len(set(names)) < len(names):
+    if len({source.within for source in sources}) == len(names) > len(set(names)):
         names = [f"{source.within}/{source.place}" for source in sources]
     return [f"{name}, {at}" if names.count(name) > 1 else name for at, name in enumerate(names, 1)]
 

@@ -93,7 +93,7 @@ class Recogniser:
         downloads = _downloads(named, self.layout)
         if downloads:
             name, sources = downloads[0]
-            return Found(name, [*sources, *self._rest(named, PLATFORMS[name]).sources])
+            return Found(name, [*sources, *self._rest(named, PLATFORMS[name])])
         if self.layout in PLATFORMS:
             return None
         if self.layout == "one" or (self.layout is None and self.is_one(named)):
@@ -157,7 +157,7 @@ class Recogniser:
                 aside.append(top)
         return Found(layout, list(sources.values()), aside=aside)
 
-    def _rest(self, named: Named, platform: Platform) -> Found:
+    def _rest(self, named: Named, platform: Platform) -> list[Source]:
         """Return the people of lessons and archives that lie in a download and are not named as the platform names them."""
         others = [
             entry
@@ -166,17 +166,19 @@ class Recogniser:
             for entry in entries
             if entry.kind in KINDS or entry.archive or entry.closed
         ]
-        return self._people("rest", Named(named.label, others))
+        return self._people("", Named(named.label, others)).sources
 
     def is_one(self, named: Named) -> bool:
         """Whether it is one person's: lessons stand at its top, and there are not several folders with lessons beside them."""
         if named.kind == "files" or not any(self._is_lesson(entry.parts) for entry in named.entries):
             return False
-        others = {
-            entry.parts[0] for entry in named.entries if len(entry.parts) > 1 and self._is_lesson(entry.parts[1:])
-        }
-        others |= {entry.parts[0] for entry in named.entries if len(entry.parts) == 1 and entry.archive}
-        return len({other for other in others if other.lower() not in _KIT and not self.lesson_of(other)}) < 2
+        archives = {entry.parts[0] for entry in named.entries if len(entry.parts) == 1 and entry.archive}
+        return len(archives | self.perhaps_people(named.entries)) < 2
+
+    def perhaps_people(self, entries: list[Entry]) -> set[str]:
+        """Return the folders at the top that have lessons at theirs, but for the kit's and those of lessons."""
+        tops = {entry.parts[0] for entry in entries if len(entry.parts) > 1 and self._is_lesson(entry.parts[1:])}
+        return {top for top in tops if top.lower() not in _KIT and not self.lesson_of(top)}
 
     def _is_lesson(self, parts: tuple[str, ...]) -> bool:
         """Whether a path is a lesson at the top of what one person has: alone, in the kit's folder, or in the lesson's own."""

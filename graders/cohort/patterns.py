@@ -37,7 +37,6 @@ def by_pattern(entries: list[Entry], pattern: re.Pattern[str]) -> tuple[list[Sou
             nobodys += [] if entry.folder else [entry]
             continue
         told = {group: found.groupdict().get(group) or "" for group in _GROUPS}
-        depth = min(found[0].rstrip("/").count("/") + found[0].endswith("/"), len(entry.parts) - 1)
         made = Source(
             told["student"],
             told["student"],
@@ -47,7 +46,7 @@ def by_pattern(entries: list[Entry], pattern: re.Pattern[str]) -> tuple[list[Sou
         )
         kept = sources.setdefault((told["student"], told["attempt"]), made)
         if not entry.folder:
-            kept.entries.append(entry.below(depth))
+            kept.entries.append(entry.below(found[0].count("/")))
     return list(sources.values()), nobodys
 
 

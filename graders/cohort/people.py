@@ -49,6 +49,7 @@ def gather(
     cohort = Cohort()
     sources: list[Source] = []
     aside: list[str] = []
+    several: list[str] = []
     taken: dict[str, list[str]] = defaultdict(list)
     for named in _named(list(paths), recogniser, output):
         found = recogniser.recognise(named) if isinstance(named, Named) else named
@@ -59,12 +60,24 @@ def gather(
             names = ", ".join(entry.path for entry in found.nobodys)
             cohort.lost.append(f"nobody's by this pattern: {names}")
         aside += found.aside
+        several += _perhaps_several(found, recogniser)
     cohort.notes += [f"layout {layout}: {_some(labels)}" for layout, labels in taken.items()]
+    if several:
+        cohort.notes.append(f"each taken for one person; if folders in it are people, name it itself: {_some(several)}")
     if aside:
         cohort.notes.append(f"left aside, by their names no work of a student's: {_some(aside)}")
     _join(sources, roster, cohort)
     _report_alike(cohort)
     return cohort
+
+
+def _perhaps_several(found: Found, recogniser: Recogniser) -> list[str]:
+    """Return the folders taken for one person's whose own folders have a lesson each, as those of several people would."""
+    told = []
+    for source in found.sources if found.layout == "folders" else ():
+        inner = sorted(recogniser.perhaps_people(source.entries))
+        told += [f"{source.place} ({_some(inner)})"] if len(inner) > 1 else []
+    return told
 
 
 def _named(paths: list[Path], recogniser: Recogniser, output: Path | None) -> list[Named | Found]:

@@ -20,6 +20,7 @@ from graders.wire.recipes import Unreadable
 
 CALL_SECONDS = 10.0
 EXERCISE_SECONDS = 20.0
+READ_SECONDS = 5.0  # for a file, which takes a tenth of it
 START_SECONDS = 120.0
 SPARES = 3
 _AT_ONCE = 1 << 16  # bytes
@@ -215,16 +216,19 @@ class Zygote:
     def read(self, data: bytes, notebook: bool, lessons: dict[str, list[str]]) -> dict[str, Any]:
         """Have a worker read a submitted file: `{"lessons": {lesson: plan}}` or `{"error": why}`.
 
-        Nothing of it is executed, so the worker is kept for the next file; only a new one's end tells something of the file.
+        Nothing of it is executed, so the worker is kept for the next file; only a new one's end tells something of the file. That
+        the time is up, either one tells.
         """
         kept, self._reader = self._reader, None
         for reader in (kept, None) if kept else (None,):
             reader = reader or self.take()
             try:
                 reader.send({"read": {"notebook": notebook, "lessons": lessons}, "cells": []}, [data])
-                told = schema.read(reader.receive(Deadline(CALL_SECONDS), schema.MAX_PLAN)[1:])
-            except (WorkerEnded, Unreadable):
+                told = schema.read(reader.receive(Deadline(READ_SECONDS), schema.MAX_PLAN)[1:])
+            except (WorkerEnded, Unreadable) as error:
                 reader.kill()
+                if isinstance(error, WorkerEnded) and error.outcome == "timeout":
+                    break
                 continue
             self._reader = reader
             return told

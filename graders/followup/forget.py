@@ -48,7 +48,7 @@ def forget(folder: Path, student: str) -> list[str]:
         for verdict in ours:
             book.drop((student, verdict["lesson"]))
         book.compact()
-        told += [f"verdicts.jsonl: {len(ours)} verdicts"] if ours else []
+        told += [f"verdicts.jsonl: {_count(len(ours), 'verdict')}"] if ours else []
         told += _rewritten(folder, book.some(book.keys)) if told else []
         others = {key[0] for key in book.keys}
     finally:
@@ -59,6 +59,10 @@ def forget(folder: Path, student: str) -> list[str]:
     if left:
         told.append(f"still named in {', '.join(left)}: write these again with `grade` or `views`, or remove them")
     return told
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'s' * (number != 1)}"
 
 
 def _rows(folder: Path, student: str) -> Iterator[str]:
@@ -75,7 +79,7 @@ def _rows(folder: Path, student: str) -> Iterator[str]:
 
         count = tables.remove(path, "the file", is_students)
         if count:
-            yield f"{path.name}: {count} rows"
+            yield f"{path.name}: {_count(count, 'row')}"
 
 
 def _files(folder: Path, student: str, returned: list[str]) -> Iterator[str]:
@@ -103,7 +107,7 @@ def _members(path: Path, stems: Iterable[str]) -> Iterator[str]:
                 if name not in gone:
                     made.writestr(archive.getinfo(name), archive.read(name))
     os.replace(unfinished, path)
-    yield f"{path.name}: {len(gone)} files"
+    yield f"{path.name}: {_count(len(gone), 'file')}"
 
 
 def _rewritten(folder: Path, others: Sequence[dict[str, Any]]) -> Iterator[str]:

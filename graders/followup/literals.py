@@ -10,7 +10,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from graders.wire.codec import kind_is_parameter
 from graders.wire.recipes import Recipe
 
 MOST = 256  # numbers of a tensor that are written out
@@ -94,7 +93,7 @@ class Script:
             span = 1 + sum((size - 1) * step for size, step in zip(shape, plain.stride(), strict=True))
             flat = plain.as_strided((span if plain.numel() else 0,), (1,), plain.storage_offset())
             text = f"{self._numbers(flat, label)}.as_strided({shape}, {tuple(plain.stride())})"
-        if kind_is_parameter(value):
+        if type(value) is torch.nn.Parameter:
             return f"torch.nn.Parameter({text}, requires_grad={value.requires_grad})"
         return f"{text}.requires_grad_()" if value.requires_grad else text
 

@@ -19,7 +19,7 @@ import torch
 from safetensors import TensorSpec, serialize
 from torch import Tensor
 
-from exercises.kit.checking.showing import Foreign
+from exercises.kit.checking.showing import Foreign, is_freed
 from graders.wire import models, records
 from graders.wire.recipes import Recipe, Unreadable, cook
 from graders.wire.schema import MAX_BYTES, MAX_NODES, MAX_TENSORS, MAX_TREE
@@ -30,11 +30,9 @@ _serialize, _spec, _load = serialize, TensorSpec, safetensors.torch.load
 _dumps, _loads = json.dumps, json.loads
 _flat = torch.Tensor.as_strided
 _detach, _contiguous, _address = torch.Tensor.detach, torch.Tensor.contiguous, torch.Tensor.data_ptr
-_reshape, _view = torch.Tensor.reshape, torch.Tensor.view
 
 _BASES = (list, tuple, dict, bool, int, float, str, bytes, set, frozenset)
-_NO_SAFETENSORS = {torch.complex64: torch.float32, torch.complex128: torch.float64}
-_ONLY_ASKED = ("recipe", "again")
+_NO_SAFETENSORS = (torch.complex64, torch.complex128)
 _MARGIN = 16  # elements on either side of an argument; bytes may be read as a wider dtype, so a power of two
 
 
@@ -118,11 +116,13 @@ class Encoder:
     def _plain(self, value: Tensor, depth: int = 0) -> dict:
         if value.layout is not torch.strided:
             return {"k": "foreign", "type": f"Tensor with layout {value.layout}"}
+        if value.is_quantized:  # torch's own, as of torch.quantize_per_tensor
+            return {"k": "foreign", "type": f"Tensor of {value.dtype}"}
         node: dict[str, Any] = {"k": "tensor", "dtype": str(value.dtype)[6:], "size": list(value.shape)}
         if self.strided:
             node["stride"] = list(value.stride())
             node["grad"] = value.requires_grad
-        if kind_is_parameter(value):
+        if type(value) is torch.nn.Parameter:  # isinstance can be bent by a metaclass
             node["parameter"] = True
         if value.device.type == "meta":
             node["meta"] = True
@@ -133,6 +133,8 @@ class Encoder:
     def block(self, value: Tensor) -> str:
         """Put the bytes of a tensor into the safetensors block and return its key."""
         plain = _detach(value)
+        if is_freed(plain):
+            raise Unreadable("a tensor has lost its numbers")
         if plain.is_conj() or plain.is_neg():
             plain = plain.resolve_conj().resolve_neg()
         if self.strided:
@@ -162,11 +164,6 @@ class Encoder:
             for key, tensor in self.tensors.items()
         }
         return bytes(_serialize(specs))
-
-
-def kind_is_parameter(value: Tensor) -> bool:
-    """Whether a tensor is a Parameter by its real type (isinstance can be bent by a metaclass)."""
-    return type(value) is torch.nn.Parameter
 
 
 def _type_name(kind: type) -> str:

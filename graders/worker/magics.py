@@ -21,10 +21,11 @@ _OTHER_LANGUAGES = {"html", "javascript", "js", "latex", "markdown", "svg", "per
 _OTHER_PROCESSES = {"!", "bash", "sh", "script", "sx", "system", "python", "python2", "python3", "pypy"}
 _FILE = {"writefile", "file"}
 _ELSEWHERE = _OTHER_LANGUAGES | _OTHER_PROCESSES | _FILE | {"timeit"}
-_MAGIC = re.compile(r"^\s*[%!?]|=\s*[%!]|\?\s*$", re.MULTILINE)
+# blanks, never line ends: from each of many empty lines the rest of them would be looked through
+_MAGIC = re.compile(r"^[ \t]*[%!?]|=[ \t]*[%!]|\?[ \t]*$", re.MULTILINE)
 _CELL_MAGIC = re.compile(r"\s*%%(!|\w+)[ \t]*(.*)")
-_RUN_HERE = re.compile(r"^(\s*)%(?:time|prun)\b(?:[ \t]+-\S+)*[ \t]+(?=\S)", re.MULTILINE)
-_FILES = re.compile(r"^\s*%(?:%writefile|%file|run)\b", re.MULTILINE)
+_RUN_HERE = re.compile(r"^([ \t]*)%(?:time|prun)\b(?:[ \t]+-\S+)*[ \t]+(?=\S)", re.MULTILINE)
+_FILES = re.compile(r"^[ \t]*%(?:%writefile|%file|run)\b", re.MULTILINE)
 
 
 def has_magics(source: str) -> bool:

@@ -7,6 +7,7 @@ import io
 import os
 import random
 import stat
+import struct
 import tarfile
 import time
 import zipfile
@@ -17,7 +18,8 @@ from typing import Any
 import py7zr
 import pytest
 
-from graders.cohort import choosing
+from graders import ROOT
+from graders.cohort import choosing, submissions
 from graders.cohort.submissions import Submission, read
 from graders.cohort.unpacking import archives, entries
 from graders.cohort.unpacking.archives import listing
@@ -78,6 +80,11 @@ def test_of_attempts_the_newest_with_answers_counts(name: str, newer: str, tmp_p
     assert len(found.older) == 1
 
 
+def test_the_only_one_in_a_blackboard_download_is_called_after_what_stands_last(tmp_path: Path) -> None:
+    """Several names tell by what they have in common where the assignment's ends; one alone does not."""
+    assert rows(write(tmp_path, {"HW_1_jdoe_attempt_2026-01-30-15-00-00_hw.py": solved()})) == [("jdoe", "l2")]
+
+
 def test_files_of_one_canvas_attempt_are_all_its(tmp_path: Path) -> None:
     files = {f"doejane_102_9000_{L2}.ipynb": notebook(solved("n")), f"doejane_102_9001_{L2}.py": solved("p")}
     assert counted(one(tmp_path, files)) == [f"{L2}.ipynb", f"{L2}.py"]
@@ -100,6 +107,17 @@ def test_times_of_files_say_nothing_where_the_layout_does_not_keep_them(tmp_path
     assert rows(folder) == [("ann (ann)", "l2"), ("ann (ann.zip)", "l2"), ("bob", "l2")]
 
 
+@pytest.mark.parametrize(
+    ("place", "counts"), [("Ann A_7_assignsubmission_file_", "a.ipynb"), (f"submitted/ann/{L2}", f"{L2}/b.ipynb")]
+)
+def test_of_files_without_answers_the_newer_counts_where_the_layout_keeps_times(
+    place: str, counts: str, tmp_path: Path
+) -> None:
+    folder = write(tmp_path, {f"{place}/a.ipynb": notebook(STUB), f"{place}/b.ipynb": notebook(STUB, "")})
+    os.utime(folder / place / "b.ipynb", (1e9, 1e9))
+    assert counted(one(folder, {})) == [counts]
+
+
 @pytest.mark.parametrize("name", [L2, "hw"])
 def test_in_nbgraders_layout_copies_in_folders_below_do_not_count(name: str, tmp_path: Path) -> None:
     place = f"submitted/ann/{L2}"
@@ -119,6 +137,7 @@ def test_files_whose_content_tells_the_lesson(tmp_path: Path) -> None:
     [
         ({f"bob/{L2}.pdf": "%PDF"}, L2, f"handed in {L2}.pdf; a notebook (.ipynb) or a .py file is needed"),
         ({"bob/essay.pdf": "%PDF"}, None, "handed in essay.pdf"),
+        ({"bob/notes/README.md": "x"}, None, "handed in README.md"),
         ({f"bob/{L2}.ipynb.txt": "{}"}, L2, f"handed in {L2}.ipynb.txt; a notebook (.ipynb) or a .py file is needed"),
         ({"bob/l2.rar": "Rar!"}, None, "handed in l2.rar (it is an archive that is not opened here; hand in a .zip)"),
         ({"bob/l2.7z": "7z"}, None, "handed in l2.7z (the archive cannot be read (not a 7z file))"),
@@ -127,6 +146,7 @@ def test_files_whose_content_tells_the_lesson(tmp_path: Path) -> None:
         ({"bob/empty.zip": {}}, None, "handed in empty.zip (nothing is in it)"),
         ({"bob/a.py": "", "bob/b.html": ""}, None, "it defines no exercise of any lesson"),
         ({"bob/hw.ipynb": "{"}, None, "the notebook is not valid JSON (was it saved completely?)"),
+        ({"bob/hw.py": solved().encode("utf-16")}, None, "the file is not text (it contains null bytes)"),
         ({"bob.pdf": "%PDF"}, None, "handed in bob.pdf"),
         ({"bob.ipynb.txt": "{}"}, None, "handed in bob.ipynb.txt"),
         ({"bob/a.py": "", "bob/b.py": ""}, None, "handed in a.py, b.py: no exercise of any lesson in it"),
@@ -170,7 +190,7 @@ def test_a_7z_archive_keeps_times_and_leads_nowhere(tmp_path: Path) -> None:
         found["link.py"].read()
     with py7zr.SevenZipFile(tmp_path / "locked.7z", "w", password="x") as archive:
         archive.writestr(b"1", "a.py")
-    with pytest.raises(ValueError, match="it is encrypted"):
+    with pytest.raises(ValueError, match="it is encrypted; hand it in without a password"):
         list(listing(tmp_path / "locked.7z"))
     with pytest.raises(ValueError, match="larger than 1 MiB unpacked"):
         as_tar(io.BytesIO(packed({"a": b"0" * (3 << 20)}, "7z")), 1 << 20, 1 << 20, 60)
@@ -219,6 +239,16 @@ def test_links_and_large_files_are_refused(tmp_path: Path) -> None:
     assert told["dan"] == "it is no regular file"
 
 
+def test_the_manual_names_the_budgets() -> None:
+    manual = " ".join((ROOT / "graders/README.md").read_text().split())
+    assert (
+        f"{entries.MAX_BYTES >> 20} MiB for a file, {entries.MAX_PACKED >> 20} MiB for an archive in an archive, "
+        f"{entries.MAX_STUDENT >> 20} MiB and {entries.MAX_MEMBERS:,} files for a student, five archives in one another; "
+        f"{entries.MAX_CLASS:,} files in what you name, and {archives.MAX_UNPACKED >> 30} GiB for a tar or 7z archive unpacked"
+    ) in manual
+    assert entries.DEPTH == 5
+
+
 def test_a_bomb_is_not_unpacked(tmp_path: Path) -> None:
     zeros = b"\0" * (MAX_BYTES + 1)
     found = {
@@ -232,6 +262,16 @@ def test_a_file_of_two_mebibytes_in_an_archive_counts(tmp_path: Path) -> None:
     """Only what is packed a thousand times over is no file."""
     text = solved("a") + "# " + random.Random(0).randbytes(1 << 20).hex()
     assert one(tmp_path, {"ann.zip": {f"{L2}.py": text}}).problem is None
+
+
+def test_a_student_who_hands_in_more_than_the_budget_is_told_the_budget(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(submissions, "MAX_STUDENT", 1 << 20)
+    monkeypatch.setattr(submissions, "MAX_BYTES", 1 << 20)
+    first = "x = 1".ljust(1 << 20)
+    found = one(tmp_path, {f"submitted/ann/{L2}/a.py": first, f"submitted/ann/{L2}/b.py": solved("b")})
+    assert ": more than 1 MiB were handed in by this student;" in str(found.problem)
 
 
 @pytest.mark.parametrize(("small", "large"), [("MAX_STUDENT", "MAX_UNPACKED"), ("MAX_UNPACKED", "MAX_STUDENT")])
@@ -248,6 +288,23 @@ def test_a_tar_archive_has_the_budget_of_who_made_it(
     with pytest.raises(archives.TooMuch, match="larger than 1 MiB unpacked"):
         list(refused())
     assert [entry.name for entry in read()] == ["a.py"]
+
+
+def test_the_list_of_a_zip_archive_has_a_limit(tmp_path: Path) -> None:
+    """Each of its lines, of 46 bytes, takes memory and time many times as much before they can be counted."""
+    line = b"PK\1\2" + bytes(42)
+    end = struct.pack("<4s4xHHIIH", b"PK\5\6", 9, 9, len(line) * 600_000, 0, 0)
+    data = line * 600_000 + end
+    assert (
+        len(zipfile.ZipFile(io.BytesIO(line * 9 + struct.pack("<4s4xHHIIH", b"PK\5\6", 9, 9, 9 * 46, 0, 0))).infolist())
+        == 9
+    )
+    begun = time.process_time()
+    found = one(tmp_path, {"ann/work.zip": data, f"ann/{L2}.py": solved("a")})
+    assert (found.lesson, found.about["unread"]) == (L2, ["work.zip (it holds more than 20000 files)"])
+    broken = one(tmp_path / "broken", {"ann/work.zip": b"\xff" * 100_000, f"ann/{L2}.py": solved("a")})
+    assert "cannot be read" in broken.about["unread"][0]
+    assert time.process_time() - begun < 2
 
 
 def slow_tar(size: int = archives.MAX_HEADER) -> bytes:

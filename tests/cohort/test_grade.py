@@ -292,7 +292,7 @@ def test_a_full_disk_stops_the_run_in_one_sentence_and_nothing_is_lost(
     monkeypatch.setattr(Process, "ask", lambda self, one: Judged(verdict_on(one)))
     handed_in = written(tmp_path / "bob" / f"{LESSON}.py", STUB).parent.parent
     assert __main__.main(["grade", str(handed_in), "--output", str(tmp_path / "out"), "--seed", "a"]) == 1
-    assert "No space left" in (told := capsys.readouterr().err)
+    assert "stopped (No space left on device); what was finished is kept" in (told := capsys.readouterr().err)
     assert told.count("\n") == 1
     again = verdicts.Book(tmp_path / "out", "a")
     again.close()
@@ -326,6 +326,16 @@ def test_the_seed_is_kept_secret_and_fixed(tmp_path: Path) -> None:
     book.close()
     with pytest.raises(verdicts.WrongUse, match="another seed"):
         verdicts.Book(tmp_path, "other")
+
+
+@pytest.mark.parametrize("other", ["a", "b", "c", None])
+def test_a_folder_that_has_verdicts_and_no_seed_takes_theirs_alone(other: str | None, tmp_path: Path) -> None:
+    environment = {"seed": verdicts.seed_hash("mine"), "graders": "1"}
+    line = {"schema": 1, "student": "ann", "lesson": LESSON, "sha256": "0", "environment": environment}
+    (tmp_path / "verdicts.jsonl").write_text(json.dumps(line) + "\n")
+    with pytest.raises(verdicts.WrongUse, match="another seed; give that one"):
+        verdicts.Book(tmp_path, other)
+    verdicts.Book(tmp_path, "mine").close()
 
 
 def command(*arguments: object) -> subprocess.CompletedProcess[str]:

@@ -141,6 +141,11 @@ LAYOUTS: dict[str, tuple[dict[str, Any], str, set[str]]] = {
         "git",
         {"ann-lee", "bob"},
     ),
+    "git, one of them without its history": (
+        {"hw-ann/.git/config": "", f"hw-ann/{L2}.py": solved("ann"), f"hw-bob/{L2}.py": solved("bob")},
+        "git",
+        {"ann", "bob"},
+    ),
     "git, names that begin alike": (
         {f"hw2-{who}/{name}": solved(who) for who in ("bea", "bob") for name in (f"{L2}.py", ".git/config")},
         "git",
@@ -217,6 +222,21 @@ def test_sections_with_namesakes_collide_and_without_do_not(tmp_path: Path) -> N
         write(tmp_path / section, {f"{who}/{L2}.py": solved(section + who) for who in students.split()})
     found = rows(tmp_path / "one", tmp_path / "two")
     assert found == [("ann (one - ann)", "l2"), ("ann (two - ann)", "l2"), ("bob", "l2"), ("cy", "l2")]
+
+
+def test_folders_of_people_in_one_folder_of_several_are_pointed_out(tmp_path: Path) -> None:
+    files = {f"{who}/{L2}.py": solved(who) for who in ("morning/ann", "morning/bob", "evening/cy", "evening/exercises")}
+    told = "each taken for one person; if folders in it are people, name it itself: morning (ann, bob)"
+    assert gathered(write(tmp_path / "class", files)).notes == ["layout folders: class", told]
+    assert gathered(tmp_path / "class/morning", tmp_path / "class/evening/cy").notes == [
+        "layout folders: morning",
+        "layout one: cy",
+    ]
+
+
+def test_a_file_and_a_folder_of_one_name_collide(tmp_path: Path) -> None:
+    files = {"ann.py": solved("a"), f"ann/{L2}.py": solved("b"), f"bob/{L2}.py": solved("b")}
+    assert rows(write(tmp_path, files)) == [("ann (ann, 1)", "l2"), ("ann (ann, 2)", "l2"), ("bob", "l2")]
 
 
 def test_a_folder_called_after_a_lesson_is_no_student_whatever_lies_beside_it(tmp_path: Path) -> None:
@@ -380,6 +400,12 @@ def test_an_id_is_its_students_whatever_else_is_called_so(tmp_path: Path) -> Non
     found = gathered(write(tmp_path / "in", files), roster=tmp_path / "roster.csv")
     assert {person.student for person in found.people} == {"ann", "ANN", "bob", "7"}
     assert (found.missing, len(found.people[-1].sources)) == (["8"], 1)
+
+
+def test_the_number_of_a_submission_is_nobodys_who_has_a_number_of_ones_own(tmp_path: Path) -> None:
+    write(tmp_path, {"roster.csv": "id,number\nzoe,11\nrob,43\n"})
+    found = rows(write(tmp_path / "in", LAYOUTS["gradescope"][0]), roster=tmp_path / "roster.csv")
+    assert [who for who, _ in found] == ["0042", "44", "rob"]
 
 
 @pytest.mark.parametrize("header", ["last_name,first_name", "Last Name,First Name", "Surname,Firstname"])

@@ -53,6 +53,15 @@ def test_in_a_download_of_sakai_an_empty_folder_is_its_persons_and_a_file_beside
     assert rows(folder) == [("jdoe", "l2"), ("mmoe", None)]
 
 
+def test_in_a_download_of_sakai_what_lies_beside_the_folder_of_attachments_counts(tmp_path: Path) -> None:
+    places = [f"Doe, Jane(jdoe)/Submission attachment(s)/{L2}.py", f"Moe, May(mmoe)/{L2}.py"]
+    found = chosen(write(tmp_path / "in", {place: solved(place) for place in places}))
+    assert [(one.student, [file.path for file in one.files]) for one in found] == [
+        ("jdoe", [f"{L2}.py"]),
+        ("mmoe", [f"{L2}.py"]),
+    ]
+
+
 @pytest.mark.parametrize("place", ["{lesson}/{who}/hw.ipynb", "{who}/{lesson}/hw.ipynb"])
 def test_a_notebook_in_which_nothing_is_defined_is_of_the_lesson_of_its_folder(place: str, tmp_path: Path) -> None:
     places = {who: place.format(lesson=L3, who=who) for who in ("ann", "bob")}
@@ -61,12 +70,14 @@ def test_a_notebook_in_which_nothing_is_defined_is_of_the_lesson_of_its_folder(p
     assert rows(write(tmp_path, files)) == [("ann", "l3"), ("bob", "l3")]
 
 
-def test_of_two_downloads_of_moodle_the_times_of_the_files_say_which_is_newer(tmp_path: Path) -> None:
-    for name, time in (("first", 2e9), ("second", 1e9)):
+@pytest.mark.parametrize("newer", ["first", "second"])
+def test_of_two_downloads_of_moodle_the_times_of_the_files_say_which_is_newer(newer: str, tmp_path: Path) -> None:
+    for name in ("first", "second"):
+        time = 2e9 if name == newer else 1e9
         place = write(tmp_path / name, {f"Jane Doe_1_assignsubmission_file_/{L2}.py": solved(name)})
         os.utime(next(place.rglob("*.py")), (time, time))
     (found,) = chosen(tmp_path / "first", tmp_path / "second")
-    assert [file.data for file in found.files] == [solved("first").encode()]
+    assert [file.data for file in found.files] == [solved(newer).encode()]
 
 
 def test_a_folder_beside_downloads_is_a_persons_too(tmp_path: Path) -> None:

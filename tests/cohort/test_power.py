@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ import pytest
 
 from graders import ROOT, lessons
 from graders.cohort import judging
-from graders.cohort.spread import processes
+from graders.cohort.spread import power, processes
 from graders.cohort.spread.power import Power, separated
 from graders.cohort.submissions import Submission
 from graders.wire import frames
@@ -39,7 +39,7 @@ def tried(output: str) -> dict[str, Any]:
     done = []
 
     def attempt(what: str, act: Callable[[], Any]) -> None:
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, IndexError):
             act()
             done.append(what)
 
@@ -89,13 +89,13 @@ def told_by_who_decides(output: Path, start: Callable[[list[str], int], Any]) ->
 
 
 @pytest.fixture
-def output(tmp_path: Path) -> Path:
-    made = tmp_path / "out"
-    made.mkdir()
-    made.chmod(0o755)
-    for name in SECRETS:
-        (made / name).write_text("secret")
-    return made
+def output() -> Iterator[Path]:
+    """A folder in the repository, as in the manual's first commands, that every user may read."""
+    with tempfile.TemporaryDirectory(dir=ROOT) as made:
+        Path(made).chmod(0o755)
+        for name in SECRETS:
+            Path(made, name).write_text("secret")
+        yield Path(made)
 
 
 @pytest.mark.parametrize("tier", ["namespaces", "landlock"])
@@ -115,6 +115,14 @@ def test_it_can_neither_write_nor_see_marks_and_seed(tier: str, output: Path) ->
     assert told["uid"] == (USER if str(USER) in told["deciding"] else 0)
     assert sorted((path.name, path.read_text()) for path in output.iterdir()) == before
     assert list(ROOT.rglob("solutions/decided")) == []
+
+
+@pytest.mark.parametrize(
+    ("place", "read"),
+    [(ROOT, True), (ROOT / "solutions/l2.py", True), (ROOT / "out", False), (ROOT.parent, False), (Path("/~"), False)],
+)
+def test_what_judging_reads_itself_is_not_hidden_from_it(place: Path, read: bool) -> None:
+    assert power._read_by_judges(place) is read
 
 
 @pytest.mark.parametrize(("folder", "file"), [(0o755, 0o600), (0o700, 0o644)], ids=["a file", "the folder itself"])

@@ -9,13 +9,14 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from graders import ROOT
-from graders.collecting import starting
+from graders.collecting import processes, starting
 from graders.collecting.deadlines import Deadline
 from graders.collecting.endings import WorkerEnded
 from graders.collecting.processes import Zygote
@@ -308,3 +309,24 @@ def test_a_file_that_breaks_the_parser_costs_nothing_else(zygote: Zygote) -> Non
     told = zygote.read(b"(" * 300_000, False, {"l2": ["f"]})
     assert "error" in told or told["lessons"]["l2"]["plans"] == {}
     assert run(zygote, "return 3") == 3
+
+
+def test_a_file_that_takes_long_to_read_costs_that_time_once(zygote: Zygote, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The worker that reads files is kept; that the time is up tells of the file, whichever worker it was."""
+    monkeypatch.setattr(processes, "READ_SECONDS", 0.5)
+    assert "lessons" in zygote.read(b"x = 1", False, {"l": ["f0"]})
+    text = "".join(f"def f{at}(): return f{at + 1}()\n" for at in range(4000))
+    begun = time.monotonic()
+    assert "limits of time" in zygote.read(text.encode(), False, {"l": ["f0"]})["error"]
+    assert time.monotonic() - begun < 4 * 0.5
+    assert "lessons" in zygote.read(b"x = 1", False, {"l": ["f0"]})
+
+
+def test_no_two_workers_are_the_same_user(zygote: Zygote) -> None:
+    """Also of two processes that judge: whoever starts as many processes as may be would keep the other's from starting any."""
+    other = Zygote()
+    try:
+        found = [run(each, "return os.getuid()") for each in (zygote, other) for _ in range(3)]
+    finally:
+        other.close()
+    assert len(set(found)) == (6 if os.getuid() == 0 else 1)

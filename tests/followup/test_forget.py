@@ -88,20 +88,20 @@ def test_who_is_called_like_a_file_of_the_folder_takes_nothing_else_along(studen
     before = {path.relative_to(folder) for path in folder.rglob("*")}
     told = forget(folder, student)
     assert {path.relative_to(folder) for path in folder.rglob("*")} == before
-    assert "verdicts.jsonl: 1 verdicts" in told
+    assert "verdicts.jsonl: 1 verdict" in told
 
 
 def test_a_number_of_few_digits_is_not_looked_for_everywhere(folder: Path) -> None:
     held = verdicts.opened(folder)
     held.add(line("2", L2, exercise(FIRST, "passed", 2.0)))
     held.close()
-    assert forget(folder, "2") == ["verdicts.jsonl: 1 verdicts"]
+    assert forget(folder, "2") == ["verdicts.jsonl: 1 verdict"]
 
 
 def test_tables_of_the_instructors_are_read_as_they_are_written(folder: Path) -> None:
     text = 'sep=;\r\nStudent;Exercise;Score;Reason\r\n bob ;f;1,5;x\r\nann;f;1;"one\r\ntwo"\r\n'
     (folder / "overrides.csv").write_bytes(text.encode("utf-16"))
-    assert "overrides.csv: 1 rows" in forget(folder, "bob")
+    assert "overrides.csv: 1 row" in forget(folder, "bob")
     assert (folder / "overrides.csv").read_bytes().decode("utf-16") == text.replace(" bob ;f;1,5;x\r\n", "")
     (folder / "overrides.csv").write_bytes("Zoë;f;1;x".encode("latin-1"))
     with pytest.raises(Problem, match="is not UTF-8 text"):
@@ -121,7 +121,7 @@ def test_what_a_killed_run_left_is_found_by_the_next(folder: Path, monkeypatch: 
         forget(folder, "bob")
     monkeypatch.undo()
     assert not any(b"bob" in data.lower() for name, data in content(folder).items() if name != "verdicts.jsonl")
-    assert "verdicts.jsonl: 1 verdicts" in forget(folder, "bob")
+    assert "verdicts.jsonl: 1 verdict" in forget(folder, "bob")
     assert [name for name, data in content(folder).items() if b"bob" in data.lower()] == []
 
 

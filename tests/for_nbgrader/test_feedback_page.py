@@ -7,6 +7,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_output
 from traitlets.config.loader import PyFileConfigLoader
 
 from graders import ROOT
@@ -67,6 +68,19 @@ def test_what_breaks_the_parser_is_shown_as_it_is(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(feedback.MarkdownWithMath, "render", fails)
     assert feedback._html("a <b>") == "<pre>a &lt;b&gt;</pre>"
+
+
+@pytest.mark.parametrize(("locked", "title"), [(True, "Data types"), (False, "")])
+def test_the_title_is_the_first_line_of_a_cell_that_students_cannot_change(locked: bool, title: str) -> None:
+    cell = new_markdown_cell("# Data types\nWhat a number is.", metadata={"nbgrader": {"locked": locked}})
+    assert feedback._title(cell) == title
+
+
+def test_what_was_said_of_an_exercise_stands_apart_from_its_points() -> None:
+    cell = new_code_cell("", metadata={"nbgrader": {"grade_id": "test_f", "solution": False, "score": 1, "points": 2}})
+    cell.outputs = [new_output("stream", text="1 of 2 points: 1 of 2 checks passed\n\nf(1)\n  got    2\n")]
+    part = feedback._part(cell, {}, set())
+    assert (part["name"], part["result"], len(part["lines"])) == ("f", "1 of 2 checks passed", 2)
 
 
 def about(**changed: object) -> dict:

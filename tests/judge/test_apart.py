@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
 
 from exercises.kit.checking.closeness import Mismatch
-from graders.judge import apart, checks, deciding
+from graders import lessons
+from graders.judge import apart, checks, deciding, judge
 from graders.judge.proxy import Proxy
 from graders.wire import codec
 from graders.worker import worker
@@ -52,3 +54,9 @@ def test_what_was_recorded_is_not_asked_again_and_what_was_not_is_asked_of_who_r
     assert decider._answer_of_the_reference(b"recorded") == b"kept"
     assert decider._answer_of_the_reference(b"other") == b"worked out"
     assert asked == [b"other"]
+
+
+@pytest.mark.parametrize("zygote", [None, object()], ids=["trusted code", "a submission"])
+def test_what_depends_on_a_submission_is_worked_out_in_workers_of_its_zygote(zygote: Any) -> None:
+    asks = judge.Judge(lessons.load("l2_data_types"), "seed", zygote)._apart
+    assert (asks._zygote is zygote) if isinstance(asks, apart.Apart) else zygote is None

@@ -8,8 +8,10 @@ import torch
 from exercises.kit import toys
 from exercises.kit.probes import l3 as probes
 from exercises.kit.toys import quantized_models
+from graders import lessons
 from graders.judge import checks, deciding
-from graders.judge.contract import StudentRaised, recipe
+from graders.judge.contract import StudentRaised, recipe, slips_of
+from graders.judge.judge import Judge
 from graders.judge.proxy import Proxy, describe, describe_call
 from graders.judge.recording import in_process
 from graders.judge.told import told
@@ -40,6 +42,21 @@ def test_arguments_behind_those_of_a_probe_keep_their_names():
 @pytest.mark.parametrize(("given", "shown"), [("x" * 40, "x" * 40), ("x" * 41, "x" * 37 + "...")])
 def test_long_text_in_a_call_is_cut(given, shown):
     assert describe_call("caption_image", (given,), {}, caption_image) == f"caption_image({shown!r})"
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        (torch.tensor([1.0, 0.5]), "caption_image(tensor([1.0, 0.5]))"),
+        (torch.ones(2, requires_grad=True), None),
+        (torch.ones(2, 3).t(), None),
+        (torch.ones(2, device="meta"), None),
+    ],
+    ids=["plain", "gradients", "strides", "meta"],
+)
+def test_a_fixed_tensor_is_written_out_where_its_numbers_tell_all_of_it(given, shown):
+    told = describe_call("caption_image", (given,), {}, caption_image, fixed=True)
+    assert told == (shown or f"caption_image(model), model is {describe(given)}")
 
 
 def test_a_probe_without_arguments_of_its_own_changes_nothing():
@@ -183,3 +200,11 @@ def test_methods_that_are_not_written_yet(start, exercise, outcome, line):
     with pytest.raises(StudentRaised) as raised:
         Proxy(in_process(space)).other()
     assert told(raised.value, exercise) == (outcome, [line])
+
+
+def test_a_known_mistake_is_called_by_its_sentence_and_a_right_answer_by_none():
+    lesson = lessons.load("l2_data_types")
+    judge, (known, *_) = Judge(lesson, "seed", None), slips_of(lesson.slips)
+    wrong = judge.judge_function(known.exercise, vars(lesson.solution) | {known.exercise: known})
+    right = judge.judge_function(known.exercise, vars(lesson.solution))
+    assert (wrong.outcome, wrong.hint, right.outcome, right.hint) == ("failed", known.sentence, "passed", "")

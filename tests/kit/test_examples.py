@@ -241,11 +241,13 @@ class TestWrong:
             ("torch.empty(2, dtype=torch.uint1)", "dtype torch.uint1"),
             ("[torch.empty(2, dtype=torch.uint1)]", "list [a tensor of torch.uint1 whose numbers cannot be read]"),
             ("torch.zeros(1, dtype=torch.float64).expand(10**10)", "dtype torch.float64"),
+            ("freed(x / 2)", "a tensor of torch.float32 whose numbers cannot be read"),
             ("Odd()", "an object of type Odd"),
         ],
     )
     def test_what_cannot_be_read_has_a_message_too(self, kit, made, shown):
         odd = "class Odd:\n    def __getattribute__(self, name):\n        raise ValueError\n\n"
+        odd += "def freed(x):\n    x.untyped_storage().resize_(0)\n    return x\n\n"
         lines = result_of(kit, "halve", f"{odd}def halve(x):\n    return {made}\n").message.splitlines()
         assert lines[1] == f"  got    {shown}"
 

@@ -40,6 +40,7 @@ def nested() -> dict[str, Any]:
         (torch.ones(3), lambda x: setattr(x, "data", x.half()), "argument 1 has dtype torch.float16 instead of torch.float32"),
         (torch.ones(3, 2), lambda x: x.t_(), "argument 1 has shape (2, 3) instead of (3, 2)"),
         (torch.ones(3), lambda x: x.requires_grad_(), "argument 1 has requires_grad True instead of False"),
+        (torch.ones(3), lambda x: x.untyped_storage().resize_(0), "argument 1 has lost its numbers"),
         ([1, 2, 3], lambda x: x.pop(), "argument 1 has 2 items instead of 3"),
         ([1, 2], lambda x: x.pop(), "argument 1 has 1 item instead of 2"),
         ([1, 2, 3], lambda x: x.reverse(), "argument 1[0] is another value"),
@@ -81,6 +82,14 @@ def test_a_change_is_told(value: Any, change: Callable, note: str | None) -> Non
 )
 def test_what_stays_is_not_told(value: Any, change: Callable) -> None:
     assert told(change, value) == []
+
+
+def test_a_list_that_holds_itself_has_an_end() -> None:
+    """Values are remembered a few levels deep."""
+    value: list[Any] = [1]
+    value.append(value)
+    assert told(lambda x: None, value) == []
+    assert told(lambda x: x.reverse(), value)[0] == "argument 1[0] is of another kind"
 
 
 def test_settings_are_put_back() -> None:

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from graders.report.of_class import page
+from graders.report.of_class import alike, page
 from graders.report.of_class.figures import of_class
 from graders.report.written import Written
 from tests.report.verdicts import HINT, exercise, lost, verdict
@@ -148,3 +148,11 @@ def test_the_class_list_shows_what_an_instructor_decided() -> None:
         ["1.5 of 2 (2 before overrides)"],
         ["could not grade; 1.5 by overrides"],
     ]
+
+
+def test_of_a_pair_the_exercises_stand_in_the_order_of_the_lesson(tmp_path: Path) -> None:
+    runs = {"spacing": alike.packed(set(range(50))), "decode_bits": alike.packed(set(range(50, 99)))}
+    written = SimpleNamespace(runs=lambda lesson, students: [(student, runs) for student in students])
+    both = [verdict(who, "l2_data_types", exercise("decode_bits"), exercise("spacing")) for who in ("ann", "bob")]
+    page.write(both, tmp_path, NOBODY, {}, written)
+    assert "99 of 99 runs, in decode_bits, spacing" in (tmp_path / "report.html").read_text(encoding="utf-8")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from graders.report.feedback import HIDDEN, public
+from graders.report.feedback import HIDDEN, public, told
 
 DESCRIBED = "downcast(tensor, torch.float16), tensor is float32 of shape (4,), values from -3 to 1"
 PRINTED = "downcast(tensor([1.0, 2.0]), torch.float16)"
@@ -38,3 +38,21 @@ def test_the_wanted_value_is_shown_where_every_argument_is_printed() -> None:
 def test_one_argument_that_is_described_hides_the_wanted_value() -> None:
     message = "cast(tensor([1.0]), model), model is the kit's mlp\n  got    1.5\n  want   2.5"
     assert public(message).split("\n")[2] == f"  want   {HIDDEN}"
+
+
+@pytest.mark.parametrize(
+    ("outcome", "score", "passed", "said"),
+    [
+        ("passed", 2.0, 2, "2 of 2 points: right"),
+        ("failed", 1.0, 1, "1 of 2 points: 1 of 2 checks passed"),
+        ("failed", 0.0, 1, "0 of 2 points: 1 of 2 checks passed, but not the main one"),
+        ("failed", 0.0, 0, "0 of 2 points: not right yet"),
+        ("error", 1.0, 1, "1 of 2 points: ended in an error; 1 of 2 checks passed"),
+        ("timeout", 1.0, 1, "1 of 2 points: took too long; 1 of 2 checks passed"),
+        ("not started", 0.0, 0, "0 of 2 points: not started"),
+    ],
+)
+def test_the_first_line_says_how_an_exercise_ended(outcome: str, score: float, passed: int, said: str) -> None:
+    checks = [{"name": "c", "outcome": "passed" if at < passed else outcome, "message": ""} for at in range(2)]
+    exercise = {"name": "f", "outcome": outcome, "message": "", "hint": "", "checks": checks}
+    assert told(exercise, score, 2.0).split("\n")[0] == said

@@ -248,3 +248,13 @@ def test_an_argument_is_a_slice_of_a_larger_storage_and_an_answer_is_not(tensor:
     assert given.is_contiguous()
     assert given.untyped_storage().nbytes() > tensor.nbytes
     assert codec.decode(codec.encode(tensor)).untyped_storage().nbytes() == tensor.nbytes
+
+
+def test_a_tensor_that_cannot_be_read_ends_nobody() -> None:
+    """To read beyond a storage is a segmentation fault; safetensors knows nothing of torch's own quantized tensors."""
+    freed = torch.ones(4)
+    freed.untyped_storage().resize_(0)
+    with pytest.raises(recipes.Unreadable, match="a tensor has lost its numbers"):
+        codec.encode([freed])
+    quantized = torch.quantize_per_tensor(torch.ones(2), 0.1, 3, torch.quint8)
+    assert there_and_back(quantized) == Foreign("Tensor of torch.quint8")

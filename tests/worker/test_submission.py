@@ -256,7 +256,22 @@ def test_a_file_with_thousands_of_statements_is_planned_within_the_time_of_a_cal
     begun = time.process_time()
     plan = plans.plan(cells, [*NAMES, *(f"x{i}" for i in range(0, 60, 2))])
     assert plan["plans"]["spacing"]["cells"] == [0, 1]
-    assert time.process_time() - begun < processes.CALL_SECONDS / 2
+    assert time.process_time() - begun < processes.READ_SECONDS / 2
+
+
+@pytest.mark.parametrize("part", ["\n", " \n", "=\n", "?\n", "% \n", "%time "])
+def test_a_cell_that_does_not_parse_is_read_in_short_time(part: str) -> None:
+    """Magics are looked for in it: from each of many empty lines the rest of them was looked through once more."""
+    begun = time.process_time()
+    submission.read(("x = (\n" + part * 100_000 + "$").encode(), False)
+    assert time.process_time() - begun < processes.READ_SECONDS / 2
+
+
+@pytest.mark.parametrize("encoding", ["undefined", "idna", "rot13", "no_such"])
+def test_a_file_in_an_encoding_that_nobody_can_read_says_so(encoding: str) -> None:
+    text = f"# -*- coding: {encoding} -*-\nx = 'ü{'a' * 100}'\n"
+    with pytest.raises(submission.UnreadableFile, match="not UTF-8 text"):
+        submission.read(text.encode(), False)
 
 
 @pytest.mark.parametrize("text", ["x\n# %%\n" * (MAX_CELLS + 1), "# " + "x" * MAX_CODE], ids=["cells", "characters"])

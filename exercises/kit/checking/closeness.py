@@ -27,7 +27,7 @@ from exercises.kit.checking.rules import (
     ulps,
     within,
 )
-from exercises.kit.checking.showing import SMALL, base_type, comparable, plain, show, show_number, show_typed
+from exercises.kit.checking.showing import SMALL, base_type, comparable, is_freed, plain, show, show_number, show_typed
 
 __all__ = [
     "Mismatch",
@@ -213,6 +213,8 @@ def _compare_tensors(got: Tensor, want: Tensor, rule: Rule, place: tuple) -> Non
             raise _Differ(lambda: told, place)  # noqa: B023, raised here
     if want.device.type == "meta":
         return
+    if is_freed(got):
+        raise _Differ(lambda: (show(got), show(want)), place)
     wrong = _wrong_elements(got, want, rule)
     if bool(wrong.any()):
         raise _Differ(lambda: _told_of_numbers(got, want, wrong, _path(place)))

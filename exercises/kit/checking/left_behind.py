@@ -16,6 +16,8 @@ import torch
 from torch import Tensor
 from torch.nn.modules import module as _everywhere
 
+from exercises.kit.checking.showing import is_freed
+
 _PLAIN = (Tensor, torch.nn.Parameter, torch.nn.Buffer)
 _HOOKS = tuple(name for name in vars(torch.nn.Module()) if name.endswith("_hooks"))
 _GLOBAL_HOOKS = tuple(
@@ -105,6 +107,8 @@ def _taken_tensor(tensor: Tensor, values: Callable[[Tensor], Tensor]) -> Any:
         return ("parts", [_taken_tensor(part, values) for part in parts]) if parts else None
     if tensor.layout is not torch.strided:
         return None
+    if is_freed(tensor):
+        return ("freed",)
     head = ("tensor", tensor.dtype, tuple(tensor.shape), tensor.requires_grad)
     return (*head, None) if tensor.device.type == "meta" else (*head, values(tensor))
 
@@ -151,7 +155,9 @@ def _walk(root: torch.nn.Module) -> Iterator[tuple[str, torch.nn.Module]]:
 def _differences(name: str, before: Any, after: Any) -> Iterator[str]:
     if before is None or after is None:
         return
-    if before[0] != after[0]:
+    if after[0] == "freed" != before[0]:
+        yield f"{name} has lost its numbers"
+    elif before[0] != after[0]:
         yield f"{name} is of another kind"
     elif before[0] == "tensor":
         yield from _tensors_differ(name, before[1:], after[1:])

@@ -66,8 +66,22 @@ def plain(value: Any) -> Any:
     return value
 
 
+def is_freed(tensor: Tensor) -> bool:
+    """Whether numbers of a tensor lie beyond the end of its storage, as after `resize_(0)` on it: to read them ends the process."""
+    plainly = tensor.layout is torch.strided and tensor.device.type == "cpu" and not tensor.is_nested
+    if not plainly or not tensor.numel():
+        return False
+    last = sum((size - 1) * stride for size, stride in zip(tensor.shape, tensor.stride(), strict=True))
+    return (tensor.storage_offset() + last + 1) * tensor.element_size() > tensor.untyped_storage().nbytes()
+
+
 def comparable(tensor: Tensor) -> Tensor:
-    """The numbers in a dtype in which each compares exactly: float64, int64, complex128; packed ones as bytes."""
+    """The numbers in a dtype in which each compares exactly: float64, int64, complex128; packed ones as bytes.
+
+    Raises ValueError where they cannot be read (see `is_freed`).
+    """
+    if is_freed(tensor):
+        raise ValueError("the numbers lie beyond the end of the storage")
     tensor = (tensor if tensor.layout == torch.strided else tensor.to_dense()).cpu()
     tensor = tensor.dequantize() if tensor.is_quantized else tensor  # torch's own, as of torch.quantize_per_tensor
     if tensor.dtype == torch.uint64:

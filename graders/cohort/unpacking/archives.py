@@ -45,6 +45,8 @@ from graders.collecting.limited import limited
 
 MAX_UNPACKED = 4 << 30  # of a tar or 7z archive that an instructor names, which has to be unpacked to be listed
 MAX_RATIO = 1000
+MAX_LISTED = 600  # bytes of a zip archive's list for each member, on an average: its name and some numbers
+_END_OF_A_ZIP = 22 + (1 << 16)  # bytes at the end of one in which it begins: with a comment, as long as may be
 MAX_HEADER = 64 << 10  # of a member of a tar archive: what may take the square of that to read, and not be interrupted
 _HEADERS = (
     tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK,
@@ -115,6 +117,8 @@ def _members(source: Path | io.BytesIO, name: str, most: int) -> Iterator[Entry]
 
 
 def _zip_members(source: Path | io.BytesIO, most: int) -> Iterator[Entry]:
+    if _directory_of_a_zip(source) > most * MAX_LISTED:  # before a member is made of each of its lines
+        raise TooMuch(f"it holds more than {most} files")
     archive = zipfile.ZipFile(source)
     members = archive.infolist()
     if len(members) > most:
@@ -130,11 +134,21 @@ def _zip_members(source: Path | io.BytesIO, most: int) -> Iterator[Entry]:
         if stat.S_ISLNK(member.external_attr >> 16):
             made.problem = "it is a symbolic link; hand in the file itself"
         elif member.flag_bits & 1:
-            made.problem = "it is encrypted"
+            made.problem = "it is encrypted; hand it in without a password"
         elif member.file_size > 1 << 20 and member.file_size > MAX_RATIO * max(member.compress_size, 1):
             made.problem = f"it is larger than {MAX_BYTES >> 20} MiB unpacked"
         made.read_all = partial(_from_zip, archive, member)
         yield made
+
+
+def _directory_of_a_zip(source: Path | io.BytesIO) -> int:
+    """Return the bytes of a zip archive's list of members as its end tells them, 0 if there is no such end."""
+    with contextlib.ExitStack() as opened:
+        file = opened.enter_context(source.open("rb")) if isinstance(source, Path) else source
+        file.seek(max(file.seek(0, io.SEEK_END) - _END_OF_A_ZIP, 0))
+        _, found, end = file.read().rpartition(b"PK\5\6")
+        file.seek(0)
+    return int.from_bytes(end[8:12], "little") if found else 0
 
 
 def _from_zip(archive: zipfile.ZipFile, member: zipfile.ZipInfo, limit: int) -> bytes:

@@ -125,5 +125,5 @@ if __name__ == "__main__":
         sys.exit(f"it takes more than {MEMORY >> 20} MiB to unpack")
     except Exception as error:
         if type(error).__name__ == "PasswordRequired":
-            sys.exit("it is encrypted")
+            sys.exit("it is encrypted; hand it in without a password")
         sys.exit(" ".join(str(error).split()) or type(error).__name__)

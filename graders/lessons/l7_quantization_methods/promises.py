@@ -54,7 +54,8 @@ PROMISES = {
     ],
     "gptq_quantize_layer": [
         ("Quantize a weight with GPTQ: int8 codes of its shape", "test_later_columns_make_up"),
-        ("All in float64; both stay as they are.", "test_leaves_nothing_behind"),
+        ("All in float64;", "test_nearly_the_same_inputs"),
+        ("both stay as they are.", "test_leaves_nothing_behind"),
         ("Dead inputs j, H_jj = 0: H_jj = 1 and column j of the weight is 0.", "test_dead_inputs"),
         ("Then damp * mean of H's diagonal is added to it.", "test_damping"),
         ("clamped to ±(2**(bits-1) - 1);", "test_codes_are_clamped"),

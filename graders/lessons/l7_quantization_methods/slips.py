@@ -315,9 +315,10 @@ def _gptq(weight, hessian, bits, damp, factor=None, propagate=True, squared=Fals
     u = (factor or (lambda h: torch.linalg.cholesky(torch.linalg.inv(h), upper=True)))(h)
     codes = torch.zeros_like(w, dtype=torch.int8)
     for i in range(w.shape[1]):
-        q = torch.round(w[:, i : i + 1] / scales)
-        q = q.clamp(-top, top) if clamp else q
-        error = (w[:, i : i + 1] - q * scales) / (u[i, i] ** 2 if squared else u[i, i])
+        rounded = torch.round(w[:, i : i + 1] / scales)
+        q = rounded.clamp(-top, top) if clamp else rounded
+        made_up_for = rounded if odd.get("early_error") else q
+        error = (w[:, i : i + 1] - made_up_for * scales) / (u[i, i] ** 2 if squared else u[i, i])
         if propagate:
             w[:, i:] -= error * u[i, i:]
         codes[:, i] = q[:, 0].to(torch.int8)
@@ -366,6 +367,11 @@ def divided_twice(weight, hessian, bits, damp=0.01):
 @slip("gptq_quantize_layer", "codes end at ±(2^(bits-1) - 1), however far a column was moved")
 def codes_run_over(weight, hessian, bits, damp=0.01):
     return _gptq(weight, hessian, bits, damp, clamp=False)
+
+
+@slip("gptq_quantize_layer", "the error is that of the code that is kept: clamp it first")
+def error_before_the_clamp(weight, hessian, bits, damp=0.01):
+    return _gptq(weight, hessian, bits, damp, early_error=True)
 
 
 @slip("gptq_quantize_layer", "dead inputs get H_jj = 1 first; the mean of the diagonal is taken after that")

@@ -423,11 +423,11 @@ def calm(generator, rows, columns, bits, dead=(), damp=0.01, tokens=64, size=1.0
             return weight, hessian
 
 
-def calm_for(generator, hessian, rows, bits):
+def calm_for(generator, hessian, rows, bits, damp=0.01):
     """A weight for a given Hessian, as `calm`."""
     while True:
         weight = randn(generator, rows, len(hessian))
-        if gptq(weight, hessian, bits) > 1e-4:
+        if gptq(weight, hessian, bits, damp) > 1e-4:
             return weight
 
 
@@ -485,9 +485,9 @@ class TestGptqQuantizeLayer:
         same_gptq(student.gptq_quantize_layer(*args, 3), reference.gptq_quantize_layer(*args, 3))
 
     def test_codes_are_clamped(self, student, reference):
-        """A column that was moved beyond the row's range, to 1.84 or -1.84 steps here, gets the last code of its sign."""
-        weight = torch.tensor([[0.45, 1.0, 0.2], [-0.45, -1.0, 0.3]])
-        hessian = torch.tensor([[4.0, 1.9, 0.1], [1.9, 1.0, 0.2], [0.1, 0.2, 1.0]], dtype=torch.float64)
+        """A column moved beyond the row's range, to 1.92 or -1.92 steps, gets the last code; the next makes up for all of it."""
+        weight = torch.tensor([[0.45, 1.0, 0.2], [-0.45, -1.0, -0.3]])
+        hessian = torch.tensor([[4.0, 1.9, 0.9], [1.9, 1.0, 0.6], [0.9, 0.6, 1.0]], dtype=torch.float64)
         same_gptq(student.gptq_quantize_layer(weight, hessian, 2), reference.gptq_quantize_layer(weight, hessian, 2))
 
     def test_faint_inputs_are_not_dead(self, student, reference, generator):
@@ -496,6 +496,14 @@ class TestGptqQuantizeLayer:
         hessian = hessian * 2.0**-80
         hessian[4, 4] = hessian.diagonal().max() * 2.0**-20
         same_gptq(student.gptq_quantize_layer(weight, hessian, 3), reference.gptq_quantize_layer(weight, hessian, 3))
+
+    def test_nearly_the_same_inputs(self, student, reference, generator):
+        """Two inputs differ by less than float32 can tell; in float64 the Hessian has an inverse."""
+        hessian = torch.eye(5, dtype=torch.float64)
+        hessian[[1, 3], [3, 1]] = 1.0
+        hessian[3, 3] += 2.0**-26
+        args = calm_for(generator, hessian, 4, 4, damp=0.0), hessian, 4, 0.0
+        same_gptq(student.gptq_quantize_layer(*args), reference.gptq_quantize_layer(*args))
 
     def test_eight_bits(self, student, reference, generator):
         """Codes up to 127."""

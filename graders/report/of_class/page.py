@@ -50,10 +50,11 @@ def write(
 
 def _look_at(figures: Figures, written: Any) -> None:
     """Add what a look at the code tells."""
-    for lesson in figures.lessons:
+    for lesson, about in figures.lessons.items():
         students = [student for student, row in figures.students.items() if lesson in row.scores]
         for one, other, shared, fewer, exercises in alike.pairs(written.runs(lesson, students))[:PAIRS]:
-            told = f"{lesson}: {shared} of {fewer} runs, in {', '.join(exercises)}"
+            in_order = sorted(exercises, key=[*about.exercises, *exercises].index)
+            told = f"{lesson}: {shared} of {fewer} runs, in {', '.join(in_order)}"
             figures.needs_a_look(ALIKE, f"{one} and {other}", told)
 
 

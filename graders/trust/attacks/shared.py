@@ -59,27 +59,30 @@ def fills_sockets(*args: Any, **kwargs: Any) -> Any:
     return 0
 
 
-@attack("in_one", "shared memory that was filled by a process which ended, and is only kept")
-def keeps_untouched_memory(*args: Any, **kwargs: Any) -> Any:
+@attack("in_one", "shared memory of which a page is kept, so that all of it stays")
+def keeps_a_page_of_shared_memory(*args: Any, **kwargs: Any) -> Any:
+    import ctypes
     import mmap
     import os
     import time
 
-    for _ in range(4):
-        if os.fork():
-            continue
-        held = []
-        for _ in range(3):
-            held.append(mmap.mmap(-1, 1 << 29))
-            filler = os.fork()
-            if filler == 0:
-                for at in range(0, 1 << 29, mmap.PAGESIZE):
-                    held[-1][at] = 1
-                os._exit(0)
-            os.waitpid(filler, 0)
-        time.sleep(2)
-        os._exit(0)
-    time.sleep(2)
+    libc, size, number = ctypes.CDLL(None), ctypes.c_size_t, ctypes.c_int
+    libc.mmap.restype, libc.mmap.argtypes = (
+        ctypes.c_void_p,
+        [ctypes.c_void_p, size, number, number, number, ctypes.c_long],
+    )
+    libc.munmap.argtypes, libc.memset.argtypes = [ctypes.c_void_p, size], [ctypes.c_void_p, number, size]
+    try:
+        descriptor = os.open("/dev/zero", os.O_RDWR)
+    except OSError:
+        descriptor = -1
+    flags = mmap.MAP_SHARED | (0 if descriptor >= 0 else mmap.MAP_ANONYMOUS)
+    for _ in range(12):
+        place = libc.mmap(None, 1 << 29, mmap.PROT_READ | mmap.PROT_WRITE, flags, descriptor, 0)
+        if place not in (None, ctypes.c_void_p(-1).value):
+            libc.memset(place, 1, 1 << 29)
+            libc.munmap(place + mmap.PAGESIZE, (1 << 29) - mmap.PAGESIZE)
+    time.sleep(1)
     return 0
 
 

@@ -29,7 +29,7 @@ ALL = (
     namespaces, kernel_calls, memory, memory_untouched, memory_of_the_kernel, memory_that_stays, processes, time_, terminal,
 )  # fmt: skip
 MEMORY = {memory, memory_untouched, memory_of_the_kernel}
-BESIDE_OTHERS = {network, keyring, namespaces, kernel_calls, *MEMORY, processes, time_}
+BESIDE_OTHERS = {network, keyring, namespaces, kernel_calls, memory, memory_of_the_kernel, processes, time_}
 PROMISED = {"namespaces": set(ALL), "landlock": set(ALL), "process": BESIDE_OTHERS}
 NEED_THE_FILTER = {network, keyring, namespaces, kernel_calls, *MEMORY}
 NEED_IT_BESIDE_OTHERS = {write_outside, services, other_processes, terminal}

@@ -97,14 +97,12 @@ def write_outside(told: dict[str, Any]) -> list[str]:
 
 
 def devices(told: dict[str, Any]) -> list[str]:
-    """devices: all but null, zero, full, random, urandom; the machine's shared memory"""
+    """devices: all but null, full, random, urandom; the machine's shared memory"""
     import glob
     import os
 
     found = []
-    names = (
-        "kmsg kvm fuse vsock userfaultfd mem port loop-control loop0 vda sda nvme0n1 net/tun input/event0 ptmx hwrng"
-    )
+    names = "zero kmsg kvm fuse vsock userfaultfd mem port loop-control loop0 vda sda nvme0n1 net/tun input/event0 ptmx hwrng"
     for path in [*(f"/dev/{name}" for name in names.split()), *glob.glob("/dev/tty*"), *glob.glob("/dev/vcs*")]:
         for flags in (os.O_RDONLY, os.O_WRONLY):
             try:
@@ -119,7 +117,7 @@ def devices(told: dict[str, Any]) -> list[str]:
             found.append(f"read {told['shared']}")
         except OSError:
             pass
-    for name in ("null", "zero", "full", "random", "urandom"):
+    for name in ("null", "full", "random", "urandom"):
         with open(f"/dev/{name}", "rb"):
             pass
     return found

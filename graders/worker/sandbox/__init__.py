@@ -21,7 +21,7 @@ from graders.worker.sandbox import kernel, limits, seccomp, watch
 from graders.worker.sandbox.kernel import LINUX
 from graders.worker.sandbox.landlock import SIGNALS, TRUNCATION, Grants, abi
 from graders.worker.sandbox.limits import OPEN_FILES, limit, limit_files, tasks
-from graders.worker.sandbox.namespaces import FIRST_USER, USERS, Namespaces
+from graders.worker.sandbox.namespaces import Namespaces, users
 
 __all__ = ["LINUX", "OPEN_FILES", "Sandbox", "abi", "beside_others", "enter", "limit", "limit_files", "tasks", "watch"]
 
@@ -32,7 +32,7 @@ class Sandbox:
     """What the zygote has entered or looked up, once, for all workers that it forks."""
 
     def __init__(self, tier: str, hidden: list[str], scratch: str, needed: list[str], own_user: bool) -> None:
-        self.scratch, self.forks = scratch, 0
+        self.scratch, self.forks, self._users = scratch, 0, users()
         self.own_user = own_user and os.getuid() == 0
         self.grants = Grants(hidden, needed) if tier == "landlock" else None
         known = self.grants.abi if self.grants else SIGNALS
@@ -70,7 +70,7 @@ class Sandbox:
         own = tempfile.mkdtemp(dir=self.scratch)
         others = self._others
         if LINUX and os.getuid() == 0:
-            user = FIRST_USER + self.forks % USERS if self.own_user else None
+            user = self._users(self.forks) if self.own_user else None
             if user is not None:
                 os.chmod(self.scratch, 0o711)
                 os.chown(own, user, user)

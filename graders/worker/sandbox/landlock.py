@@ -38,7 +38,7 @@ _FACTS = (
     "/proc/filesystems",
     "/sys/devices/system/cpu",
 )
-_DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
+_DEVICES = ("/dev/null", "/dev/full", "/dev/random", "/dev/urandom")
 
 
 def abi() -> int:

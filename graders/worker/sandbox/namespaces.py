@@ -10,6 +10,7 @@ everything (CAP_DAC_READ_SEARCH) opens files by their inode, below every mount: 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import graders.worker.sandbox.kernel as kernel
@@ -18,10 +19,19 @@ from graders.worker.sandbox.kernel import MS_BIND, MS_NODEV, MS_NOEXEC, MS_NOSUI
 
 _NEWNS, _NEWUSER, _NEWPID, _NEWNET, _NEWIPC = 0x00020000, 0x10000000, 0x20000000, 0x40000000, 0x08000000
 _SYSTEM = {"bin", "dev", "etc", "gnu", "lib", "lib32", "lib64", "libx32", "nix", "proc", "sbin", "snap", "sys", "usr"}
-_DEVICES = ("null", "zero", "full", "random", "urandom")
+_DEVICES = ("null", "full", "random", "urandom")
 _TOLD_OF_KEYS = ("/proc/keys", "/proc/key-users")
 _ROOM = "size=64m,nr_inodes=20k"  # what is in no file, their names and places, is the kernel's memory
 FIRST_USER, USERS = 1_000_000, 50_000
+
+
+def users() -> Callable[[int], int]:
+    """Return which user a worker is, by its number, of those that this process forks: never one that another process's is.
+
+    The kernel counts processes by user, so that one who starts as many as may be keeps nobody else from starting theirs.
+    """
+    first = os.getpid() * 101
+    return lambda number: FIRST_USER + (first + number) % USERS
 
 
 def _cover(folder: Path, needed: list[Path]) -> None:
@@ -77,7 +87,7 @@ class Namespaces:
     """
 
     def __init__(self, hidden: list[str], scratch: str, needed: list[str], own_user: bool) -> None:
-        self.scratch, self.forks = scratch, 0
+        self.scratch, self.forks, self._users = scratch, 0, users()
         places = {Path(path).resolve() for path in needed}
         self.needed = [path for path in places if not places & set(path.parents)]
         uid, gid = os.getuid(), os.getgid()
@@ -126,7 +136,7 @@ class Namespaces:
 
         user: which one, if not the next one for a worker.
         """
-        user = (user or FIRST_USER + self.forks % USERS) if self.own_user else 0
+        user = (user or self._users(self.forks)) if self.own_user else 0
         kernel.check(libc().unshare(_NEWNS | _NEWIPC), "unshare mounts")
         os.close(self._own_pids)
         for folder in ("/dev/shm", self.scratch):

@@ -29,7 +29,7 @@ _FILES = """
 _RIGHTS = "chmod fchmod fchmodat fchmodat2 chown fchown lchown fchownat"
 _TIMES = "utime utimes futimesat"
 _MEMORY = """
-    brk mmap munmap mprotect mremap madvise mlock munlock mlock2 mincore msync membarrier get_mempolicy futex futex_waitv rseq
+    brk munmap mprotect mremap madvise mlock munlock mlock2 mincore msync membarrier get_mempolicy futex futex_waitv rseq
     set_robust_list"""
 _PROCESSES = """
     getpid gettid getppid getpgrp getpgid getsid getuid geteuid getgid getegid getgroups getresuid getresgid capget fork vfork
@@ -53,6 +53,8 @@ _FCNTL = (0, 1, 2, 3, 4, 5, 6, 7, 36, 37, 38, 1030, 1031, 1032, 1034)
 # of a socket: address, kind, error, keep alive, linger, credentials, and the seconds to wait; the sizes of its buffers, which
 # are memory of the kernel's that no process is charged for, stay as they are
 _SOCKET_OPTION, _SOCKET_SIZE = (2, 3, 4, 9, 13, 16, 20, 21), (7, 8)
+# memory that is shared and in no file stays, whole, as long as one page of it is in use, and is in nobody's account then
+_MAP_FLAGS, _SHARED_MEMORY = 3, 0x21
 _UNIX, _STREAM, _SEQPACKET, _KIND_OF_SOCKET = 1, 1, 5, 0xF
 _WORKER = 0x6B1D5EED  # stands for the worker's number in a program that is made before there is one
 _LOW = 0xFFFFFFFF
@@ -106,6 +108,9 @@ def program(closed: bool = False, signals: bool = True, truncate: bool = True) -
         for value in values:
             rule(name, is_(number, value))
     rule("prctl", is_(0, kernel.PDEATHSIG), answer=error(0))  # torch.multiprocessing sets it; ours stays
+    for allowed in (0, 1, 0x20):
+        rule("mmap", is_(_MAP_FLAGS, allowed, _SHARED_MEMORY))
+    rule("mmap", is_(_MAP_FLAGS, _SHARED_MEMORY, _SHARED_MEMORY), answer=error(errno.ENOMEM))
     for size in _SOCKET_SIZE:
         rule("setsockopt", is_(2, size), answer=error(0))
     rule("setsid setpgid", answer=error(errno.EPERM))  # a group of its own would not end with the worker
