@@ -21,8 +21,13 @@ def _fail(*args: Any, **keywords: Any) -> NoReturn:
 
 
 def failing_processor() -> Callable[..., Any]:
-    """Return a processor that raises LookupError when it is to process an image."""
-    return _fail
+    """Return a processor that raises LookupError when it, or its `image_processor` alone, is to process an image."""
+
+    def process(*args: Any, **keywords: Any) -> NoReturn:
+        _fail()
+
+    process.image_processor = _fail
+    return process
 
 
 def interrupted_builder() -> Callable[[], nn.Module]:
