@@ -35,26 +35,36 @@ Right = Callable[[bytes], bytes | None]  # the right answer to a recorded call
 
 
 class _Place:
-    """A worker, the exercises that it was given, in order, and whether its world was looked at since."""
+    """A worker, and what ran there, in order."""
 
     def __init__(self, worker: Worker) -> None:
         self.worker = worker
-        self.given: list[str] = []
-        self.looked_at = True
+        self.runs: list[_Run] = []
+
+    @property
+    def given(self) -> set[str]:
+        return {run.asked.name for run in self.runs}
+
+    @property
+    def sure(self) -> bool:
+        return all(run.sure for run in self.runs)
 
 
 class _Run:
-    """One exercise in one place: what ran there before it, and what it has sent. LOOK is no exercise (see `_Runs`)."""
+    """One exercise in one place: what ran there before it, and what it has sent. LOOK is no exercise (see `_Runs`).
 
-    def __init__(self, place: _Place, asked: Asked) -> None:
+    look: the worker looks at its world before it. `sure`: nothing that ran before it had changed the world.
+    """
+
+    def __init__(self, place: _Place, asked: Asked, look: bool) -> None:
         self.place, self.asked, self.before = place, asked, frozenset(place.given)
         self.begun, self.deadline = time.monotonic(), Deadline(SECONDS)
+        self.look = look or len(self.before) == 1  # whoever comes second is preceded by a look in any case
+        self.sure = not self.before
         self.frames: list[bytes] = []
         self._cells = [b"c%d" % number for number in asked.numbers]  # what comes before `l`, and then the answers
         self._size = 0
-        if asked is not LOOK:
-            place.given.append(asked.name)
-        place.looked_at = asked is LOOK or not self.before
+        place.runs += [] if asked is LOOK else [self]
 
     @property
     def finished(self) -> bool:
@@ -102,7 +112,8 @@ class _Runs:
         self.idle: list[_Place] = []
         self.doubted: dict[str, _Run] = {}  # what answered behind others, and not what is right
         self.answered: dict[str, Answered] = {}
-        self.taken_from: dict[str, list[_Run]] = {}  # of each answer the runs behind others on which it rests
+        self.taken_from: dict[str, list[_Run]] = {}  # of each answer the runs that gave it
+        self.careful = False  # an exercise changes the world: workers look at it before each one, not only at the end
         self.ended = 0
 
     def go_on(self) -> bool:
@@ -135,10 +146,10 @@ class _Runs:
             self._begin((self.again or self.waiting).popleft(), place)
         for place in self.idle[:]:
             doubted = self._to_repeat(place)
-            if len(self.running) < WORKERS and (doubted or not place.looked_at):
+            if len(self.running) < WORKERS and (doubted or not place.sure):
                 self.idle.remove(place)
                 self._begin(doubted.asked if doubted else LOOK, place)
-        for place in [place for place in self.idle if place.looked_at][WORKERS:]:
+        for place in [place for place in self.idle if place.sure][WORKERS:]:
             self.idle.remove(place)
             place.worker.kill()
         if not self.running and self.doubted and self.ended < ENDS:  # no place in which they could be asked once more
@@ -161,15 +172,18 @@ class _Runs:
         return fits[-1] if fits else None
 
     def _begin(self, asked: Asked, place: _Place) -> None:
-        run = _Run(place, asked)
+        run = _Run(place, asked, asked is LOOK or self.careful)
         try:
-            place.worker.send(self.submission.sent(asked.numbers), list(asked.calls))
+            place.worker.send(self.submission.sent(asked.numbers) | {"look": run.look}, list(asked.calls))
             self.running.append(run)
         except WorkerEnded:
             self._lose(run)
 
     def _finish(self, run: _Run) -> None:
         name, answered = run.asked.name, run.answered()
+        if run.look:
+            for each in run.place.runs:
+                each.sure = True
         first = self.doubted.pop(name, None)
         if run.asked is LOOK or answered is None:
             return
@@ -179,20 +193,20 @@ class _Runs:
             self.doubted[name] = run
         else:
             self.answered[name] = answered
-            self.taken_from[name] = [each for each in (first, run) if each is not None and each.before]
+            self.taken_from[name] = [each for each in (first, run) if each is not None]
 
     def _lose(self, run: _Run) -> None:
         """End a worker that did not serve: what it answered for whoever was not the first in it is not to be trusted."""
         run.place.worker.kill()
-        rest = self.again if run.asked is LOOK else self.waiting
+        self.careful |= run.asked is LOOK
         for name, runs in list(self.taken_from.items()):
-            if any(each.place is run.place for each in runs):
+            if any(each.place is run.place and not each.sure for each in runs):
                 del self.answered[name], self.taken_from[name]
-                rest.append(runs[-1].asked)
+                self.waiting.append(runs[-1].asked)
         for name, doubted in list(self.doubted.items()):
-            if doubted.place is run.place and doubted.asked is not run.asked:
+            if doubted.place is run.place and not doubted.sure:
                 del self.doubted[name]
-                rest.append(doubted.asked)
+                self.waiting.append(doubted.asked)
         self.doubted.pop(run.asked.name, None)
         if run.before and run.asked is not LOOK:
             self.again.append(run.asked)

@@ -82,20 +82,19 @@ def _with_notes(reply: bytes, before: Before) -> bytes:
 def serve(connection: socket.socket) -> None:
     """Answer requests until the judge hangs up, each in a namespace of its own, or until one has changed the world.
 
-    Names in torch are looked at behind the first request, which has loaded what all begin with, and where there are no cells: the
-    judge asks for that at the end.
+    Names in torch are looked at where the judge asks for it (see `collecting.together`).
     """
     send, receive, unpack = frames.send_frame, frames.receive_frame, frames.unpack_request
     run, reply, changed, where = loading.run_cell, answer, world.changed, os.getcwd
-    folder, served = where(), 0
+    folder, used = where(), False
     while True:
         header, calls = unpack(receive(connection))
         if "read" in header:
             send(connection, b"l" + _read_file(header["read"], calls[0]))
             continue
-        if served and (changed(served == 1 or not header["cells"]) or where() != folder):
+        if used and (changed(header.get("look", True)) or where() != folder):
             return
-        served, space, errors = served + 1, new_namespace(), {}
+        used, space, errors = True, new_namespace(), {}
         if "files" in header:
             helpers.place(header["files"])
         for cell in header["cells"]:

@@ -88,6 +88,15 @@ def test_what_one_exercise_left_behind_makes_no_other_one_wrong(bench: Bench, le
     assert {exercise["outcome"] for exercise in graded(bench, text).values()} == {"passed"}
 
 
+def test_one_that_changes_torch_for_all_costs_the_others_little(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What followed it is asked again in a shared worker, which is looked at before each of them."""
+    graded(bench, HONEST)
+    taken = counted(monkeypatch)
+    text = begun_with(HONEST, "overflows", "torch.marker = 1")
+    assert {exercise["outcome"] for exercise in graded(bench, text).values()} == {"passed"}
+    assert len(taken) <= together.WORKERS + 2
+
+
 def test_of_two_that_are_asked_again_neither_stands_before_the_other_both_times(bench: Bench) -> None:
     text = begun_with(HONEST, "bit_layout", "import json; json.marker = 1", "return None")
     for name in ("stored_value", "downcast", "downcast_error"):  # one of them stands behind it in the same worker

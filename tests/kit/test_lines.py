@@ -1,11 +1,13 @@
 """Lines of the student's screen: how they are cut, and what is said of a file that cannot be loaded."""
 
+import io
 from pathlib import Path
 
 import pytest
+from _pytest._io import TerminalWriter
 
 from exercises.kit.checking.loading import loaded
-from exercises.kit.checking.screen import wrapped
+from exercises.kit.checking.screen import Entry, show, wrapped
 from exercises.kit.lessons import KitError
 
 
@@ -37,3 +39,13 @@ def test_a_file_that_cannot_be_loaded_is_told_with_the_line(text: str, told: str
     (tmp_path / "mine.py").write_text(text)
     with pytest.raises(KitError, match=f"mine could not be loaded: {told}"):
         loaded(tmp_path / "mine.py", "mine", 10)
+
+
+def test_what_was_judged_right_is_counted_apart_from_what_is_right_by_its_examples() -> None:
+    def entry(position: int, outcome: str, judged: bool = False) -> Entry:
+        return {"lesson": "l1", "position": position, "core": True, "name": f"f{position}", "outcome": outcome,
+                "judged": judged, "place": "l1.py:1", "message": "", "printed": "", "total": 3}  # fmt: skip
+
+    written = io.StringIO()
+    show(TerminalWriter(written), [entry(1, "passed", judged=True), entry(2, "passed"), entry(3, "not started")])
+    assert "\n1 right, 1 right by their examples, 1 not started\n" in written.getvalue()

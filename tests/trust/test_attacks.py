@@ -135,6 +135,11 @@ def test_what_an_attack_costs_is_measured_with_the_limits_that_hold_in_earnest(m
     assert told["memory"] <= 2
 
 
+def test_each_attack_has_a_name_of_its_own() -> None:
+    names = [attack.name for attack in corpus()]
+    assert len(set(names)) == len(names)
+
+
 def test_a_submission_of_every_kind_is_honest_elsewhere() -> None:
     names = siege.lessons.exercises(LESSON)
     for attack in corpus():

@@ -262,3 +262,14 @@ def test_a_verdict_of_a_lower_tier_is_not_kept(monkeypatch: pytest.MonkeyPatch, 
         monkeypatch.setenv(tiers.REQUIRED, required)
     assert tiers.enough("process") is enough
     assert tiers.enough("process without seccomp") is (not required)
+
+
+def test_mounts_that_were_left_are_left_though_the_next_ones_have_their_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An ordinary user's processes could be alone with the first ones, which are gone then, and their name is free."""
+    names = iter([kernel._FIRST_MOUNTS, "mnt:[1]", kernel._FIRST_MOUNTS])
+    monkeypatch.setattr(kernel, "_mounts", lambda: next(names))
+    monkeypatch.setattr(kernel, "_has_left", False)
+    with pytest.raises(OSError, match="no mounts of its own"):
+        kernel.need_own_mounts()
+    kernel.need_own_mounts()
+    kernel.need_own_mounts()

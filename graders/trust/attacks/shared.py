@@ -9,7 +9,7 @@ from graders.trust.attacks import attack
 
 
 @attack("in_one", "as many descriptors on their way through sockets as a user's processes may have")
-def sends_descriptors(*args: Any, **kwargs: Any) -> Any:
+def floods_descriptors(*args: Any, **kwargs: Any) -> Any:
     import array
     import socket
     import time

@@ -31,6 +31,7 @@ def _mounts() -> str:
 
 
 _FIRST_MOUNTS = _mounts()
+_has_left = False
 
 
 @functools.cache
@@ -60,8 +61,13 @@ def mount(source: str, target: str, kind: str | None, flags: int, data: str | No
 
 
 def need_own_mounts() -> None:
-    """Raise OSError unless this process has left the mounts that it began with."""
-    if _mounts() == _FIRST_MOUNTS:
+    """Raise OSError unless this process, or one that forked it, has left the mounts that it began with.
+
+    Once is enough: nothing goes back, and a namespace that has gone leaves its name to the next one.
+    """
+    global _has_left
+    _has_left = _has_left or _mounts() != _FIRST_MOUNTS
+    if not _has_left:
         raise OSError("this process has no mounts of its own")
 
 
