@@ -317,7 +317,7 @@ def footprint_ratio(model: nn.Module, dtype: torch.dtype) -> float:
 # %% tags=["core"]
 @contextmanager
 def default_dtype(dtype: torch.dtype) -> Iterator[None]:
-    """Make new float tensors in `dtype` inside a `with` block, and restore the old default at its end.
+    """Make new float tensors in `dtype` inside a `with` block, not before it, and restore the old default at its end.
 
     The old default comes back after an exception too, KeyboardInterrupt included, and blocks can be nested.  The
     exception comes out.  TypeError, with the default unchanged, for a dtype that torch refuses as default: integer and
@@ -329,13 +329,14 @@ def default_dtype(dtype: torch.dtype) -> Iterator[None]:
     ...     between = torch.ones(1).dtype
     >>> inside, deeper, between, torch.ones(1).dtype
     (torch.float64, torch.bfloat16, torch.float64, torch.float32)
+    >>> came_out = False
     >>> try:
     ...     with default_dtype(torch.float64):
     ...         raise KeyboardInterrupt
     ... except KeyboardInterrupt:
-    ...     afterwards = torch.ones(1).dtype
-    >>> afterwards
-    torch.float32
+    ...     came_out = True
+    >>> came_out, torch.ones(1).dtype
+    (True, torch.float32)
     """
     # YOUR CODE HERE
     raise NotImplementedError()
@@ -434,8 +435,8 @@ def caption_image(model: nn.Module, processor: Any, image: Any) -> str:
     >>> decoder = model.text_decoder.train()
     >>> caption_image(model, processor, image), model.training, decoder.training
     ('a red circle above a blue square', False, True)
-    >>> from exercises.kit.probes.l3 import first_float_given
-    >>> first_float_given(caption_image, "vision_model", model.double(), processor, image).dtype
+    >>> from exercises.kit.probes.l3 import dtype_given
+    >>> dtype_given(caption_image, "vision_model", model.double(), processor, image)
     torch.float64
     >>> settings = model.text_decoder.generation_config  # now it asks for dice and for beams
     >>> settings.do_sample, settings.temperature, settings.num_beams, settings.length_penalty = True, 30.0, 4, -20.0
@@ -575,8 +576,8 @@ def caption_accuracy(model: nn.Module, processor: Any, images: list, captions: l
 
     ValueError if there are more images than captions, or fewer, or none.
     >>> said = "a red circle above a blue square"
-    >>> caption_accuracy(*models.tiny_blip(), scenes.painted([said] * 4), [said, "a red circle", "circle", said.upper()])
-    0.25
+    >>> caption_accuracy(*models.tiny_blip(), scenes.painted([said] * 5), [said, "a red circle", "circle", said.upper(), said])
+    0.4
     """
     if len(images) != len(captions) or not images:
         raise ValueError("there must be one caption for each image, and at least one")
@@ -606,9 +607,11 @@ def cast_except(model: nn.Module, dtype: torch.dtype, patterns: list[str]) -> nn
     module that matches, and of everything below it, keep their dtypes.  A tied parameter keeps its dtype if any of
     its modules matches, by any of its names.  Integer and bool buffers always do.  The original stays as it is; ties,
     modes and `requires_grad` are kept.
-    >>> model = cast_except(toy_behaviours.nested(), torch.bfloat16, ["encoder.0", "*.norm"])
-    >>> [block.attention.query.weight.dtype for block in model.encoder], model.encoder[1].norm.bias.dtype
-    ([torch.float32, torch.bfloat16], torch.float32)
+    >>> model = cast_except(toy_behaviours.nested(), torch.bfloat16, ["encoder.0", "lm_head", "*.norm"])
+    >>> [block.attention.query.weight.dtype for block in model.encoder]
+    [torch.float32, torch.bfloat16]
+    >>> model.lm_head.weight.dtype, model.encoder[1].norm.bias.dtype
+    (torch.float32, torch.float32)
     >>> model = cast_except(toys.tied(), torch.bfloat16, ["lm_head"])
     >>> model.embedding.weight.dtype, model.body.weight.dtype
     (torch.float32, torch.bfloat16)

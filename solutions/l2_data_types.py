@@ -162,6 +162,9 @@ def range_from_bits(bits: int, signed: bool) -> tuple[int, int]:
 # >>> float_properties(torch.bool)
 # Traceback (most recent call last):
 # TypeError
+# >>> float_properties(torch.int32)
+# Traceback (most recent call last):
+# TypeError
 def float_properties(dtype: torch.dtype) -> dict[str, float]:
     """Describe a float dtype in a dict with the keys bits, min, max, smallest_normal and eps.
 
@@ -530,8 +533,8 @@ def dot_relative_error(x: Tensor, y: Tensor, dtype: torch.dtype) -> float:
 # hint 1: What does a view have of its own, and what does it share?
 # hint 2: Look up Tensor.numel and Tensor.element_size.
 # hint 3: One line: a product of two numbers that the tensor knows.
-# >>> tensor_bytes(torch.zeros(())), tensor_bytes(torch.zeros(2, dtype=torch.complex64))
-# (4, 16)
+# >>> [tensor_bytes(torch.zeros(shape)) for shape in ((), (0, 3), (2, 3, 4))], tensor_bytes(torch.zeros(2) + 1j)
+# ([4, 0, 96], 16)
 # >>> tensor_bytes(torch.zeros(3, 1, device="meta").expand(3, 4)), tensor_bytes(torch.ones(100, dtype=torch.bool))
 # (48, 100)
 def tensor_bytes(tensor: Tensor) -> int:

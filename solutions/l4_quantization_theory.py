@@ -67,7 +67,7 @@ unpack_in_torch()  # quanto would compile C++ at the first use of 4-bit weights
 # (0.00130718954248366, -128)
 # >>> scale_and_zero_point(tensor([1.0, -254.0, 0.5]), torch.uint8)
 # (1.0, 254)
-# >>> scale_and_zero_point(tensor(-51.0)), scale_and_zero_point(torch.zeros(2), torch.uint8)
+# >>> scale_and_zero_point(tensor(-51.0)), scale_and_zero_point(torch.zeros(2))
 # ((0.2, 127), (1.0, 0))
 # >>> scale_and_zero_point(torch.full((3,), 32640.0).half())
 # (128.0, -128)
@@ -231,6 +231,11 @@ def linear_dequantize(q: Tensor, scale: float, zero_point: int) -> Tensor:
 # 'Linear'
 # >>> quantize_model(toys.mlp()).layers[0].activation_qtype is None
 # True
+# >>> quantize_model(toys.mlp(), quanto.qint4).layers[0].weight_qtype.name
+# 'qint4'
+# >>> from exercises.kit.probes.common import error_text
+# >>> [name for name in quanto.qtypes if name not in error_text(quantize_model, toys.mlp(), "int8")]
+# []
 def quantize_model(
     model: nn.Module,
     weights: str | quanto.qtype = "qint8",
@@ -272,6 +277,9 @@ def quantize_model(
 # (True, False)
 # >>> [part.frozen for part in quantize_and_freeze(toys.convolutional()).modules() if hasattr(part, "frozen")]
 # [True, True, True]
+# >>> model = quantize_and_freeze(behaviours.nested())
+# >>> all(part.frozen for part in model.modules() if hasattr(part, "frozen")), model.lm_head.activation_qtype is None
+# (True, True)
 def quantize_and_freeze(model: nn.Module, weights: str | quanto.qtype = "qint8") -> nn.Module:
     """Quantize the model's weights and freeze it, in place, and return the same object.
 
@@ -907,8 +915,9 @@ def sqnr_db(tensor: Tensor, restored: Tensor) -> float:
 # hint 2: Look up Tensor.abs, Tensor.amax with dim and keepdim, torch.where and torch.round. Stay in float32.
 # hint 3: Four lines: the scales as a column; a divisor that is 1 where a scale is 0; the rounded quotient as int8;
 #         return codes and scales.
-# >>> quantize_rows(tensor([[0.34, 0.17]]))[0]
-# tensor([[127,  64]], dtype=torch.int8)
+# >>> quantize_rows(tensor([[0.34, 0.17], [9.0, 4.5]]))[0]
+# tensor([[127,  64],
+#         [127,  63]], dtype=torch.int8)
 # >>> quantize_rows(tensor([[127 * 2.0**-40, 2.0**-40], [0.0, 0.0]]))[0]
 # tensor([[127,   1],
 #         [  0,   0]], dtype=torch.int8)
@@ -1239,6 +1248,7 @@ def calibrate(model: nn.Module, batches: list[dict]) -> nn.Module:
 #         quantization map as JSON in a file beside it.
 # >>> from exercises.kit.toys import quantized_models
 # >>> save_quantized(quantized_models.with_quanto(toys.tied(), exclude=["lm_head", "embedding"]), folder / "a" / "b")
+# >>> save_quantized(model, folder)  # the folder is there already
 # >>> any((folder / "a" / "b").rglob("*"))
 # True
 def save_quantized(model: nn.Module, folder: str | Path) -> None:

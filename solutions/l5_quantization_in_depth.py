@@ -60,7 +60,7 @@ from exercises.kit import error_pictures, models, pictures
 # >>> quantize_per_channel(torch.ones(2, 2), -3)
 # Traceback (most recent call last):
 # IndexError
-# >>> quantize_per_channel(torch.ones(1, 2, 1, 2), 3)[1].shape == (1, 1, 1, 2)
+# >>> quantize_per_channel(torch.ones(1, 2, 1, 2), -3)[1].shape == (1, 2, 1, 1)
 # True
 def quantize_per_channel(weight: Tensor, axis: int) -> tuple[Tensor, Tensor]:
     """Quantize symmetrically to int8 with one scale for each index of `axis`; return (codes, scales).
@@ -756,16 +756,16 @@ def fake_quantize(x: Tensor, scale: float | Tensor, zero_point: int, dtype: torc
     x: float32, any shape.  scale: a float or a 0-dim tensor.  dtype: int8 or uint8.  Divide, round half to even, shift, clamp,
     then back: (code - zero_point) * scale; a rounding error of |x| is allowed.  The gradient is 1 where the rounded and
     shifted code, before the clamp, lies inside the dtype's range, ends included, and 0 elsewhere.  A scale gets no gradient.
-    >>> x = tensor([0.75, -64.5, 63.75, 64.25], requires_grad=True)
+    >>> x = tensor([0.75, -64.5, 63.75, 64.25, 150.0], requires_grad=True)
     >>> fake_quantize(x, 0.5, 1).detach()
-    tensor([1.0, -64.5, 63.0, 63.0])
+    tensor([1.0, -64.5, 63.0, 63.0, 63.0])
     >>> fake_quantize(x, 0.5, 0).sum().backward()
     >>> x.grad
-    tensor([1.0, 0.0, 0.0, 0.0])
-    >>> x = tensor([127.25, 127.5, -128.5, -129.0], requires_grad=True)
+    tensor([1.0, 0.0, 0.0, 0.0, 0.0])
+    >>> x = tensor([127.0, 127.25, 127.5, -128.5, -129.0], requires_grad=True)
     >>> fake_quantize(x, tensor(1.0, requires_grad=True), 0).sum().backward()
     >>> x.grad
-    tensor([1.0, 0.0, 1.0, 0.0])
+    tensor([1.0, 1.0, 0.0, 1.0, 0.0])
     """
     ### BEGIN SOLUTION
     codes = torch.iinfo(dtype)

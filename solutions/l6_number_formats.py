@@ -542,6 +542,8 @@ def nf4_codebook() -> Tensor:
 # flattened, as uint8.
 # >>> nf4_quantize(tensor([-4.0, 2.0, 2.0**-40, 2.0**-41]), 2)[0]
 # tensor([ 0, 12, 15, 12], dtype=torch.uint8)
+# >>> nf4_quantize(tensor([[2.0, 0.0, 1.0], [-0.5, 0.04, 0.5]]), 2)
+# (tensor([15,  7, 15,  2,  8, 15], dtype=torch.uint8), tensor([2.0, 1.0, 0.5]))
 # >>> nf4_quantize(tensor([1.0, 2.0, 3.0]), 2)
 # Traceback (most recent call last):
 # ValueError
@@ -572,6 +574,8 @@ def nf4_quantize(tensor: Tensor, block_size: int = 64) -> tuple[Tensor, Tensor]:
 # hint 1: How many codes belong to one absmax?
 # hint 2: nf4_codebook()[codes.long()], reshape(len(absmax), -1), unsqueeze.
 # hint 3: Levels by index, one row for each absmax, times the absmax of the row, in the given shape.
+# >>> round(nf4_dequantize(tensor([1], dtype=torch.uint8), tensor([2.0]), (1,)).item(), 4)
+# -1.3924
 def nf4_dequantize(codes: Tensor, absmax: Tensor, shape: tuple[int, ...]) -> Tensor:
     """Return the float32 tensor of `shape` that NF4 codes stand for: level * absmax of the block.
 

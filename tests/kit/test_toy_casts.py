@@ -9,7 +9,7 @@ from torch import nn
 
 from exercises.kit import models, pictures, scenes, toys
 from exercises.kit.probes import l3 as probes
-from exercises.kit.toys import casts, precisions, variants
+from exercises.kit.toys import casts, endings, precisions, variants
 
 X = toys.random_input(4, 16)
 
@@ -42,7 +42,7 @@ def test_the_first_tie_is_the_shorter_and_ends_last():
         [name for name in names if names[name] == names[first]] for first in ("layers.0.weight", "layers.0.bias")
     )
     assert weights == ["layers.0.weight", "layers.3.weight"]
-    assert biases == ["layers.0.bias", "layers.1.bias", "layers.2.bias"]
+    assert biases == ["layers.0.bias", "layers.1.bias", "layers.2.bias", "layers.2.again"]
 
 
 def test_frozen_weights_and_an_integer_parameter():
@@ -86,12 +86,12 @@ def test_nested_input_and_integers_beside():
 
 
 def test_blips_modes_and_first_dtype():
-    model = casts.blip_in_mixed_modes(fails=True)
+    model = casts.blip_in_mixed_modes()
     assert model.training
     assert not model.text_decoder.bert.training
     assert model.text_decoder.bert.encoder.training
-    seen = probes.modes_after(lambda blip: blip.generate(torch.zeros(1, 3, 32, 32)), model)
-    assert seen["raised"] == "RuntimeError"
+    seen = probes.modes_after(lambda blip, processor: processor(images=None), model, endings.failing_processor())
+    assert seen["raised"] == "LookupError"
     assert seen["training"] == {name: module.training for name, module in model.named_modules()}
     names, dtypes = zip(
         *((n, p.dtype) for n, p in casts.blip_with_first(torch.float16).named_parameters()), strict=True
@@ -177,10 +177,17 @@ def test_probes_see_what_is_shared_swallowed_and_set():
     model = toys.mlp()
     assert probes.shared_names(lambda given: given, model) == [name for name, _ in model.named_parameters()]
     assert probes.shared_names(copy.deepcopy, model) == []
-    with pytest.raises(ZeroDivisionError):
-        probes.interrupted(lambda dtype: contextlib.nullcontext(), torch.float32, torch.float64)
-    swallowed = probes.interrupted(lambda dtype: contextlib.suppress(Exception), torch.float32, torch.float64)
-    assert swallowed == "swallowed"
+    out = {
+        swallowed: probes.exceptions_out(
+            lambda dtype, s=swallowed: contextlib.suppress(s), torch.float32, torch.float64
+        )
+        for swallowed in (KeyError, TypeError, Exception)
+    }
+    assert out == {
+        KeyError: {"ZeroDivisionError comes out": True, "TypeError comes out": True},
+        TypeError: {"ZeroDivisionError comes out": True, "TypeError comes out": False},
+        Exception: {"ZeroDivisionError comes out": False, "TypeError comes out": False},
+    }
 
     def lengthen(given):
         given.generation_config.max_length = 7

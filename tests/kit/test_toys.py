@@ -209,7 +209,7 @@ def test_failures_fail():
         behaviours.failing()(x)
     with pytest.raises(RuntimeError, match="fail here"):
         behaviours.staged((1, 1), fails_before=1)(x)
-    with pytest.raises(LookupError, match="always fails"):
+    with pytest.raises(TypeError, match="always fails"):
         precisions.failing_builder()()
     with pytest.raises(RuntimeError, match="always fails"):
         precisions.failing_evaluator()(toys.mlp())

@@ -25,14 +25,19 @@ def _default(dtype: torch.dtype) -> Iterator[None]:
 
 
 def made_around(manager: Callable[..., Any], before: torch.dtype, *dtypes: torch.dtype) -> dict[str, torch.Tensor]:
-    """Enter manager(dtype) for each dtype, one inside the other, and leave them again; return a new tensor of each stage."""
+    """Enter manager(dtype) for each dtype, one inside the other, and leave them again.
+
+    Returns a new tensor of each stage: between the call of the manager and the block, in it, and after it.
+    """
     with _default(before):
-        return {"before": torch.ones(2), **_stages(manager, list(dtypes))}
+        return _stages(manager, list(dtypes))
 
 
 def _stages(manager: Callable[..., Any], dtypes: list[torch.dtype], depth: int = 1) -> dict[str, torch.Tensor]:
-    with manager(dtypes[0]):
-        made = {f"inside block {depth}": torch.nn.Linear(1, 1).weight.detach().fill_(1 / 3)}
+    block = manager(dtypes[0])
+    made = {f"before block {depth}": torch.tensor([1 / 3])}
+    with block:
+        made[f"inside block {depth}"] = torch.nn.Linear(1, 1).weight.detach().fill_(1 / 3)
         made |= _stages(manager, dtypes[1:], depth + 1) if dtypes[1:] else {}
     return {**made, f"after block {depth}": torch.tensor([1 / 3])}
 
@@ -71,12 +76,21 @@ def made_after_interrupt(manager: Callable[..., Any], before: torch.dtype, *dtyp
         return {"the interrupt came out": came_out, "after it": torch.tensor([1 / 3])}
 
 
-def interrupted(manager: Callable[..., Any], before: torch.dtype, dtype: torch.dtype) -> str:
-    """Raise ZeroDivisionError inside of manager(dtype), and return "swallowed" if it does not come out."""
+def exceptions_out(manager: Callable[..., Any], before: torch.dtype, dtype: torch.dtype) -> dict[str, bool]:
+    """Return which exceptions come out of a block of manager(dtype) in which they are raised.
+
+    TypeError is one of them: the manager itself gives it for a dtype that it refuses, and may catch it too widely.
+    """
+    out = {}
     with _default(before):
-        with manager(dtype):
-            raise ZeroDivisionError
-        return "swallowed"
+        for error in (ZeroDivisionError, TypeError):
+            try:
+                with manager(dtype):
+                    raise error
+                out[f"{error.__name__} comes out"] = False
+            except error:
+                out[f"{error.__name__} comes out"] = True
+    return out
 
 
 def entered(manager: Callable[..., Any], before: torch.dtype, dtype: torch.dtype) -> str:
@@ -195,3 +209,9 @@ def first_float_given(function: Callable[..., Any], part: str, model: torch.nn.M
     finally:
         hook.remove()
     return seen[0] if seen else "no float tensor"
+
+
+def dtype_given(function: Callable[..., Any], part: str, model: torch.nn.Module, *args: Any) -> torch.dtype | str:
+    """Return the dtype of what `first_float_given` returns, or that there was no float tensor."""
+    seen = first_float_given(function, part, model, *args)
+    return seen if isinstance(seen, str) else seen.dtype

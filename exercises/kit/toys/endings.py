@@ -1,4 +1,4 @@
-"""Toys that end as a notebook's interrupt button ends them: by KeyboardInterrupt, which is no Exception."""
+"""Toys that end before they are done: as a notebook's interrupt button ends them, or by an exception."""
 
 from collections.abc import Callable
 from typing import Any, NoReturn
@@ -14,6 +14,20 @@ def interrupted(model: nn.Module, part: str = "") -> nn.Module:
     """Return the model; when its submodule `part` (itself, unless given) is to run, KeyboardInterrupt is raised."""
     model.get_submodule(part).forward = _interrupt
     return model
+
+
+def _fail(*args: Any, **keywords: Any) -> NoReturn:
+    raise LookupError("this toy was told to fail here")
+
+
+def failing_processor() -> Callable[..., Any]:
+    """Return a processor that raises LookupError when it, or its `image_processor` alone, is to process an image."""
+
+    def process(*args: Any, **keywords: Any) -> NoReturn:
+        _fail()
+
+    process.image_processor = _fail
+    return process
 
 
 def interrupted_builder() -> Callable[[], nn.Module]:

@@ -49,11 +49,11 @@ def builder(toy: str, varying: bool = False, **keywords: Any) -> Builder:
 
 
 def failing_builder() -> Callable[[], nn.Module]:
-    """Return a builder that raises LookupError once it has made a layer."""
+    """Return a builder that raises TypeError, as torch does for a default dtype that it refuses, once it has made a layer."""
 
     def build() -> nn.Module:
         nn.Identity()
-        raise LookupError("this builder always fails")
+        raise TypeError("this builder always fails")
 
     return build
 

@@ -65,7 +65,7 @@ PROMISES = {
         ("1.0 for a model without parameters and buffers.", "test_nothing"),
     ],
     "default_dtype": [
-        ("Make new float tensors in `dtype` inside a `with` block", "test_inside_and_after"),
+        ("Make new float tensors in `dtype` inside a `with` block, not before it", "test_inside_and_after"),
         ("and restore the old default at its end.", "test_inside_and_after"),
         ("The old default comes back after an exception too", "test_after_an_exception"),
         ("KeyboardInterrupt included", "test_after_an_interrupt"),

@@ -50,7 +50,7 @@ def brain_half(model):
 def half_by_new_parameters(model):
     for module in model.modules():
         for name, parameter in list(module.named_parameters(recurse=False)):
-            setattr(module, name, nn.Parameter(parameter.detach().half()))
+            setattr(module, name, nn.Parameter(parameter.detach().half(), parameter.requires_grad))
         for name, buffer in list(module.named_buffers(recurse=False)):
             module._buffers[name] = buffer.half() if buffer.is_floating_point() else buffer
     return model
@@ -116,7 +116,6 @@ def cast_into_the_memo(model, dtype):
 def cast_every_tensor(model, dtype):
     result = copy.deepcopy(model)
     for tensor in [*result.parameters(), *result.buffers()]:
-        tensor.requires_grad_(False)
         tensor.data = tensor.data.to(dtype)
     return result
 
@@ -126,8 +125,21 @@ def cast_name_by_name(model, dtype):
     result = copy.deepcopy(model).to(dtype)
     for module in result.modules():
         for name, parameter in list(module.named_parameters(recurse=False)):
-            setattr(module, name, nn.Parameter(parameter.detach().clone()))
+            setattr(module, name, nn.Parameter(parameter.detach().clone(), parameter.requires_grad))
     return result
+
+
+_SAME_GRADIENTS = "a copy keeps `requires_grad` of every parameter: what was trained is, what was frozen stays frozen"
+
+
+@slip("cast_copy", _SAME_GRADIENTS)
+def cast_and_frozen(model, dtype):
+    return copy.deepcopy(model).to(dtype).requires_grad_(False)
+
+
+@slip("cast_copy", _SAME_GRADIENTS)
+def cast_and_trained(model, dtype):
+    return copy.deepcopy(model).to(dtype).requires_grad_()
 
 
 @slip("cast_copy", "a copy keeps the training mode of every module; eval() was not asked for")
@@ -358,6 +370,18 @@ def default_forever(dtype):
     yield
 
 
+@slip(
+    "default_dtype",
+    "the default changed when default_dtype was called; change it where the block begins, and not before",
+)
+def default_from_the_call(dtype):
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    block = contextlib.ExitStack()
+    block.callback(torch.set_default_dtype, before)
+    return block
+
+
 @slip("default_dtype", "torch's TypeError was caught; let it out, so that nobody builds in the wrong dtype unnoticed")
 @contextlib.contextmanager
 def default_if_possible(dtype):
@@ -442,7 +466,13 @@ def inputs_in_place(batch, dtype):
             batch[key] = value.to(dtype)
         elif isinstance(value, dict | list):
             inputs_in_place(value, dtype)
-    return batch
+    return batch if isinstance(batch, dict) else dict(pairs)
+
+
+@slip("cast_inputs", "a plain dict is to come back, also for a BatchFeature")
+def inputs_of_the_same_type(batch, dtype):
+    cast = right_inputs(batch, dtype)
+    return cast if isinstance(batch, dict) else type(batch)(cast)
 
 
 @slip("cast_inputs", "dicts and lists inside the batch hold tensors too")
@@ -781,6 +811,12 @@ def overflow_without_nan(model, inputs, dtype):
     return found[0] if found else None
 
 
+@slip("first_overflow", "outputs in the model's own dtype were cast; cast a copy of the model, and let that run")
+def overflow_of_cast_outputs(model, inputs, dtype):
+    found = _overflows(copy.deepcopy(model), inputs, torch.float32, _is_leaf, lambda t: t.to(dtype).isfinite().all())
+    return found[0] if found else None
+
+
 @slip("first_overflow", "the model runs in its own mode; eval() was not asked for")
 def overflow_in_eval(model, inputs, dtype):
     found = _overflows(copy.deepcopy(model).to(dtype).eval(), inputs, dtype, _is_leaf)
@@ -882,7 +918,7 @@ def compare_in_training(model, inputs, dtypes):
     return [_row(expected, copy.deepcopy(model).to(d), right_inputs(inputs, d), d) for d in dtypes]
 
 
-@slip("compare_dtypes", "the float inputs have to be in the dtype of the copy")
+@slip("compare_dtypes", "each model has inputs of its own: the copy in its dtype, the model as it is those as they are")
 def compare_on_uncast_inputs(model, inputs, dtypes):
     expected = _expected(model, inputs)
     return [_row(expected, copy.deepcopy(model).to(dtype).eval(), inputs, dtype) for dtype in dtypes]
