@@ -97,6 +97,17 @@ class Page:
         """Click an element as soon as it can be clicked."""
         wait(lambda: self.find(xpath).click() or True, xpath)
 
+    def close(self, modal: str) -> None:
+        """Click OK in a dialog until it is gone: it takes no click while it fades in."""
+
+        def gone() -> bool | None:
+            for button in self._all(f"//div[@id='{modal}']//button[text()='OK']"):
+                if button.is_displayed():
+                    button.click()
+            return not self._all("//div[contains(@class, 'modal-backdrop')]") or None
+
+        wait(gone, f"the end of {modal}")
+
     def text(self, xpath: str) -> str:
         return self.find(xpath).text
 
@@ -189,13 +200,12 @@ def test_an_instructor_grades_in_formgrader(tmp_path, page, serve):
     page.click("//tr[td[text()='ann']]//td[contains(@class, 'autograde')]//a")
     assert "Successfully autograded" in page.text("//div[@id='success-modal']//div[@class='modal-body']")
     page.keep("formgrader_autograded")
-    page.click("//div[@id='success-modal']//button[text()='OK']")
+    page.close("success-modal")
     row = "//tr[td[text()='ann']]"
     score = sum(filter(None, exercise_scores(rows(folder)["ann"]).values()))
     assert page.text(f"{row}//td[contains(@class, 'status')]") == "needs manual grading"
     assert page.text(f"{row}//td[contains(@class, 'score')]").startswith(f"{score:g} / ")
 
-    wait(lambda: not page._all("//div[contains(@class, 'modal-backdrop')]") or None)
     page.click("//tr[td[text()='ben']]//td[contains(@class, 'autograde')]//a")
     assert "ben: could not grade: " in page.text("//div[@id='error-modal']//div[@class='modal-body']")
     page.keep("formgrader_could_not_grade")

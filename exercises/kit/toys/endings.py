@@ -5,6 +5,8 @@ from typing import Any, NoReturn
 
 from torch import nn
 
+from exercises.kit import models
+
 
 def _interrupt(*args: Any, **keywords: Any) -> NoReturn:
     raise KeyboardInterrupt
@@ -20,14 +22,19 @@ def _fail(*args: Any, **keywords: Any) -> NoReturn:
     raise LookupError("this toy was told to fail here")
 
 
-def failing_processor() -> Callable[..., Any]:
-    """Return a processor that raises LookupError when it, or its `image_processor` alone, is to process an image."""
+class _FailingProcessor:
+    """The tiny BLIP's processor, but for images."""
 
-    def process(*args: Any, **keywords: Any) -> NoReturn:
+    def __call__(self, *args: Any, **keywords: Any) -> NoReturn:
         _fail()
 
-    process.image_processor = _fail
-    return process
+    def __getattr__(self, name: str) -> Any:
+        return _fail if name == "image_processor" else getattr(models.tiny_blip_processor(), name)
+
+
+def failing_processor() -> Callable[..., Any]:
+    """Return a processor that raises LookupError when it, or its `image_processor` alone, is to process an image."""
+    return _FailingProcessor()
 
 
 def interrupted_builder() -> Callable[[], nn.Module]:
