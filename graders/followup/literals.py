@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from exercises.kit.checking.showing import span
 from graders.wire.recipes import Recipe
 
 MOST = 256  # numbers of a tensor that are written out
@@ -90,8 +91,7 @@ class Script:
         elif plain.stride() == torch.empty(shape, device="meta").stride():
             text = self._numbers(plain, label)
         else:  # the numbers as they lie in memory, seen as the tensor sees them
-            span = 1 + sum((size - 1) * step for size, step in zip(shape, plain.stride(), strict=True))
-            flat = plain.as_strided((span if plain.numel() else 0,), (1,), plain.storage_offset())
+            flat = plain.as_strided((span(plain),), (1,), plain.storage_offset())
             text = f"{self._numbers(flat, label)}.as_strided({shape}, {tuple(plain.stride())})"
         if type(value) is torch.nn.Parameter:
             return f"torch.nn.Parameter({text}, requires_grad={value.requires_grad})"

@@ -19,7 +19,7 @@ import torch
 from safetensors import TensorSpec, serialize
 from torch import Tensor
 
-from exercises.kit.checking.showing import Foreign, is_freed
+from exercises.kit.checking.showing import Foreign, is_freed, span
 from graders.wire import models, records
 from graders.wire.recipes import Recipe, Unreadable, cook
 from graders.wire.schema import MAX_BYTES, MAX_NODES, MAX_TENSORS, MAX_TREE
@@ -138,8 +138,7 @@ class Encoder:
         if plain.is_conj() or plain.is_neg():
             plain = plain.resolve_conj().resolve_neg()
         if self.strided:
-            steps = sum((n - 1) * s for n, s in zip(plain.shape, plain.stride(), strict=True))
-            plain = _flat(plain, (1 + steps if plain.numel() else 0,), (1,), plain.storage_offset())
+            plain = _flat(plain, (span(plain),), (1,), plain.storage_offset())
         else:
             self.bytes += plain.numel() * plain.element_size()
             if self.bytes > MAX_BYTES:

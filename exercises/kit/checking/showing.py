@@ -66,13 +66,19 @@ def plain(value: Any) -> Any:
     return value
 
 
+def span(tensor: Tensor) -> int:
+    """The elements of its storage from a strided tensor's first number to its last, both included; 0 if it has none."""
+    if tensor.is_contiguous() or not tensor.numel():
+        return tensor.numel()
+    return 1 + sum((size - 1) * stride for size, stride in zip(tensor.shape, tensor.stride(), strict=True))
+
+
 def is_freed(tensor: Tensor) -> bool:
     """Whether numbers of a tensor lie beyond the end of its storage, as after `resize_(0)` on it: to read them ends the process."""
     plainly = tensor.layout is torch.strided and tensor.device.type == "cpu" and not tensor.is_nested
     if not plainly or not tensor.numel():
         return False
-    last = sum((size - 1) * stride for size, stride in zip(tensor.shape, tensor.stride(), strict=True))
-    return (tensor.storage_offset() + last + 1) * tensor.element_size() > tensor.untyped_storage().nbytes()
+    return (tensor.storage_offset() + span(tensor)) * tensor.element_size() > tensor.untyped_storage().nbytes()
 
 
 def comparable(tensor: Tensor) -> Tensor:
